@@ -1,0 +1,101 @@
+"""The architecture, as a test. ARCHITECTURE.md explains it; this file is what holds."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SRC = Path(__file__).parent.parent / "src"
+
+# Top to bottom. A module may import its own package and any row below, never a sibling.
+LAYERS = [
+    {"wherry.cli", "wherry.testing"},
+    {"wherry.assembly"},
+    {"wherry.application"},
+    {"wherry.orchestration", "wherry.buildpacks"},
+    {"wherry.container"},
+    {"wherry.infrastructure"},
+    {"wherry.kit"},
+]
+ORCHESTRATION = [
+    {f"wherry.orchestration.{name}" for name in ("controllers", "scheduler", "agent", "proxy", "dns")},
+    {"wherry.orchestration.client", "wherry.orchestration.apiserver"},
+    {"wherry.orchestration.store"},
+    {"wherry.orchestration.objects"},
+]
+CONTAINER = [
+    {"wherry.container.runtime", "wherry.container.registry", "wherry.container.assemble"},
+    {"wherry.container.content"},
+    {"wherry.container.image"},
+]
+INFRASTRUCTURE = [
+    {"wherry.infrastructure.storage", "wherry.infrastructure.network", "wherry.infrastructure.compute"},
+    {"wherry.infrastructure.linux"},
+]
+KUBERNETES_WORDS = ("pod", "kubernetes", "kubelet", "namespaced", "deployment")
+
+
+def imported(path: Path, module: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*parents, node.module] if node.module else parents)
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def violations(src: Path, layers: list[set[str]]) -> Iterator[str]:
+    row = {package: index for index, packages in enumerate(layers) for package in packages}
+
+    def home(name: str) -> str | None:
+        return next((p for p in row if name == p or name.startswith(f"{p}.")), None)
+
+    for path in sorted(src.rglob("*.py")):
+        module = ".".join(path.relative_to(src).with_suffix("").parts)
+        here = home(module)
+        for line, name in imported(path, module):
+            there = home(name)
+            if here and there and here != there and row[there] <= row[here]:
+                yield f"{path}:{line}: {here} must not import {there} ({name})"
+
+
+def names_defined(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+
+
+def test_imports_point_down() -> None:
+    found = [line for rows in (LAYERS, ORCHESTRATION, CONTAINER, INFRASTRUCTURE) for line in violations(SRC, rows)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_only_the_api_server_touches_the_store() -> None:
+    allowed = ("wherry.orchestration.apiserver", "wherry.orchestration.store", "wherry.assembly", "wherry.testing")
+    found = [
+        f"{path}:{line}: {name}"
+        for path in sorted(SRC.rglob("*.py"))
+        for module in [".".join(path.relative_to(SRC).with_suffix("").parts)]
+        if not module.startswith(allowed)
+        for line, name in imported(path, module)
+        if name.startswith("wherry.orchestration.store")
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_no_kubernetes_word_below_layer_three() -> None:
+    found = [
+        f"{path}:{line}: {name} speaks of Kubernetes below layer 3"
+        for layer in ("container", "infrastructure")
+        for path in sorted((SRC / "wherry" / layer).rglob("*.py"))
+        for line, name in names_defined(path)
+        if any(word in name.lower() for word in KUBERNETES_WORDS)
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_a_sideways_import_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "wherry" / "container"
+    package.mkdir(parents=True)
+    (package / "bad.py").write_text("from wherry.orchestration import objects\n")
+    assert len(list(violations(tmp_path, LAYERS))) == 1

@@ -1,0 +1,73 @@
+"""Rules about the code itself. One rule, one message, and the message says what to write instead."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SRC = ROOT / "src" / "wherry"
+FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 700
+GENERATED = {"orchestration/objects/types.py"}
+BANNED = {  # call -> what to write instead
+    "asyncio.create_task": "TaskGroup.create_task",
+    "asyncio.ensure_future": "TaskGroup.create_task",
+    "asyncio.wait_for": "asyncio.timeout",
+    "subprocess.run": "kit.process.run, which bounds time and leaves no child",
+    "subprocess.check_output": "kit.process.run",
+    "os.system": "kit.process.run",
+    "time.time": "a Clock passed in",
+    "time.sleep": "a Clock passed in",
+    "print": "a logger, or cli/output.py",
+}
+# file -> the rules it may break, and why it must
+EXCEPTIONS = {
+    "kit/supervise.py": {"broad"},
+    "kit/process.py": set(),
+    "cli/output.py": {"print"},
+}
+
+
+def findings(path: Path, name: str) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    excused = EXCEPTIONS.get(name, set())
+    if ast.get_docstring(tree) is None and tree.body:
+        yield f"{path}:1: module has no docstring: say what goes in, what comes out, which spec"
+    length = len(path.read_text(encoding="utf-8").splitlines())
+    if length > FILE_LINES_MAX:
+        yield f"{path}:1: {length} lines, over {FILE_LINES_MAX}: one idea per file"
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > FUNCTION_LINES_MAX:
+                    yield f"{path}:{node.lineno}: {node.name} has {length} lines, over {FUNCTION_LINES_MAX}"
+            case ast.Call() if (call := ast.unparse(node.func)) in BANNED and call not in excused:
+                yield f"{path}:{node.lineno}: {call} is banned, use {BANNED[call]}"
+            case ast.ExceptHandler(type=None) | ast.ExceptHandler(type=ast.Name(id="Exception" | "BaseException")):
+                if "broad" not in excused:
+                    yield f"{path}:{node.lineno}: broad except; name the error, or let the supervisor see it"
+
+
+def test_source_is_tidy() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        cwd=SRC, text=True, capture_output=True, check=True,
+    )
+    names = [name for name in listed.stdout.split() if name not in GENERATED and (SRC / name).exists()]
+    found = [line for name in names for line in findings(SRC / name, name)]
+    assert names and not found, "\n" + "\n".join(found)
+
+
+def test_every_component_has_a_readme() -> None:
+    folders = [p for layer in ("orchestration", "container", "infrastructure", "application")
+               for p in sorted((SRC / layer).iterdir()) if p.is_dir() and any(p.glob("[a-z]*.py"))]
+    missing = [str(p) for p in folders if not (p / "README.md").exists()]
+    assert not missing, f"no README.md in {missing}"
+
+
+def test_a_broad_except_is_found(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text('"""Doc."""\ntry:\n    pass\nexcept Exception:\n    pass\n')
+    assert any("broad except" in line for line in findings(bad, "bad.py"))
