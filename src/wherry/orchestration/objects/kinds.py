@@ -1,243 +1,165 @@
 """Every built-in resource this API server serves, one constant a resource, in the order discovery lists their groups.
 
 Out:   `BUILTIN` and the constants (plural of the kind, upper snake case); `find` and `by_kind` look rows up.
-Spec:  Kubernetes 1.37 discovery, stable versions (`kubectl api-resources`). A test checks it against the upstream schema.
+Spec:  Kubernetes 1.37 discovery, stable versions (`kubectl api-resources`); a test holds it to the upstream schema.
 Cost:  a literal table, no file is read.
 Never: holds custom resources or aggregated APIs; the API server keeps those at run time.
 """
 
-from wherry.orchestration.objects.resources import Resource
+from collections.abc import Iterable
+
+from wherry.orchestration.objects.resources import ALL_VERBS, Resource
 
 NO_COLLECTION = ("create", "delete", "get", "list", "patch", "update", "watch")
 READ_ONLY = ("get", "list")
 CREATE_ONLY = ("create",)
+ALL = ("all",)
+API_EXTENSIONS = ("api-extensions",)
 
-BINDINGS = Resource("", "v1", "Binding", "bindings", "binding", True, verbs=CREATE_ONLY)
-COMPONENT_STATUSES = Resource(
-    "", "v1", "ComponentStatus", "componentstatuses", "componentstatus", False,
-    short_names=("cs",), verbs=READ_ONLY,
+
+def _row(
+    group: str, kind: str, plural: str, namespaced: bool, version: str, short: str,
+    categories: Iterable[str], sub: str, verbs: tuple[str, ...],
+) -> Resource:
+    return Resource(
+        group, version, kind, plural, kind.lower(), namespaced,
+        tuple(short.split()), tuple(categories), tuple(sub.split()), verbs,
+    )
+
+
+def _namespaced(
+    group: str, kind: str, plural: str, *, version: str = "v1", short: str = "",
+    categories: tuple[str, ...] = (), sub: str = "", verbs: tuple[str, ...] = ALL_VERBS,
+) -> Resource:
+    return _row(group, kind, plural, True, version, short, categories, sub, verbs)
+
+
+def _cluster(
+    group: str, kind: str, plural: str, *, version: str = "v1", short: str = "",
+    categories: tuple[str, ...] = (), sub: str = "", verbs: tuple[str, ...] = ALL_VERBS,
+) -> Resource:
+    return _row(group, kind, plural, False, version, short, categories, sub, verbs)
+
+
+BINDINGS = _namespaced("", "Binding", "bindings", verbs=CREATE_ONLY)
+COMPONENT_STATUSES = _cluster("", "ComponentStatus", "componentstatuses", short="cs", verbs=READ_ONLY)
+CONFIG_MAPS = _namespaced("", "ConfigMap", "configmaps", short="cm")
+ENDPOINTS = _namespaced("", "Endpoints", "endpoints", short="ep")
+EVENTS = _namespaced("", "Event", "events", short="ev")
+LIMIT_RANGES = _namespaced("", "LimitRange", "limitranges", short="limits")
+NAMESPACES = _cluster("", "Namespace", "namespaces", short="ns", sub="finalize status", verbs=NO_COLLECTION)
+NODES = _cluster("", "Node", "nodes", short="no", sub="proxy status")
+PERSISTENT_VOLUME_CLAIMS = _namespaced("", "PersistentVolumeClaim", "persistentvolumeclaims", short="pvc", sub="status")
+PERSISTENT_VOLUMES = _cluster("", "PersistentVolume", "persistentvolumes", short="pv", sub="status")
+PODS = _namespaced(
+    "", "Pod", "pods",
+    short="po", categories=ALL,
+    sub="attach binding ephemeralcontainers eviction exec log portforward proxy resize status",
 )
-CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", "configmap", True, short_names=("cm",))
-ENDPOINTS = Resource("", "v1", "Endpoints", "endpoints", "endpoints", True, short_names=("ep",))
-EVENTS = Resource("", "v1", "Event", "events", "event", True, short_names=("ev",))
-LIMIT_RANGES = Resource("", "v1", "LimitRange", "limitranges", "limitrange", True, short_names=("limits",))
-NAMESPACES = Resource(
-    "", "v1", "Namespace", "namespaces", "namespace", False,
-    short_names=("ns",), subresources=("finalize", "status"), verbs=NO_COLLECTION,
+POD_TEMPLATES = _namespaced("", "PodTemplate", "podtemplates")
+REPLICATION_CONTROLLERS = _namespaced(
+    "", "ReplicationController", "replicationcontrollers", short="rc", categories=ALL, sub="scale status"
 )
-NODES = Resource("", "v1", "Node", "nodes", "node", False, short_names=("no",), subresources=("proxy", "status"))
-PERSISTENT_VOLUME_CLAIMS = Resource(
-    "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim", True,
-    short_names=("pvc",), subresources=("status",),
+RESOURCE_QUOTAS = _namespaced("", "ResourceQuota", "resourcequotas", short="quota", sub="status")
+SECRETS = _namespaced("", "Secret", "secrets")
+SERVICE_ACCOUNTS = _namespaced("", "ServiceAccount", "serviceaccounts", short="sa", sub="token")
+SERVICES = _namespaced("", "Service", "services", short="svc", categories=ALL, sub="proxy status")
+API_SERVICES = _cluster("apiregistration.k8s.io", "APIService", "apiservices", categories=API_EXTENSIONS, sub="status")
+CONTROLLER_REVISIONS = _namespaced("apps", "ControllerRevision", "controllerrevisions")
+DAEMON_SETS = _namespaced("apps", "DaemonSet", "daemonsets", short="ds", categories=ALL, sub="status")
+DEPLOYMENTS = _namespaced("apps", "Deployment", "deployments", short="deploy", categories=ALL, sub="scale status")
+REPLICA_SETS = _namespaced("apps", "ReplicaSet", "replicasets", short="rs", categories=ALL, sub="scale status")
+STATEFUL_SETS = _namespaced("apps", "StatefulSet", "statefulsets", short="sts", categories=ALL, sub="scale status")
+EVENTS_V1 = _namespaced("events.k8s.io", "Event", "events", short="ev")
+SELF_SUBJECT_REVIEWS = _cluster("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", verbs=CREATE_ONLY)
+TOKEN_REVIEWS = _cluster("authentication.k8s.io", "TokenReview", "tokenreviews", verbs=CREATE_ONLY)
+LOCAL_SUBJECT_ACCESS_REVIEWS = _namespaced(
+    "authorization.k8s.io", "LocalSubjectAccessReview", "localsubjectaccessreviews", verbs=CREATE_ONLY
 )
-PERSISTENT_VOLUMES = Resource(
-    "", "v1", "PersistentVolume", "persistentvolumes", "persistentvolume", False,
-    short_names=("pv",), subresources=("status",),
+SELF_SUBJECT_ACCESS_REVIEWS = _cluster(
+    "authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews", verbs=CREATE_ONLY
 )
-PODS = Resource(
-    "", "v1", "Pod", "pods", "pod", True,
-    short_names=("po",),
-    categories=("all",),
-    subresources=(
-        "attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize", "status"
-    ),
+SELF_SUBJECT_RULES_REVIEWS = _cluster(
+    "authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews", verbs=CREATE_ONLY
 )
-POD_TEMPLATES = Resource("", "v1", "PodTemplate", "podtemplates", "podtemplate", True)
-REPLICATION_CONTROLLERS = Resource(
-    "", "v1", "ReplicationController", "replicationcontrollers", "replicationcontroller", True,
-    short_names=("rc",), categories=("all",), subresources=("scale", "status"),
+SUBJECT_ACCESS_REVIEWS = _cluster(
+    "authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews", verbs=CREATE_ONLY
 )
-RESOURCE_QUOTAS = Resource(
-    "", "v1", "ResourceQuota", "resourcequotas", "resourcequota", True,
-    short_names=("quota",), subresources=("status",),
+HORIZONTAL_POD_AUTOSCALERS = _namespaced(
+    "autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers",
+    version="v2", short="hpa", categories=ALL, sub="status",
 )
-SECRETS = Resource("", "v1", "Secret", "secrets", "secret", True)
-SERVICE_ACCOUNTS = Resource(
-    "", "v1", "ServiceAccount", "serviceaccounts", "serviceaccount", True,
-    short_names=("sa",), subresources=("token",),
+HORIZONTAL_POD_AUTOSCALERS_V1 = _namespaced(
+    "autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", short="hpa", categories=ALL, sub="status"
 )
-SERVICES = Resource(
-    "", "v1", "Service", "services", "service", True,
-    short_names=("svc",), categories=("all",), subresources=("proxy", "status"),
+CRON_JOBS = _namespaced("batch", "CronJob", "cronjobs", short="cj", categories=ALL, sub="status")
+JOBS = _namespaced("batch", "Job", "jobs", categories=ALL, sub="status")
+CERTIFICATE_SIGNING_REQUESTS = _cluster(
+    "certificates.k8s.io", "CertificateSigningRequest", "certificatesigningrequests",
+    short="csr", sub="approval status",
 )
-API_SERVICES = Resource(
-    "apiregistration.k8s.io", "v1", "APIService", "apiservices", "apiservice", False,
-    categories=("api-extensions",), subresources=("status",),
+CLUSTER_TRUST_BUNDLES = _cluster("certificates.k8s.io", "ClusterTrustBundle", "clustertrustbundles")
+POD_CERTIFICATE_REQUESTS = _namespaced(
+    "certificates.k8s.io", "PodCertificateRequest", "podcertificaterequests", sub="status"
 )
-CONTROLLER_REVISIONS = Resource("apps", "v1", "ControllerRevision", "controllerrevisions", "controllerrevision", True)
-DAEMON_SETS = Resource(
-    "apps", "v1", "DaemonSet", "daemonsets", "daemonset", True,
-    short_names=("ds",), categories=("all",), subresources=("status",),
+IP_ADDRESSES = _cluster("networking.k8s.io", "IPAddress", "ipaddresses", short="ip")
+INGRESS_CLASSES = _cluster("networking.k8s.io", "IngressClass", "ingressclasses")
+INGRESSES = _namespaced("networking.k8s.io", "Ingress", "ingresses", short="ing", sub="status")
+NETWORK_POLICIES = _namespaced("networking.k8s.io", "NetworkPolicy", "networkpolicies", short="netpol")
+SERVICE_CIDRS = _cluster("networking.k8s.io", "ServiceCIDR", "servicecidrs", sub="status")
+POD_DISRUPTION_BUDGETS = _namespaced("policy", "PodDisruptionBudget", "poddisruptionbudgets", short="pdb", sub="status")
+CLUSTER_ROLE_BINDINGS = _cluster("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings")
+CLUSTER_ROLES = _cluster("rbac.authorization.k8s.io", "ClusterRole", "clusterroles")
+ROLE_BINDINGS = _namespaced("rbac.authorization.k8s.io", "RoleBinding", "rolebindings")
+ROLES = _namespaced("rbac.authorization.k8s.io", "Role", "roles")
+CSI_DRIVERS = _cluster("storage.k8s.io", "CSIDriver", "csidrivers")
+CSI_NODES = _cluster("storage.k8s.io", "CSINode", "csinodes")
+CSI_STORAGE_CAPACITIES = _namespaced("storage.k8s.io", "CSIStorageCapacity", "csistoragecapacities")
+STORAGE_CLASSES = _cluster("storage.k8s.io", "StorageClass", "storageclasses", short="sc")
+VOLUME_ATTACHMENTS = _cluster("storage.k8s.io", "VolumeAttachment", "volumeattachments", sub="status")
+VOLUME_ATTRIBUTES_CLASSES = _cluster("storage.k8s.io", "VolumeAttributesClass", "volumeattributesclasses", short="vac")
+MUTATING_ADMISSION_POLICIES = _cluster(
+    "admissionregistration.k8s.io", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", categories=API_EXTENSIONS
 )
-DEPLOYMENTS = Resource(
-    "apps", "v1", "Deployment", "deployments", "deployment", True,
-    short_names=("deploy",), categories=("all",), subresources=("scale", "status"),
+MUTATING_ADMISSION_POLICY_BINDINGS = _cluster(
+    "admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings",
+    categories=API_EXTENSIONS,
 )
-REPLICA_SETS = Resource(
-    "apps", "v1", "ReplicaSet", "replicasets", "replicaset", True,
-    short_names=("rs",), categories=("all",), subresources=("scale", "status"),
+MUTATING_WEBHOOK_CONFIGURATIONS = _cluster(
+    "admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations",
+    categories=API_EXTENSIONS,
 )
-STATEFUL_SETS = Resource(
-    "apps", "v1", "StatefulSet", "statefulsets", "statefulset", True,
-    short_names=("sts",), categories=("all",), subresources=("scale", "status"),
+VALIDATING_ADMISSION_POLICIES = _cluster(
+    "admissionregistration.k8s.io", "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
+    categories=API_EXTENSIONS, sub="status",
 )
-EVENTS_V1 = Resource("events.k8s.io", "v1", "Event", "events", "event", True, short_names=("ev",))
-SELF_SUBJECT_REVIEWS = Resource(
-    "authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview", False,
-    verbs=CREATE_ONLY,
+VALIDATING_ADMISSION_POLICY_BINDINGS = _cluster(
+    "admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
+    categories=API_EXTENSIONS,
 )
-TOKEN_REVIEWS = Resource(
-    "authentication.k8s.io", "v1", "TokenReview", "tokenreviews", "tokenreview", False,
-    verbs=CREATE_ONLY,
+VALIDATING_WEBHOOK_CONFIGURATIONS = _cluster(
+    "admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
+    categories=API_EXTENSIONS,
 )
-LOCAL_SUBJECT_ACCESS_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", "localsubjectaccessreview", True,
-    verbs=CREATE_ONLY,
+CUSTOM_RESOURCE_DEFINITIONS = _cluster(
+    "apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions",
+    short="crd crds", categories=API_EXTENSIONS, sub="status",
 )
-SELF_SUBJECT_ACCESS_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview", False,
-    verbs=CREATE_ONLY,
+PRIORITY_CLASSES = _cluster("scheduling.k8s.io", "PriorityClass", "priorityclasses", short="pc")
+LEASES = _namespaced("coordination.k8s.io", "Lease", "leases")
+RUNTIME_CLASSES = _cluster("node.k8s.io", "RuntimeClass", "runtimeclasses")
+ENDPOINT_SLICES = _namespaced("discovery.k8s.io", "EndpointSlice", "endpointslices")
+FLOW_SCHEMAS = _cluster("flowcontrol.apiserver.k8s.io", "FlowSchema", "flowschemas", sub="status")
+PRIORITY_LEVEL_CONFIGURATIONS = _cluster(
+    "flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", "prioritylevelconfigurations", sub="status"
 )
-SELF_SUBJECT_RULES_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview", False,
-    verbs=CREATE_ONLY,
-)
-SUBJECT_ACCESS_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview", False,
-    verbs=CREATE_ONLY,
-)
-HORIZONTAL_POD_AUTOSCALERS = Resource(
-    "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler", True,
-    short_names=("hpa",), categories=("all",), subresources=("status",),
-)
-HORIZONTAL_POD_AUTOSCALERS_V1 = Resource(
-    "autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler", True,
-    short_names=("hpa",), categories=("all",), subresources=("status",),
-)
-CRON_JOBS = Resource(
-    "batch", "v1", "CronJob", "cronjobs", "cronjob", True,
-    short_names=("cj",), categories=("all",), subresources=("status",),
-)
-JOBS = Resource("batch", "v1", "Job", "jobs", "job", True, categories=("all",), subresources=("status",))
-CERTIFICATE_SIGNING_REQUESTS = Resource(
-    "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", "certificatesigningrequest", False,
-    short_names=("csr",),
-    subresources=("approval", "status"),
-)
-CLUSTER_TRUST_BUNDLES = Resource(
-    "certificates.k8s.io", "v1", "ClusterTrustBundle", "clustertrustbundles", "clustertrustbundle", False,
-    ,
-)
-POD_CERTIFICATE_REQUESTS = Resource(
-    "certificates.k8s.io", "v1", "PodCertificateRequest", "podcertificaterequests", "podcertificaterequest", True,
-    subresources=("status",),
-)
-IP_ADDRESSES = Resource("networking.k8s.io", "v1", "IPAddress", "ipaddresses", "ipaddress", False, short_names=("ip",))
-INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "IngressClass", "ingressclasses", "ingressclass", False)
-INGRESSES = Resource(
-    "networking.k8s.io", "v1", "Ingress", "ingresses", "ingress", True,
-    short_names=("ing",), subresources=("status",),
-)
-NETWORK_POLICIES = Resource(
-    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", "networkpolicy", True,
-    short_names=("netpol",),
-)
-SERVICE_CIDRS = Resource(
-    "networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", "servicecidr", False,
-    subresources=("status",),
-)
-POD_DISRUPTION_BUDGETS = Resource(
-    "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", "poddisruptionbudget", True,
-    short_names=("pdb",), subresources=("status",),
-)
-CLUSTER_ROLE_BINDINGS = Resource(
-    "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", "clusterrolebinding", False,
-    ,
-)
-CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", "clusterrole", False)
-ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", "rolebinding", True)
-ROLES = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles", "role", True)
-CSI_DRIVERS = Resource("storage.k8s.io", "v1", "CSIDriver", "csidrivers", "csidriver", False)
-CSI_NODES = Resource("storage.k8s.io", "v1", "CSINode", "csinodes", "csinode", False)
-CSI_STORAGE_CAPACITIES = Resource(
-    "storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities", "csistoragecapacity", True,
-    ,
-)
-STORAGE_CLASSES = Resource(
-    "storage.k8s.io", "v1", "StorageClass", "storageclasses", "storageclass", False,
-    short_names=("sc",),
-)
-VOLUME_ATTACHMENTS = Resource(
-    "storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", "volumeattachment", False,
-    subresources=("status",),
-)
-VOLUME_ATTRIBUTES_CLASSES = Resource(
-    "storage.k8s.io", "v1", "VolumeAttributesClass", "volumeattributesclasses", "volumeattributesclass", False,
-    short_names=("vac",),
-)
-MUTATING_ADMISSION_POLICIES = Resource(
-    "admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", "mutatingadmissionpolicy", False,
-    categories=("api-extensions",),
-)
-MUTATING_ADMISSION_POLICY_BINDINGS = Resource(
-    "admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", "mutatingadmissionpolicybinding", False,
-    categories=("api-extensions",),
-)
-MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
-    "admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration", False,
-    categories=("api-extensions",),
-)
-VALIDATING_ADMISSION_POLICIES = Resource(
-    "admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", "validatingadmissionpolicy", False,
-    categories=("api-extensions",),
-    subresources=("status",),
-)
-VALIDATING_ADMISSION_POLICY_BINDINGS = Resource(
-    "admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", "validatingadmissionpolicybinding", False,
-    categories=("api-extensions",),
-)
-VALIDATING_WEBHOOK_CONFIGURATIONS = Resource(
-    "admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validatingwebhookconfiguration", False,
-    categories=("api-extensions",),
-)
-CUSTOM_RESOURCE_DEFINITIONS = Resource(
-    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "customresourcedefinition", False,
-    short_names=("crd", "crds"),
-    categories=("api-extensions",),
-    subresources=("status",),
-)
-PRIORITY_CLASSES = Resource(
-    "scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", "priorityclass", False,
-    short_names=("pc",),
-)
-LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases", "lease", True)
-RUNTIME_CLASSES = Resource("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", "runtimeclass", False)
-ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice", True)
-FLOW_SCHEMAS = Resource(
-    "flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", "flowschema", False,
-    subresources=("status",),
-)
-PRIORITY_LEVEL_CONFIGURATIONS = Resource(
-    "flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations", "prioritylevelconfiguration", False,
-    subresources=("status",),
-)
-DEVICE_CLASSES = Resource("resource.k8s.io", "v1", "DeviceClass", "deviceclasses", "deviceclass", False)
-DEVICE_TAINT_RULES = Resource(
-    "resource.k8s.io", "v1", "DeviceTaintRule", "devicetaintrules", "devicetaintrule", False,
-    subresources=("status",),
-)
-RESOURCE_CLAIMS = Resource(
-    "resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", "resourceclaim", True,
-    subresources=("status",),
-)
-RESOURCE_CLAIM_TEMPLATES = Resource(
-    "resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", "resourceclaimtemplate", True,
-    ,
-)
-RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "ResourceSlice", "resourceslices", "resourceslice", False)
-STORAGE_VERSION_MIGRATIONS = Resource(
-    "storagemigration.k8s.io", "v1", "StorageVersionMigration", "storageversionmigrations", "storageversionmigration", False,
-    subresources=("status",),
+DEVICE_CLASSES = _cluster("resource.k8s.io", "DeviceClass", "deviceclasses")
+DEVICE_TAINT_RULES = _cluster("resource.k8s.io", "DeviceTaintRule", "devicetaintrules", sub="status")
+RESOURCE_CLAIMS = _namespaced("resource.k8s.io", "ResourceClaim", "resourceclaims", sub="status")
+RESOURCE_CLAIM_TEMPLATES = _namespaced("resource.k8s.io", "ResourceClaimTemplate", "resourceclaimtemplates")
+RESOURCE_SLICES = _cluster("resource.k8s.io", "ResourceSlice", "resourceslices")
+STORAGE_VERSION_MIGRATIONS = _cluster(
+    "storagemigration.k8s.io", "StorageVersionMigration", "storageversionmigrations", sub="status"
 )
 
 BUILTIN: tuple[Resource, ...] = (

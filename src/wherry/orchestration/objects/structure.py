@@ -32,8 +32,9 @@ class Node:
     """One place in a kind's tree.
 
     `fields` maps names to nodes for OBJECT; a MAP or LIST has `item`. `list_type` is atomic (default), set or map;
-    `map_type` is granular (default) or atomic, also for OBJECT. `patch_strategy` holds merge, replace and/or retainKeys.
+    `map_type` is granular (default) or atomic, also for OBJECT. `patch_strategy` holds merge, replace and retainKeys.
     `type_name` is upstream's definition name (such as `io.k8s.api.core.v1.Container`), "" when inline.
+    `format` is int32, int64, double, byte (base64 text) or "". Never compare or print whole trees: some are cyclic.
     """
 
     shape: Shape
@@ -48,6 +49,7 @@ class Node:
     preserve_unknown: bool = False
     embedded_resource: bool = False
     type_name: str = ""
+    format: str = ""
 
 
 ANY = Node(Shape.ANY, preserve_unknown=True)

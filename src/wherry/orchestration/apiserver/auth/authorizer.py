@@ -1,6 +1,7 @@
 """What is asked of an authorizer, what it answers, and several of them asked in order.
 
-`rbac.py` and `node_authorizer.py` hold the two authorizers; `FirstOf([NodeAuthorizer(source), RbacAuthorizer(source)])` puts them together.
+`rbac.py` and `node_authorizer.py` hold the two there are:
+`FirstOf([NodeAuthorizer(source), RbacAuthorizer(source)])` is what the API server asks.
 
 Spec: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#review-your-request-attributes
 """

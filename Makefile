@@ -1,0 +1,37 @@
+# Everything a fresh Debian or Ubuntu machine with root and Python 3.11+ needs is installed by these targets.
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check bench clean setup lint
+
+demo: $(READY) .cache/clients/.ready  ## cluster up, the shop built from source, deployed and called through the gateway
+	$(PYTHON) examples/shop/demo.py
+
+test: $(READY) .cache/clients/.ready lint  ## every test, with real kubectl, Helm, crun, nftables, Envoy and etcd
+	$(VENV)/bin/pytest -p no:cacheprovider
+
+check: $(READY) lint  ## the fast subset: under a minute, no root needed
+	$(VENV)/bin/pytest -m "not node and not slow and not cluster" -x
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: $(READY) .cache/clients/.ready  ## every figure of DESIGN section 6 that can be had here; results in bench/results
+	$(PYTHON) bench/run_all.py --record
+
+setup: $(READY) .cache/clients/.ready
+
+$(READY): pyproject.toml tools/setup.sh tools/packages.txt
+	./tools/setup.sh $(VENV)
+	touch $@
+
+.cache/clients/.ready: tools/get_clients.py | $(READY)
+	$(PYTHON) tools/get_clients.py .cache/clients
+	touch $@
+
+clean:  ## cluster of the demo, virtual environment and caches
+	-[ -x $(VENV)/bin/wherry ] && $(VENV)/bin/wherry down --purge
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,109 @@
+"""What a machine needs to carry a cluster, as a list of findings, each with the command that mends it.
+
+In:    the cluster's settings, this machine.
+Out:   `Finding`s; nothing is changed.
+"""
+
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from wherry.assembly.settings import ClusterSettings
+
+DISK_FREE_BYTES_MIN = 2 * 1024**3
+PROGRAMS = {  # program -> (Debian package, what for)
+    "crun": ("crun", "runs containers"),
+    "conmon": ("conmon", "keeps containers and their logs alive"),
+    "nft": ("nftables", "routes Services"),
+    "mkfs.ext4": ("e2fsprogs", "makes volumes"),
+    "losetup": ("util-linux", "makes volumes"),
+    "unshare": ("util-linux", "makes namespaces"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check. `mend` is a command, or a sentence when no command can help; "" when all is well."""
+
+    check: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+def port_free(port: int, address: str = "0.0.0.0") -> bool:  # noqa: S104
+    """True when a TCP server could listen on the port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def root() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("root", True, "yes")
+    return Finding("root", False, f"user id {os.geteuid()}; namespaces, mounts and nftables need root", "run it with sudo")
+
+
+def programs() -> list[Finding]:
+    missing = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
+    packages = sorted({PROGRAMS[name][0] for name in missing})
+    mend = f"apt-get install -y {' '.join(packages)}"
+    return [
+        Finding(name, name not in missing, PROGRAMS[name][1], mend if name in missing else "") for name in PROGRAMS
+    ]
+
+
+def _path() -> str:
+    # sbin is where mkfs and nft live and is not on every root's PATH
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def ports(settings: ClusterSettings) -> list[Finding]:
+    """Only meaningful while the cluster does not run."""
+    wanted = [("api-port", settings.api_port), ("node-port", settings.node_port), ("registry-port", settings.registry_port)]
+    if settings.gateway:
+        wanted += [
+            ("gateway-http-port", settings.gateway_http_port),
+            ("gateway-https-port", settings.gateway_https_port),
+        ]
+    return [_port(flag, port) for flag, port in wanted]
+
+
+def _port(flag: str, port: int) -> Finding:
+    if port_free(port):
+        return Finding(f"port {port}", True, "free")
+    mend = f"stop what listens there (ss -ltnp sport = :{port}), or choose another with --{flag}"
+    return Finding(f"port {port}", False, "taken by another program", mend)
+
+
+def disk(settings: ClusterSettings) -> Finding:
+    folder = settings.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 1024**3:.1f} GiB free under {folder}"
+    if free >= DISK_FREE_BYTES_MIN:
+        return Finding("disk", True, detail)
+    return Finding("disk", False, detail, "free at least 2 GiB, or choose another --data-dir")
+
+
+def kernel() -> list[Finding]:
+    overlay = "overlay" in Path("/proc/filesystems").read_text(encoding="ascii")
+    found = [Finding("overlayfs", overlay, "layers of images", "" if overlay else "modprobe overlay")]
+    cgroup = Path("/proc/self/cgroup").read_text(encoding="ascii")
+    found.append(Finding("cgroups", bool(cgroup.strip()), "limits of containers", "" if cgroup.strip() else "mount /sys/fs/cgroup"))
+    loop = Path("/dev/loop-control").exists()
+    found.append(Finding("loop devices", loop, "volumes with a size limit", "" if loop else "modprobe loop"))
+    return found
+
+
+def everything(settings: ClusterSettings, *, running: bool) -> list[Finding]:
+    """All checks. Ports are left out while the cluster runs: it holds them itself."""
+    found = [root(), *programs(), *kernel(), disk(settings)]
+    return found if running else [*found, *ports(settings)]

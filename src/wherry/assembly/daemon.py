@@ -1,0 +1,120 @@
+"""Start the supervisor as a daemon and watch the cluster come up; take it down again.
+
+In:    the cluster's settings.
+Out:   a running supervisor (`start`), the moment the node is Ready (`wait_ready`), nothing left running (`stop`).
+Never: imports a component; `wherry up` has about a second.
+"""
+
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from wherry.assembly import supervisor
+from wherry.assembly.settings import ClusterSettings
+from wherry.kit.errors import TimedOut, Unavailable
+
+RETRY_S = 0.02  # between connection attempts while the server starts
+SUPERVISOR_STOP_LIMIT_S = 45.0  # three components, each given supervisor.STOP_LIMIT_S
+LOG_TAIL_LINES = 12
+
+
+def is_running(settings: ClusterSettings) -> bool:
+    """True while a supervisor holds the cluster's lock."""
+    return bool(supervisor.holder(supervisor.lock_path(settings, "supervisor")))
+
+
+def start(settings: ClusterSettings) -> None:
+    """Start the supervisor detached from this terminal, unless it runs."""
+    if is_running(settings):
+        return
+    settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.log_dir / "supervisor.log").open("ab") as output:
+        subprocess.Popen(
+            supervisor.command(settings, "supervisor"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+
+
+def tls_context(settings: ClusterSettings) -> ssl.SSLContext:
+    """Trusts the cluster's CA and presents the admin's certificate."""
+    context = ssl.create_default_context(cafile=str(settings.pki_dir / "ca.crt"))
+    context.load_cert_chain(settings.pki_dir / "admin.crt", settings.pki_dir / "admin.key")
+    return context
+
+
+def get(settings: ClusterSettings, path: str, *, timeout_s: float = 5.0) -> Any:
+    """GET a JSON document from the API server as the admin. Raises `Unavailable`."""
+    try:
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", settings.api_port, timeout=timeout_s, context=tls_context(settings)
+        )
+        connection.request("GET", path, headers={"Accept": "application/json"})
+        reply = connection.getresponse()
+        body = reply.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"the API server on port {settings.api_port} does not answer ({error}); see: wherry status") from error
+    if reply.status != 200:
+        raise Unavailable(f"the API server answers {reply.status} to {path}: {body[:200].decode(errors='replace')}")
+    return json.loads(body)
+
+
+def node_is_ready(node: dict[str, Any]) -> bool:
+    """True when the node's Ready condition is True."""
+    conditions = node.get("status", {}).get("conditions") or []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def wait_ready(settings: ClusterSettings, *, limit_s: float, since: float) -> None:
+    """Return when the node is Ready with a heartbeat newer than `since` (Unix time). Raises `TimedOut` with the log's tail."""
+    deadline = time.monotonic() + limit_s
+    path = f"/api/v1/nodes/{settings.node_name}"
+    while time.monotonic() < deadline:
+        try:
+            if node_is_ready(get(settings, path)) and supervisor.holder(supervisor.lock_path(settings, "agent")):
+                return
+        except Unavailable:
+            pass
+        time.sleep(RETRY_S)
+    raise TimedOut(f"the node is not Ready after {limit_s:.0f} s; last lines of the logs:\n{log_tail(settings)}")
+
+
+def log_tail(settings: ClusterSettings) -> str:
+    """The last lines of every component's log."""
+    parts = []
+    for name in ("supervisor", *supervisor.COMPONENTS):
+        path = settings.log_dir / f"{name}.log"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            parts += [f"--- {path}", *lines]
+    return "\n".join(parts)
+
+
+def stop(settings: ClusterSettings) -> None:
+    """End the supervisor and every component of the cluster, also when the supervisor is already dead."""
+    for name in ("supervisor", *reversed(supervisor.COMPONENTS)):
+        _end(supervisor.lock_path(settings, name))
+
+
+def _end(lock: Path) -> None:
+    pid = supervisor.holder(lock)
+    for number, limit_s in ((signal.SIGTERM, SUPERVISOR_STOP_LIMIT_S), (signal.SIGKILL, 5.0)):
+        if not pid:
+            return
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline and supervisor.holder(lock) == pid:
+            time.sleep(RETRY_S)
+        pid = supervisor.holder(lock)

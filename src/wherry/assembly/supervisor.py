@@ -1,0 +1,156 @@
+"""Keep the processes of one cluster running: server, agent, gateway.
+
+In:    the cluster's settings; a command line per component.
+Out:   each component started, restarted with a doubling delay when it dies, adopted when it outlived an earlier supervisor.
+Spec:  DESIGN decision 11. Linux pidfd_open(2), flock(2).
+
+A component holds a lock on `<run dir>/<name>.lock` with its pid inside for as long as it lives. That lock, not the
+parent-child relation, says whether it runs: so the supervisor itself can be killed at any moment.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from wherry.assembly.settings import ClusterSettings
+
+log = logging.getLogger(__name__)
+
+RESTART_DELAY_S_MIN = 0.05  # a killed component is back before a client's first retry
+RESTART_DELAY_S_MAX = 30.0
+HEALTHY_AFTER_S = 10.0
+STOP_LIMIT_S = 10.0
+COMPONENTS = ("server", "agent", "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A held lock file; closing the descriptor, also by dying, frees it."""
+
+    descriptor: int
+
+
+def hold(path: Path) -> Lock | None:
+    """Take the lock and write our pid into it, or None when another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return Lock(descriptor)
+
+
+def holder(path: Path) -> int:
+    """The pid of the process that holds the lock, 0 when nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0)
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return 0
+
+
+def lock_path(settings: ClusterSettings, name: str) -> Path:
+    return settings.run_dir / f"{name}.lock"
+
+
+def command(settings: ClusterSettings, name: str) -> list[str]:
+    """The command line of a component's process."""
+    return [sys.executable, "-m", "wherry.cli.main", "run", name, "--data-dir", str(settings.data_dir)]
+
+
+async def gone(pid: int) -> None:
+    """Return when process `pid`, ours or not, has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+async def _run_once(settings: ClusterSettings, name: str) -> None:
+    """Start the component, or adopt the one that runs, and return when it has ended."""
+    pid = holder(lock_path(settings, name))
+    if pid:
+        log.info("%s adopted: pid=%d", name, pid)
+        await gone(pid)
+        return
+    settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.log_dir / f"{name}.log").open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command(settings, name), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    log.info("%s started: pid=%d", name, process.pid)
+    code = await process.wait()
+    log.warning("%s ended: code=%d", name, code)
+
+
+async def keep(settings: ClusterSettings, name: str) -> None:
+    """Keep one component running until cancelled; then stop it with TERM, at last with KILL."""
+    loop = asyncio.get_running_loop()
+    delay_s = RESTART_DELAY_S_MIN
+    try:
+        while True:
+            began_at = loop.time()
+            await _run_once(settings, name)
+            if loop.time() - began_at > HEALTHY_AFTER_S:
+                delay_s = RESTART_DELAY_S_MIN
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RESTART_DELAY_S_MAX)
+    finally:
+        await stop(lock_path(settings, name))
+
+
+async def stop(path: Path) -> None:
+    """End the process that holds `path`: TERM, and KILL after STOP_LIMIT_S. Nothing when nobody does."""
+    pid = holder(path)
+    if not pid:
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await gone(pid)
+                return
+        except TimeoutError:
+            log.warning("pid %d did not end within %d s of %s", pid, STOP_LIMIT_S, number.name)
+
+
+async def supervise(settings: ClusterSettings) -> None:
+    """Keep every component of the cluster running until TERM or INT; then stop them all, the server last."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    names = [name for name in COMPONENTS if name != "gateway" or settings.gateway]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(keep(settings, name), name=name) for name in names]
+        await stopping.wait()
+        for task in reversed(tasks):
+            task.cancel()
+            await asyncio.wait([task])

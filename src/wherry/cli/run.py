@@ -1,0 +1,32 @@
+"""Run one component in this process until it is told to stop. Started by the supervisor, not by people."""
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from wherry.assembly import settings, supervisor
+
+ALREADY_RUNNING = 4
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("component", choices=["supervisor", *supervisor.COMPONENTS])
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 after TERM; 4 when the component already runs."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
+    )
+    cluster = settings.load(args.data_dir)
+    lock = supervisor.hold(supervisor.lock_path(cluster, args.component))
+    if lock is None:
+        return ALREADY_RUNNING
+    if args.component == "supervisor":
+        asyncio.run(supervisor.supervise(cluster))
+        return 0
+    from wherry.assembly import process
+
+    process.run(cluster, args.component)
+    return 0

@@ -1,0 +1,77 @@
+"""Start the cluster, or bring it back after a crash or a reboot. Returns when the node is Ready.
+
+examples:
+  wherry up
+  wherry up --gateway-http-port 8080 --gateway-https-port 8443
+  wherry up --data-dir /srv/second --api-port 7443 --node-port 11250 --registry-port 6050 \\
+            --pod-cidr 10.245.0.0/24 --service-cidr 10.97.0.0/16 --no-gateway --context second
+"""
+
+import argparse
+import time
+from typing import Any
+
+from wherry.assembly import checks, daemon, settings, start
+from wherry.cli import output
+from wherry.kit.errors import Invalid
+
+READY_LIMIT_S = 60.0
+PORTS = ("api_port", "node_port", "registry_port", "gateway_http_port", "gateway_https_port")
+TEXTS = {
+    "node_name": "name of this node (default the host name)",
+    "node_address": "address other machines reach this node at (default that of the default route)",
+    "pod_cidr": "range of pod addresses (default 10.244.0.0/24)",
+    "service_cidr": "range of Service addresses (default 10.96.0.0/16)",
+}
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    for name in PORTS:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, dest=name)
+    for name, text in TEXTS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, help=text or None)
+    parser.add_argument("--context", dest="name", help="name of the kubeconfig context (default wherry)")
+    parser.add_argument("--no-gateway", dest="gateway", action="store_const", const=False, help="do not run the API gateway")
+    parser.add_argument("--kubeconfig", help="the file the context is merged into (default $KUBECONFIG or ~/.kube/config)")
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings the user named; the others keep their default or what the cluster has."""
+    names = (*PORTS, *TEXTS, "name", "gateway")
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+def refuse_if_unfit(cluster: settings.ClusterSettings) -> None:
+    """Raise `Invalid` listing everything that is missing, with the commands that mend it."""
+    found = [checks.root(), *checks.programs(), *checks.ports(cluster)]
+    bad = [f for f in found if not f.ok]
+    if bad:
+        lines = "\n".join(f"  {f.check}: {f.detail or 'missing'}\n      mend: {f.mend}" for f in bad)
+        raise Invalid(f"this machine is not ready:\n{lines}")
+
+def run(args: argparse.Namespace) -> int:
+    """0 when the node is Ready."""
+    if not checks.root().ok:
+        refuse_if_unfit(settings.ClusterSettings(data_dir=args.data_dir))
+    began_at = time.monotonic()
+    is_new = not settings.exists(args.data_dir)
+    cluster = settings.load_or_create(args.data_dir, given(args))
+    if not daemon.is_running(cluster):
+        try:
+            refuse_if_unfit(cluster)
+        except Invalid:
+            if is_new:  # nothing was made yet, and other flags must be accepted next time
+                (cluster.data_dir / settings.FILE).unlink()
+            raise
+    context = start.prepare(cluster, kubeconfig=args.kubeconfig)
+    daemon.start(cluster)
+    daemon.wait_ready(cluster, limit_s=READY_LIMIT_S, since=began_at)
+    seconds = time.monotonic() - began_at
+    if args.output == "json":
+        output.data({"ready": True, "seconds": round(seconds, 3), "context": cluster.name, "kubeconfig": str(context)})
+        return 0
+    output.line(f"wherry is up: node {cluster.node_name} is Ready after {seconds:.2f} s")
+    output.line(f"kubeconfig context {cluster.name!r} is in {context}\n")
+    output.line("try next:")
+    output.line("  kubectl get nodes,pods -A            (or: wherry kubectl get nodes)")
+    output.line("  wherry deploy examples/shop/services/users --name users")
+    output.line("  wherry status")
+    return 0

@@ -1,0 +1,130 @@
+"""`Connection` over an asyncio transport (server side, after an upgrade) and over asyncio streams (client side).
+
+In:    bytes from the event loop or a StreamReader; bytes to send from the owner.
+Out:   the `Connection` protocol of message.py: `read`, `write`, `close`, back-pressure both ways.
+Never: understands what passes.
+"""
+
+import asyncio
+from collections import deque
+
+READ_BYTES_MAX = 256 * 1024  # unread bytes before the socket is no longer read
+
+
+class PeerGone(ConnectionError):
+    """The other side closed or vanished while something was to be sent."""
+
+
+class TransportConnection:
+    """The byte stream of a connection whose protocol feeds it. One reader, any number of writers."""
+
+    def __init__(self, transport: asyncio.Transport, first: bytes) -> None:
+        self._transport = transport
+        self._parts: deque[bytes] = deque([first] if first else [])
+        self._buffered_bytes = len(first)
+        self._is_read_paused = False
+        self._is_ended = False
+        self._is_lost = False
+        self._reader: asyncio.Future[None] | None = None
+        self._can_write: asyncio.Future[None] | None = None  # present while the transport is full
+
+    async def read(self) -> bytes:
+        while not self._parts:
+            if self._is_ended:
+                return b""
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        data = self._parts.popleft()
+        self._buffered_bytes -= len(data)
+        if self._is_read_paused and self._buffered_bytes <= READ_BYTES_MAX // 2 and not self._is_lost:
+            self._is_read_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        if self._is_lost or self._transport.is_closing():
+            raise PeerGone("connection closed by the peer")
+        self._transport.write(data)
+        if self._can_write is not None:
+            await asyncio.shield(self._can_write)
+        if self._is_lost:
+            raise PeerGone("connection closed by the peer")
+
+    async def close(self) -> None:
+        self._end()
+        self._transport.close()
+
+    def feed(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._buffered_bytes += len(data)
+        self._wake_reader()
+        if self._buffered_bytes > READ_BYTES_MAX and not self._is_read_paused:
+            self._is_read_paused = True
+            self._transport.pause_reading()
+
+    def feed_end(self) -> None:
+        self._end()
+
+    def lost(self) -> None:
+        self._is_lost = True
+        self._end()
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        if self._can_write is None:
+            self._can_write = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._can_write is not None:
+            if not self._can_write.done():
+                self._can_write.set_result(None)
+            self._can_write = None
+
+    def _end(self) -> None:
+        self._is_ended = True
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+
+class StreamConnection:
+    """The same over a StreamReader and StreamWriter. `first` are bytes already read that come before the rest."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
+        self._reader = reader
+        self._writer = writer
+        self._first = first
+
+    async def read(self) -> bytes:
+        if self._first:
+            data, self._first = self._first, b""
+            return data
+        try:
+            return await self._reader.read(READ_BYTES_MAX)
+        except OSError:
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        if self._writer.is_closing():
+            raise PeerGone("connection closed")
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError as error:
+            raise PeerGone(f"connection lost: {error}") from error
+
+    async def write_eof(self) -> None:
+        """End our direction only, where the transport can (not over TLS)."""
+        if self._writer.can_write_eof() and not self._writer.is_closing():
+            try:
+                self._writer.write_eof()
+            except OSError as error:
+                raise PeerGone(f"connection lost: {error}") from error
+
+    async def close(self) -> None:
+        self._writer.close()

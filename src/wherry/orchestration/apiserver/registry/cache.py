@@ -1,0 +1,171 @@
+"""The newest bytes of every object of one resource, its recent changes, and who watches them.
+
+In:    changes in revision order (`registry/feed.py`).
+Out:   `Cached` entries, ordered by key; `CacheEvent`s to watchers.
+Cost:  bytes are kept as they go on the wire; labels and fields are parsed once, when a selector first asks.
+Never: waits, or calls the store.
+"""
+
+import asyncio
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from wherry.orchestration.apiserver.registry.codec import at_revision
+from wherry.orchestration.objects.meta import Object
+
+RECENT_EVENTS_MAX = 1000  # per resource; a watch from further back replays from the store's history
+WATCHER_EVENTS_MAX = 20_000  # a reader this far behind is cut off and lists again
+
+Fields = Callable[[Object], Mapping[str, str]]
+
+
+class Cached:
+    """One object at one revision. `data` is its JSON with resourceVersion; treat everything as read-only."""
+
+    __slots__ = ("_fields", "_labels", "created", "data", "key", "revision", "views")
+
+    def __init__(self, key: str, data: bytes, revision: int, created: int) -> None:
+        self.key = key  # "namespace/name" or "name"
+        self.data = data
+        self.revision = revision
+        self.created = created
+        self._labels: dict[str, str] | None = None
+        self._fields: Mapping[str, str] | None = None
+        self.views: dict[object, bytes] | None = None  # other representations, by view
+
+    @property
+    def namespace(self) -> str:
+        """"" for cluster-scoped objects."""
+        return self.key.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """metadata.name."""
+        return self.key.rpartition("/")[2]
+
+    def obj(self) -> Object:
+        """A fresh copy of the object."""
+        parsed: Object = orjson.loads(self.data)
+        return parsed
+
+    def selectable(self, fields: Fields) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """(labels, fields) for selectors."""
+        if self._labels is None or self._fields is None:
+            obj = self.obj()
+            self._labels = obj["metadata"].get("labels") or {}
+            self._fields = fields(obj)
+        return self._labels, self._fields
+
+
+@dataclass(slots=True)
+class CacheEvent:
+    """One change. `new` is None for a deletion; `old` is None for a creation."""
+
+    revision: int
+    new: Cached | None
+    old: Cached | None
+    _last: Cached | None = None
+
+    def last(self) -> Cached:
+        """The state before, stamped with this event's revision: what DELETED carries."""
+        if self._last is None:
+            assert self.old is not None
+            data = at_revision(self.old.data, self.revision)
+            self._last = Cached(self.old.key, data, self.revision, self.old.created)
+        return self._last
+
+
+@dataclass(slots=True, eq=False)
+class Watcher:
+    """A bounded queue of events. `is_cut` tells that it overflowed or the cache was rebuilt: end the watch."""
+
+    events: deque[CacheEvent] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    is_cut: bool = False
+
+    def push(self, event: CacheEvent) -> None:
+        """Add an event; past the limit the watcher is cut off."""
+        if len(self.events) >= WATCHER_EVENTS_MAX:
+            self.cut()
+            return
+        self.events.append(event)
+        self.wake.set()
+
+    def cut(self) -> None:
+        """End the watch."""
+        self.is_cut = True
+        self.events.clear()
+        self.wake.set()
+
+
+class ResourceCache:
+    """See the module docstring. `revision` is that of the newest change of this resource."""
+
+    def __init__(self, group: str, plural: str, revision: int) -> None:
+        self.group, self.plural = group, plural
+        self.prefix = f"/registry/{group or 'core'}/{plural}/"
+        self.revision = revision
+        self.items: dict[str, Cached] = {}
+        self._order: list[str] = []
+        self._recent: deque[CacheEvent] = deque()
+        self._recent_after = revision  # every event later than this is in `_recent`
+        self.watchers: set[Watcher] = set()
+        self.listeners: list[Callable[[CacheEvent], None]] = []
+
+    def load(self, items: list[Cached], revision: int) -> None:
+        """Replace everything; watchers are cut off because what lies between is not known here."""
+        self.items = {item.key: item for item in items}
+        self._order = sorted(self.items)
+        self.revision = revision
+        self._recent.clear()
+        self._recent_after = revision
+        for watcher in tuple(self.watchers):
+            watcher.cut()
+
+    def apply(self, key: str, new: Cached | None, revision: int) -> None:
+        """Take in one change and hand it on."""
+        old = self.items.get(key)
+        if new is not None:
+            if old is None:
+                insort(self._order, key)
+            self.items[key] = new
+        elif old is not None:
+            del self.items[key]
+            del self._order[bisect_left(self._order, key)]
+        else:
+            return
+        self.revision = revision
+        event = CacheEvent(revision, new, old)
+        if len(self._recent) >= RECENT_EVENTS_MAX:
+            self._recent_after = self._recent.popleft().revision
+        self._recent.append(event)
+        for watcher in self.watchers:
+            watcher.push(event)
+        for listener in self.listeners:
+            listener(event)
+
+    def keys(self, namespace: str = "", after: str = "") -> list[str]:
+        """Keys in order, of one namespace when given, later than `after` when given."""
+        low, high = 0, len(self._order)
+        if namespace:
+            low, high = bisect_left(self._order, f"{namespace}/"), bisect_left(self._order, f"{namespace}0")
+        if after:
+            low = max(low, bisect_left(self._order, after))
+            if low < high and self._order[low] == after:
+                low += 1
+        return self._order[low:high]
+
+    def select(self, namespace: str = "") -> Iterator[Cached]:
+        """Entries in key order."""
+        items = self.items
+        return (items[key] for key in self.keys(namespace))
+
+    def recent_after(self, revision: int) -> list[CacheEvent] | None:
+        """The changes later than `revision`, or None when some of them are no longer here."""
+        if revision < self._recent_after:
+            return None
+        return [event for event in self._recent if event.revision > revision]

@@ -1,0 +1,132 @@
+"""What is served: one `Served` a resource and version, built in or custom, and the table that finds them.
+
+`Served` knows where the objects are stored, how the stored form becomes the served one, which rules apply to writes
+and which fields can be selected.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
+from wherry.orchestration.apiserver.registry.codec import encode, with_revision
+from wherry.orchestration.apiserver.registry.conversions import BUILT_IN, Conversion
+from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.registry.fields import FieldReader, reader_for
+from wherry.orchestration.apiserver.strategies.kinds import strategy_for
+from wherry.orchestration.apiserver.strategies.strategy import Strategy
+from wherry.orchestration.objects.meta import Object, name_of, namespace_of
+from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.schema_data import structure_of
+from wherry.orchestration.objects.structure import ANY, Node
+
+
+@dataclass(slots=True, eq=False)
+class Served:
+    """One row of the table. `node_of` is called when a structure is needed; `columns` are a CRD's printer columns."""
+
+    resource: Resource
+    cache: ResourceCache
+    strategy: Strategy
+    fields: FieldReader
+    node_of: Callable[[], Node]
+    conversion: Conversion | None = None
+    columns: Sequence[Object] | None = None
+    is_custom: bool = False
+
+    @property
+    def node(self) -> Node:
+        """The structure of the kind."""
+        return self.node_of()
+
+    def key(self, namespace: str, name: str) -> str:
+        """The cache key of an object."""
+        return f"{namespace}/{name}" if self.resource.namespaced else name
+
+    def key_of(self, obj: Object) -> str:
+        """The cache key of `obj`."""
+        return self.key(namespace_of(obj), name_of(obj))
+
+    def data(self, cached: Cached) -> bytes:
+        """The served bytes of an entry."""
+        if self.conversion is None:
+            return cached.data
+        if cached.views is None:
+            cached.views = {}
+        found = cached.views.get(self)
+        if found is None:
+            found = cached.views[self] = _dumps(self.conversion.to_served(cached.obj()))
+        return found
+
+    def obj(self, cached: Cached) -> Object:
+        """The served object of an entry, a fresh copy."""
+        obj = cached.obj()
+        return obj if self.conversion is None else self.conversion.to_served(obj)
+
+    def stored(self, obj: Object) -> Object:
+        """The form to store."""
+        return obj if self.conversion is None else self.conversion.to_stored(obj)
+
+
+def _dumps(obj: Object) -> bytes:
+    revision = obj["metadata"].get("resourceVersion", "0")
+    return with_revision(encode(obj), int(revision))
+
+
+class ServedTable:
+    """All rows. `revision` grows with every change, for documents (discovery, OpenAPI) made from it."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._rows: dict[tuple[str, str, str], Served] = {}
+        self._by_kind: dict[tuple[str, str], Served] = {}
+
+    def add(self, served: Served) -> None:
+        """Serve a resource, or replace the row of the same group, version and plural."""
+        r = served.resource
+        self._rows[r.group, r.version, r.plural] = served
+        self._by_kind[r.api_version, r.kind] = served
+        self.revision += 1
+
+    def remove(self, resource: Resource) -> None:
+        """No longer serve it."""
+        self._rows.pop((resource.group, resource.version, resource.plural), None)
+        self._by_kind.pop((resource.api_version, resource.kind), None)
+        self.revision += 1
+
+    def find(self, group: str, version: str, plural: str) -> Served | None:
+        """By path."""
+        return self._rows.get((group, version, plural))
+
+    def of(self, resource: Resource) -> Served:
+        """The row of a built-in resource."""
+        return self._rows[resource.group, resource.version, resource.plural]
+
+    def by_kind(self, api_version: str, kind: str) -> Served | None:
+        """By apiVersion and kind."""
+        return self._by_kind.get((api_version, kind))
+
+    def any_version(self, group: str, plural: str) -> Served | None:
+        """Some row of that group and plural."""
+        return next((s for (g, _, p), s in self._rows.items() if (g, p) == (group, plural)), None)
+
+    def has_group_version(self, group: str, version: str) -> bool:
+        """Whether anything is served there."""
+        return any((g, v) == (group, version) for g, v, _ in self._rows)
+
+    def rows(self) -> list[Served]:
+        """All, in the order they were added."""
+        return list(self._rows.values())
+
+
+def built_in(resource: Resource, registry: Registry) -> Served:
+    """The row of a built-in resource."""
+    place, conversion = BUILT_IN.get(
+        (resource.group, resource.version, resource.plural), ((resource.group, resource.plural), None))
+    return Served(
+        resource=resource,
+        cache=registry.cache(*place),
+        strategy=strategy_for(resource),
+        fields=reader_for(resource.group, resource.plural),
+        node_of=lambda: structure_of(resource.api_version, resource.kind) or ANY,
+        conversion=conversion,
+    )

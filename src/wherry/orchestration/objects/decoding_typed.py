@@ -1,0 +1,291 @@
+"""Fit a decoded object to the structure of its kind, as a typed decoder does.
+
+In:    plain JSON values and a built-in kind's `Node`.
+Out:   the object without nulls and unknown fields, quantities and times in canonical form, and a text per unknown field.
+Spec:  Go's encoding/json as Kubernetes uses it: case matters, null is "not there", wrong types are errors with Go's text.
+Never: checks meaning (`validation/`), or custom resources (`crd_schema.py`).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from wherry.kit.clock import parse_rfc3339, rfc3339, rfc3339_micro
+from wherry.kit.errors import Invalid
+from wherry.orchestration.objects import quantity
+from wherry.orchestration.objects.decoding_errors import Malformed
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.structure import Node, Shape
+
+UNKNOWN_MAX = 100  # texts reported; the rest is dropped without a text, as upstream
+_INT32 = range(-(2**31), 2**31)
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """`obj` holds only known fields. `unknown` are texts such as `unknown field "spec.foo"`."""
+
+    obj: Object
+    unknown: tuple[str, ...]
+
+
+def typed(obj: Object, node: Node) -> Typed:
+    """Fit `obj`, which the caller owns and which is changed. Raises `Malformed` at the first value of a wrong type."""
+    fitter = _Fitter()
+    try:
+        fitted = fitter.object(obj, node, "", "")
+    except Malformed as error:
+        kind, version = str(obj.get("kind", ""))[:80], str(obj.get("apiVersion", "")).rpartition("/")[2][:80]
+        raise Malformed(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from error
+    return Typed(fitted, tuple(fitter.unknown))
+
+
+def unknown_fields(obj: Mapping[str, Any], node: Node) -> list[str]:
+    """A text for every field `node` does not know; `obj` stays as it is. Values of a wrong type are passed over."""
+    found: list[str] = []
+    _find_unknown(obj, node, "", found)
+    return found[:UNKNOWN_MAX]
+
+
+def prune_unknown(obj: Object, node: Node) -> Object:
+    """`typed` without the texts: known fields only, values checked. Changes and returns `obj`."""
+    return typed(obj, node).obj
+
+
+def _find_unknown(value: Any, node: Node, path: str, found: list[str]) -> None:
+    if node.shape is Shape.OBJECT and isinstance(value, Mapping):
+        for key, member in value.items():
+            inside = f"{path}.{key}" if path else key
+            sub = node.fields.get(key)
+            if sub is not None:
+                _find_unknown(member, sub, inside, found)
+            elif not node.preserve_unknown:
+                found.append(f'unknown field "{inside}"')
+    elif node.item is not None and isinstance(value, list):
+        for index, item in enumerate(value):
+            _find_unknown(item, node.item, f"{path}[{index}]", found)
+    elif node.item is not None and isinstance(value, Mapping):
+        for key, item in value.items():
+            _find_unknown(item, node.item, f"{path}.{key}", found)
+
+
+class _Fitter:
+    """One walk. `path` is for people (with indices); `where` is Go's `Struct.field.path` (without)."""
+
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
+
+    def object(self, value: Any, node: Node, path: str, where: str) -> Object:
+        if not isinstance(value, dict):
+            raise _mismatch(value, node, where)
+        struct = _go_name(node)
+        trail = where.partition(".")[2]
+        fields = node.fields
+        for key in list(value):
+            member = value[key]
+            sub = fields.get(key)
+            if sub is None:
+                if node.preserve_unknown:
+                    continue
+                self._note(f"{path}.{key}" if path else key)
+                del value[key]
+            elif member is None:
+                del value[key]
+            else:
+                inside = f"{struct}.{trail}.{key}" if trail else f"{struct}.{key}"
+                value[key] = self.value(member, sub, f"{path}.{key}" if path else key, inside)
+        return value
+
+    def value(self, value: Any, node: Node, path: str, where: str) -> Any:
+        match node.shape:
+            case Shape.OBJECT:
+                return self.object(value, node, path, where)
+            case Shape.LIST:
+                return self._list(value, node, path, where)
+            case Shape.MAP:
+                return self._map(value, node, path, where)
+            case Shape.STRING:
+                return _string(value, node, where)
+            case Shape.BOOLEAN:
+                if value.__class__ is bool:
+                    return value
+                raise _mismatch(value, node, where)
+            case Shape.ANY:
+                return value
+        return _scalar(value, node, where)
+
+    def _list(self, value: Any, node: Node, path: str, where: str) -> Any:
+        if not isinstance(value, list):
+            raise _mismatch(value, node, where)
+        item = node.item
+        assert item is not None, "a list node has an item"
+        for index, member in enumerate(value):
+            if member is None:
+                value[index] = _zero(item)
+            else:
+                value[index] = self.value(member, item, f"{path}[{index}]", where)
+        return value
+
+    def _map(self, value: Any, node: Node, path: str, where: str) -> Any:
+        if not isinstance(value, dict):
+            raise _mismatch(value, node, where)
+        item = node.item
+        assert item is not None, "a map node has an item"
+        for key, member in value.items():
+            if member is None:
+                value[key] = _zero(item)
+            else:
+                value[key] = self.value(member, item, f"{path}.{key}", where)
+        return value
+
+    def _note(self, path: str) -> None:
+        if len(self.unknown) < UNKNOWN_MAX:
+            self.unknown.append(f'unknown field "{path}"')
+
+
+def _string(value: Any, node: Node, where: str) -> str:
+    if not isinstance(value, str):
+        raise _mismatch(value, node, where)
+    if node.format == "byte":
+        return _base64(value)
+    return value
+
+
+def _scalar(value: Any, node: Node, where: str) -> Any:
+    match node.shape:
+        case Shape.INTEGER:
+            return _integer(value, node, where)
+        case Shape.NUMBER:
+            if isinstance(value, int | float) and value.__class__ is not bool:
+                return value
+            raise _mismatch(value, node, where)
+        case Shape.INT_OR_STRING:
+            if isinstance(value, str):
+                return value
+            if value.__class__ is int and value in _INT32:
+                return value
+            raise Malformed(f"json: cannot unmarshal {_json_kind(value)} into Go value of type int32")
+        case Shape.QUANTITY:
+            if isinstance(value, str | int | float) and value.__class__ is not bool:
+                return _quantity(value)
+            raise Malformed(f"json: cannot unmarshal {_json_kind(value)} into Go value of type resource.Quantity")
+    assert node.shape is Shape.TIME, node.shape
+    if not isinstance(value, str):
+        raise Malformed(f"json: cannot unmarshal {_json_kind(value)} into Go value of type string")
+    return _time(value, node.format == "micro-time")
+
+
+def _integer(value: Any, node: Node, where: str) -> int:
+    if value.__class__ is not int:
+        raise _mismatch(value, node, where)
+    if value not in (_INT32 if node.format == "int32" else _INT64):
+        raise _mismatch(value, node, where, shown=f"number {value}")
+    return int(value)
+
+
+@lru_cache(maxsize=4096)
+def _quantity(value: str | int | float) -> str:
+    try:
+        return quantity.canonical(value)
+    except Invalid as error:
+        raise Malformed(str(error)) from error
+
+
+@lru_cache(maxsize=4096)
+def _time(text: str, micro: bool) -> str:
+    try:
+        moment = parse_rfc3339(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        layout = "2006-01-02T15:04:05.000000Z07:00" if micro else "2006-01-02T15:04:05Z07:00"
+        raise Malformed(f'parsing time "{text[:80]}" as "{layout}": cannot parse "{text[:80]}" as "2006"')
+    return rfc3339_micro(moment) if micro else rfc3339(moment)
+
+
+def _base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+        return text
+    except (binascii.Error, ValueError):
+        pass
+    folded = text.replace("\n", "").replace("\r", "")
+    try:
+        return base64.b64encode(base64.b64decode(folded, validate=True)).decode()
+    except (binascii.Error, ValueError) as error:
+        raise Malformed(f"illegal base64 data at input byte {_bad_byte(text)}") from error
+
+
+def _bad_byte(text: str) -> int:
+    allowed = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n")
+    first = next((i for i, char in enumerate(text) if char not in allowed), len(text))
+    # A wrong "=" or a cut-off end is reported at the start of its group of four.
+    return first if first < len(text) and text[first] != "=" else first - first % 4
+
+
+def _mismatch(value: Any, node: Node, where: str, shown: str = "") -> Malformed:
+    seen = shown or _json_kind(value)
+    place = f"Go struct field {where}" if where else "Go value"
+    return Malformed(f"json: cannot unmarshal {seen} into {place} of type {_go_type(node)}")
+
+
+def _json_kind(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case int():
+            return "number"
+        case float():
+            return f"number {value!r}"
+        case list():
+            return "array"
+        case None:
+            return "null"
+    return "object"
+
+
+def _go_name(node: Node) -> str:
+    return node.type_name.rpartition(".")[2]
+
+
+def _go_type(node: Node) -> str:
+    match node.shape:
+        case Shape.OBJECT:
+            return ".".join(node.type_name.split(".")[-2:])
+        case Shape.LIST:
+            return "[]uint8" if node.format == "byte" else f"[]{_go_type(node.item)}" if node.item else "[]interface {}"
+        case Shape.MAP:
+            return f"map[string]{_go_type(node.item)}" if node.item else "map[string]interface {}"
+        case Shape.STRING:
+            return "[]uint8" if node.format == "byte" else "string"
+        case Shape.INTEGER:
+            return node.format or "int64"
+        case Shape.NUMBER:
+            return "float64"
+        case Shape.BOOLEAN:
+            return "bool"
+    return {Shape.TIME: "v1.Time", Shape.QUANTITY: "resource.Quantity"}.get(node.shape, "intstr.IntOrString")
+
+
+def _zero(node: Node) -> Any:
+    """What Go has where JSON has null inside a list or a map."""
+    match node.shape:
+        case Shape.OBJECT | Shape.MAP:
+            return {}
+        case Shape.LIST:
+            return []
+        case Shape.STRING:
+            return ""
+        case Shape.BOOLEAN:
+            return False
+        case Shape.INTEGER | Shape.NUMBER | Shape.INT_OR_STRING:
+            return 0
+        case Shape.QUANTITY:
+            return "0"
+    return None

@@ -1,0 +1,77 @@
+"""A whole cluster, started by the command a user types, for tests that drive it with real clients."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+CLIENTS = ROOT / ".cache" / "clients"
+WHERRY = ROOT / ".venv" / "bin" / "wherry"
+COMMAND_LIMIT_S = 120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Handles of a running cluster."""
+
+    data_dir: Path
+    kubeconfig: Path
+    api_port: int
+    http_port: int
+
+    def run(self, *argv: str, stdin: str = "", check: bool = True, limit_s: float = COMMAND_LIMIT_S) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            argv, input=stdin, text=True, capture_output=True, timeout=limit_s,
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.data_dir.parent)},
+        )
+        if check:
+            assert done.returncode == 0, f"{argv}: code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def kubectl(self, *args: str, stdin: str = "", check: bool = True, limit_s: float = COMMAND_LIMIT_S) -> subprocess.CompletedProcess[str]:
+        return self.run(str(CLIENTS / "kubectl"), *args, stdin=stdin, check=check, limit_s=limit_s)
+
+    def old_kubectl(self, *args: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run(str(CLIENTS / "kubectl-1.30"), *args, stdin=stdin, check=check)
+
+    def helm(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run(str(CLIENTS / "helm"), *args, check=check)
+
+    def wherry(self, *args: str, check: bool = True, limit_s: float = COMMAND_LIMIT_S) -> subprocess.CompletedProcess[str]:
+        verb, *rest = args
+        return self.run(str(WHERRY), verb, "--data-dir", str(self.data_dir), *rest, check=check, limit_s=limit_s)
+
+
+def make_cluster(folder: Path, pod_cidr: str, service_cidr: str, *flags: str) -> Cluster:
+    ports = {name: free_port() for name in ("api", "node", "registry", "gateway-http", "gateway-https")}
+    cluster = Cluster(folder / "data", folder / "kubeconfig", ports["api"], ports["gateway-http"])
+    cluster.wherry(
+        "up", "--pod-cidr", pod_cidr, "--service-cidr", service_cidr, "--kubeconfig", str(cluster.kubeconfig),
+        *(f"--{name}-port={port}" for name, port in ports.items()), *flags,
+    )
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One cluster for the whole session, with a gateway; purged at the end, also after a failure."""
+    folder = Path(tempfile.mkdtemp(prefix="wherry-test-", dir="/var/tmp"))
+    try:
+        yield make_cluster(folder, "10.245.0.0/24", "10.97.0.0/16")
+    finally:
+        subprocess.run([str(WHERRY), "down", "--purge", "--data-dir", str(folder / "data"), "--kubeconfig", str(folder / "kubeconfig")],
+                       timeout=120, check=False)
+        shutil.rmtree(folder, ignore_errors=True)

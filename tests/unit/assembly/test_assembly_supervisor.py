@@ -1,0 +1,80 @@
+"""The supervisor: locks say who runs, dead components come back, survivors are adopted."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wherry.assembly import supervisor
+from wherry.assembly.settings import ClusterSettings
+
+HOLDER = """
+import sys, time, pathlib
+from wherry.assembly import supervisor
+assert supervisor.hold(pathlib.Path(sys.argv[1]))
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterSettings:
+    made = ClusterSettings(data_dir=tmp_path)
+    monkeypatch.setattr(supervisor, "lock_path", lambda s, name: tmp_path / f"{name}.lock")
+    monkeypatch.setattr(supervisor, "command", lambda s, name: [sys.executable, "-c", HOLDER, str(tmp_path / f"{name}.lock")])
+    return made
+
+
+async def held(path: Path, *, other_than: int = 0) -> int:
+    async with asyncio.timeout(20):
+        while (pid := supervisor.holder(path)) in (0, other_than):
+            await asyncio.sleep(0.02)
+    return pid
+
+
+def test_a_lock_names_its_holder_and_is_free_after_its_death(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    child = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)])
+    try:
+        asyncio.run(held(path))
+        assert supervisor.holder(path) == child.pid
+        assert supervisor.hold(path) is None
+    finally:
+        child.kill()
+        child.wait()
+    assert supervisor.holder(path) == 0
+
+
+async def test_a_killed_component_is_started_again_and_stopped_in_the_end(settings: ClusterSettings, tmp_path: Path) -> None:
+    path = tmp_path / "server.lock"
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(supervisor.keep(settings, "server"))
+        first = await held(path)
+        os.kill(first, signal.SIGKILL)
+        second = await held(path, other_than=first)
+        task.cancel()
+        await asyncio.wait([task])
+    assert supervisor.holder(path) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(second, 0)
+
+
+async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: ClusterSettings, tmp_path: Path) -> None:
+    path = tmp_path / "server.lock"
+    child = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)])
+    try:
+        await held(path)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(supervisor.keep(settings, "server"))
+            await asyncio.sleep(0)
+            assert supervisor.holder(path) == child.pid
+            child.kill()
+            child.wait()
+            await held(path, other_than=child.pid)
+            task.cancel()
+            await asyncio.wait([task])
+    finally:
+        child.kill()
