@@ -34,7 +34,7 @@ class VolumeEngine(Protocol):
         """Idempotent."""
 
     async def expand(self, name: str, size_bytes: int) -> Volume:
-        """Grow, mounted or not."""
+        """Grow, mounted or not. `Unavailable` when it was noted but can only be done at the next mount."""
 
     async def volumes(self) -> list[Volume]:
         """All of them."""

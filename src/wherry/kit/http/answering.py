@@ -8,7 +8,7 @@ Spec:  RFC 9112 sections 6 and 7.1 (chunked), RFC 9110 section 6.6.1 (Date).
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from email.utils import formatdate
-from typing import Protocol
+from typing import Protocol, cast
 
 from wherry.kit.http import head
 from wherry.kit.http.message import Response, Upgrade
@@ -83,9 +83,8 @@ def upgrade_head(upgrade: Upgrade) -> bytes:
 async def send_parts(sink: Sink, terms: Terms, answer: Response) -> None:
     """Send a body that is a sequence or a stream of parts."""
     body = answer.body
-    assert not isinstance(body, bytes)
     if isinstance(body, Sequence):
-        await _send_sequence(sink, terms, answer, body)
+        await _send_sequence(sink, terms, answer, cast(Sequence[bytes], body))
         return
     try:
         await _send_stream(sink, terms, answer, body)

@@ -118,13 +118,15 @@ class StreamConnection:
         except OSError as error:
             raise PeerGone(f"connection lost: {error}") from error
 
-    async def write_eof(self) -> None:
-        """End our direction only, where the transport can (not over TLS)."""
-        if self._writer.can_write_eof() and not self._writer.is_closing():
-            try:
-                self._writer.write_eof()
-            except OSError as error:
-                raise PeerGone(f"connection lost: {error}") from error
+    async def end_writing(self) -> bool:
+        """End our direction only. False where the transport cannot (TLS) or is gone."""
+        if not self._writer.can_write_eof() or self._writer.is_closing():
+            return False
+        try:
+            self._writer.write_eof()
+        except OSError:
+            return False
+        return True
 
     async def close(self) -> None:
         self._writer.close()

@@ -14,6 +14,7 @@ after an upgrade: then it sees the end of the stream.
 import asyncio
 import logging
 import math
+import socket
 import ssl
 from collections import deque
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ _ONCE_ONLY = frozenset({"host", "content-length", "transfer-encoding", "authoriz
 _NAMES: dict[bytes, str] = {}  # header names as seen -> lower-case text
 _NAMES_MAX = 1000
 _NEVER = math.inf
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))  # seconds, seconds, times
 
 
 class ClientGone(ConnectionError):
@@ -114,6 +116,7 @@ class HttpConnection(asyncio.Protocol):
             return
         peer = transport.get_extra_info("peername")
         self._remote_address = peer[0] if isinstance(peer, tuple) and peer else ""
+        _keep_alive(transport.get_extra_info("socket"))
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.context.verify_mode != ssl.CERT_NONE:
             self._certificate = tls.getpeercert(binary_form=True)
@@ -508,6 +511,14 @@ class HttpConnection(asyncio.Protocol):
             self._deadline = _NEVER
             await asyncio.sleep(self._limits.linger_s)  # cancelled by connection_lost when the client closes first
         self._transport.close()
+
+
+def _keep_alive(connected: socket.socket | None) -> None:
+    """Let the kernel find out about clients that vanished: a watch may have nothing to send for hours."""
+    if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _remember_name(name: bytes) -> str:

@@ -8,6 +8,7 @@ Never: follows aliases beyond `VALUES_MAX` values, or into themselves.
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -26,9 +27,19 @@ _NULLS = {"", "~", "null", "Null", "NULL"}
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_RESOLVER: Any = yaml.resolver.Resolver()
-_STRING = "tag:yaml.org,2002:str"
-_MERGE = "tag:yaml.org,2002:merge"
+_CORE_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp"))
+
+
+@dataclass(slots=True)
+class _Node:
+    """A scalar (`text`), sequence (`items`) or mapping (`pairs`), as the parser's events gave it."""
+
+    line: int
+    tag: str = ""  # "" unless written in the document
+    is_plain: bool = False
+    text: str = ""
+    items: "list[_Node] | None" = None
+    pairs: "list[tuple[_Node, _Node]] | None" = None
 
 
 def read_yaml(body: bytes, depth_max: int) -> tuple[Any, list[str]]:
@@ -36,78 +47,116 @@ def read_yaml(body: bytes, depth_max: int) -> tuple[Any, list[str]]:
     try:
         loader = _Loader(body)
         try:
-            node = loader.get_node() if loader.check_node() else None
+            node = _Composer(loader, depth_max).document()
         finally:
             loader.dispose()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Malformed(f"error converting YAML to JSON: yaml: {' '.join(str(error).split())[:400]}") from error
-    except RecursionError as error:
-        raise Malformed("error converting YAML to JSON: yaml: exceeded max depth") from error
+        raise _malformed(" ".join(str(error).split())[:400]) from error
     reader = _Reader(depth_max)
     return (None if node is None else reader.value(node, 0)), reader.duplicates
 
 
+def _malformed(text: str) -> Malformed:
+    return Malformed(f"error converting YAML to JSON: yaml: {text}")
+
+
+class _Composer:
+    """Builds nodes from events. PyYAML's own composer recurses in C without a limit: deep input would end the process."""
+
+    def __init__(self, loader: Any, depth_max: int) -> None:
+        self._loader = loader
+        self._depth_max = depth_max
+        self._anchors: dict[str, _Node] = {}
+
+    def document(self) -> _Node | None:
+        while True:
+            event = self._loader.get_event()
+            if isinstance(event, yaml.StreamEndEvent):
+                return None
+            if not isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
+                return self._node(event, 0)
+
+    def _node(self, event: Any, depth: int) -> _Node:
+        if depth > self._depth_max:
+            raise _malformed(f"exceeded max depth of {self._depth_max}")
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise _malformed(f"unknown anchor '{str(event.anchor)[:80]}' referenced")
+            return self._anchors[event.anchor]
+        node = _Node(event.start_mark.line + 1, event.tag or "")
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        match event:
+            case yaml.ScalarEvent():
+                node.text, node.is_plain = event.value, event.style in (None, "")
+            case yaml.SequenceStartEvent():
+                node.items = []
+                while not isinstance(inner := self._loader.get_event(), yaml.SequenceEndEvent):
+                    node.items.append(self._node(inner, depth + 1))
+            case _:
+                node.pairs = []
+                while not isinstance(inner := self._loader.get_event(), yaml.MappingEndEvent):
+                    key = self._node(inner, depth + 1)
+                    node.pairs.append((key, self._node(self._loader.get_event(), depth + 1)))
+        return node
+
+
 class _Reader:
-    """Turns the node graph into values, counting them: aliases are written out, so a small text can grow without end."""
+    """Turns nodes into values, counting them: aliases are written out, so a small text can grow without end."""
 
     def __init__(self, depth_max: int) -> None:
         self.duplicates: list[str] = []
         self._depth_max = depth_max
         self._count = 0
 
-    def value(self, node: Any, depth: int) -> Any:
+    def value(self, node: _Node, depth: int) -> Any:
         self._count += 1
         if depth > self._depth_max:
-            raise Malformed(f"error converting YAML to JSON: yaml: exceeded max depth of {self._depth_max}")
+            raise _malformed(f"exceeded max depth of {self._depth_max}")
         if self._count > VALUES_MAX:
-            raise Malformed("error converting YAML to JSON: yaml: document contains excessive aliasing")
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, depth + 1) for item in node.value]
+            raise _malformed("document contains excessive aliasing")
+        if node.pairs is not None:
+            return self._mapping(node.pairs, depth)
+        if node.items is not None:
+            return [self.value(item, depth + 1) for item in node.items]
         return _scalar(node)
 
-    def _mapping(self, node: Any, depth: int) -> dict[str, Any]:
+    def _mapping(self, pairs: "list[tuple[_Node, _Node]]", depth: int) -> dict[str, Any]:
         out: dict[str, Any] = {}
         merged: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.tag == _MERGE:
+        for key_node, value_node in pairs:
+            if key_node.is_plain and key_node.text == "<<":
                 self._merge(merged, value_node, depth)
                 continue
             key = _key(key_node)
             if key in out:
-                self.duplicates.append(f'line {key_node.start_mark.line + 1}: key "{key}" already set in map')
+                self.duplicates.append(f'line {key_node.line}: key "{key}" already set in map')
             out[key] = self.value(value_node, depth + 1)
         return {**merged, **out} if merged else out
 
-    def _merge(self, merged: dict[str, Any], node: Any, depth: int) -> None:
-        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        for source in sources:
+    def _merge(self, merged: dict[str, Any], node: _Node, depth: int) -> None:
+        for source in node.items if node.items is not None else [node]:
             value = self.value(source, depth + 1)
             if not isinstance(value, dict):
-                raise Malformed("error converting YAML to JSON: yaml: map merge requires map or sequence of maps")
+                raise _malformed("map merge requires map or sequence of maps as the value")
             for key, member in value.items():
                 merged.setdefault(key, member)
 
 
-def _key(node: Any) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise Malformed("error converting YAML to JSON: yaml: a map key must be a scalar")
+def _key(node: _Node) -> str:
+    if node.pairs is not None or node.items is not None:
+        raise _malformed("a map key must be a scalar")
     value = _scalar(node)
     if isinstance(value, bool):
         return "true" if value else "false"
     return "null" if value is None else str(value)
 
 
-def _scalar(node: Any) -> Any:
-    text: str = node.value
-    if node.style in ("'", '"', "|", ">"):
-        return text
-    if node.tag == _STRING and _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) != _STRING:
-        return text  # an explicit !!str
-    if node.tag.startswith("!") or node.tag == "tag:yaml.org,2002:binary":
-        raise Malformed(f"error converting YAML to JSON: yaml: tag {node.tag[:80]!r} is not read")
-    return _plain(text)
+def _scalar(node: _Node) -> Any:
+    if node.tag and node.tag != "!" and not node.tag.startswith(_CORE_TAGS):
+        raise _malformed(f"tag {node.tag[:80]!r} is not read")
+    is_text = node.tag in ("!", "tag:yaml.org,2002:str")
+    return _plain(node.text) if not is_text and (node.is_plain or node.tag) else node.text
 
 
 def _plain(text: str) -> Any:
@@ -123,7 +172,7 @@ def _plain(text: str) -> Any:
             return text
         return int(number) if number.is_integer() and abs(number) < 1e21 else number
     if _NOT_FINITE.fullmatch(text):
-        raise Malformed(f"error converting YAML to JSON: json: unsupported value: {text}")
+        raise _malformed(f"json: unsupported value: {text}")
     return text
 
 

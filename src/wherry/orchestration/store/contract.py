@@ -12,7 +12,7 @@ Promises every implementation keeps (suite: `wherry.testing.store_suite`):
 - a slow watcher is cut off with `SlowWatcher`, never waited for, never skips a change.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,7 +95,7 @@ class Store(Protocol):
     async def delete(self, key: str, *, expected: int) -> int:
         """Remove `key` if its `modified` is `expected`; return the new revision. Raises `RevisionMismatch`."""
 
-    def watch(self, prefix: str, *, after: int) -> AsyncIterator[Change]:
+    def watch(self, prefix: str, *, after: int) -> AsyncGenerator[Change, None]:
         """Every change of keys under `prefix` with a revision greater than `after`, for ever, in order.
 
         Raises `Compacted` at once when `after` is too old, `SlowWatcher` later. Closing the iterator ends the watch.

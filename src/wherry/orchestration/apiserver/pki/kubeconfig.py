@@ -90,9 +90,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise Invalid(f"{path} is not a kubeconfig: {error}") from error
     if read is None:
         return {"preferences": {}}
-    entries = [entry for part in ("clusters", "users", "contexts") for entry in (
-        read.get(part) or [] if isinstance(read, dict) else [None])]
-    if not all(isinstance(entry, dict) for entry in entries):
+    parts = [read.get(part) or [] for part in ("clusters", "users", "contexts")] if isinstance(read, dict) else [read]
+    if not all(isinstance(part, list) and all(isinstance(entry, dict) for entry in part) for part in parts) or (
+            not isinstance(read, dict)):
         raise Invalid(f"{path} is not a kubeconfig: clusters, users and contexts must be lists of mappings")
     return dict(read)
 

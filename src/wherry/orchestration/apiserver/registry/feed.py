@@ -7,8 +7,8 @@ Spec:  DESIGN decisions 2 and 3; resourceVersion is the store's revision.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from wherry.kit.errors import Broken, TimedOut
 from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
@@ -33,7 +33,6 @@ class Registry:
         self._acknowledged = 0
         self._caches: dict[tuple[str, str], ResourceCache] = {}
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._any_listeners: list[Callable[[ResourceCache], None]] = []
 
     def cache(self, group: str, plural: str) -> ResourceCache:
         """The cache of a stored resource; made when first asked for."""
@@ -63,8 +62,9 @@ class Registry:
         """Follow the store for ever; start over from a new listing when history is lost."""
         while True:
             try:
-                async for change in self.store.watch(ROOT, after=self.revision):
-                    self._apply(change)
+                async with closing(self.store.watch(ROOT, after=self.revision)) as changes:
+                    async for change in changes:
+                        self._apply(change)
             except (Compacted, SlowWatcher) as error:
                 log.warning("store watch lost: %s; listing again", error)
             await self.load()
@@ -161,3 +161,14 @@ def split(store_key: str) -> tuple[str, str, str]:
     if not key:
         raise Broken(f"{store_key!r} is not a key of this store")
     return ("" if group == "core" else group), plural, key
+
+
+@asynccontextmanager
+async def closing(changes: AsyncIterator[Change]) -> AsyncIterator[AsyncIterator[Change]]:
+    """End a store watch with the block."""
+    try:
+        yield changes
+    finally:
+        close = getattr(changes, "aclose", None)
+        if close is not None:
+            await close()

@@ -12,6 +12,7 @@ from wherry.orchestration.apiserver.registry.codec import encode, with_revision
 from wherry.orchestration.apiserver.registry.conversions import BUILT_IN, Conversion
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.fields import FieldReader, reader_for
+from wherry.orchestration.apiserver.registry.rules import BuiltInRules, Rules
 from wherry.orchestration.apiserver.strategies.kinds import strategy_for
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
@@ -29,14 +30,23 @@ class Served:
     strategy: Strategy
     fields: FieldReader
     node_of: Callable[[], Node]
+    rules_of: Callable[[Node], Rules]
     conversion: Conversion | None = None
     columns: Sequence[Object] | None = None
     is_custom: bool = False
+    _rules: Rules | None = None
 
     @property
     def node(self) -> Node:
         """The structure of the kind."""
         return self.node_of()
+
+    @property
+    def rules(self) -> Rules:
+        """How its objects are read, defaulted and validated."""
+        if self._rules is None:
+            self._rules = self.rules_of(self.node)
+        return self._rules
 
     def key(self, namespace: str, name: str) -> str:
         """The cache key of an object."""
@@ -128,5 +138,6 @@ def built_in(resource: Resource, registry: Registry) -> Served:
         strategy=strategy_for(resource),
         fields=reader_for(resource.group, resource.plural),
         node_of=lambda: structure_of(resource.api_version, resource.kind) or ANY,
+        rules_of=lambda node: BuiltInRules(resource, node),
         conversion=conversion,
     )

@@ -1,0 +1,57 @@
+"""The few system calls Python 3.11 has no function for, by ctypes; errors are `OSError` with errno and the named object.
+
+In:    paths and flag numbers (constants below are from the kernel's uapi headers).
+Never: decides anything; `mounts`, `namespaces` and `loop` do.
+"""
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_FS = 0x00000200
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
+_libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+_libc.unshare.argtypes = (ctypes.c_int,)
+_libc.sethostname.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+
+
+def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    """mount(2)."""
+    _check(_libc.mount(_text(source), _text(target), _text(kind), flags, _text(options)), target)
+
+
+def umount2(target: str, flags: int) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(_text(target), flags), target)
+
+
+def setns(descriptor: int, kind: int) -> None:
+    """setns(2), for the calling thread only."""
+    _check(_libc.setns(descriptor, kind), "setns")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2), for the calling thread only."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def sethostname(name: str) -> None:
+    """sethostname(2), in the calling thread's UTS namespace."""
+    data = os.fsencode(name)
+    _check(_libc.sethostname(data, len(data)), name)
+
+
+def _text(value: str) -> bytes | None:
+    return os.fsencode(value) if value else None
+
+
+def _check(result: int, what: str) -> None:
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), what)

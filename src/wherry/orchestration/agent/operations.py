@@ -1,0 +1,113 @@
+"""The work under way for one pod: one task per key, its failures remembered with a growing delay.
+
+In:    a task group owned by the pod's worker. Out: `busy` keys, `not_before_ns`, `waiting` reasons; `wake()` after each end.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from wherry.kit.clock import Clock
+from wherry.kit.errors import WherryError
+from wherry.kit.supervise import attempt
+
+log = logging.getLogger(__name__)
+
+RETRY_S_FIRST = 0.5
+RETRY_S_MAX = 10.0  # upstream's pod sync back-off
+
+NS = 1_000_000_000
+
+
+def now_ns(clock: Clock) -> int:
+    """Unix nanoseconds."""
+    return int(clock.now().timestamp() * NS)
+
+
+@dataclass(slots=True)
+class _Operation:
+    task: asyncio.Task[None]
+    may_cancel: bool
+
+
+class Operations:
+    """Not thread-safe; belongs to one worker."""
+
+    def __init__(self, name: str, clock: Clock, wake: Callable[[], None]) -> None:
+        self._name = name
+        self._clock = clock
+        self._wake = wake
+        self._running: dict[str, _Operation] = {}
+        self._delay_s: dict[str, float] = {}
+        self.not_before_ns: dict[str, int] = {}
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """Keys under way."""
+        return frozenset(self._running)
+
+    def launch(
+        self,
+        tasks: asyncio.TaskGroup,
+        key: str,
+        work: Callable[[], Awaitable[None]],
+        failed: Callable[[Exception], float | None],
+        *,
+        may_cancel: bool = False,
+    ) -> None:
+        """Start `work` unless `key` is under way. `failed(error)` gives a retry delay, or None for the default."""
+        if key in self._running:
+            return
+        task = tasks.create_task(self._operate(key, work, failed), name=f"{self._name} {key}")
+        self._running[key] = _Operation(task, may_cancel)
+
+    def allow_cancel(self, key: str) -> None:
+        """From here on the operation may be cut short by the pod's end."""
+        if key in self._running:
+            self._running[key].may_cancel = True
+
+    def cancel(self, *keys: str) -> None:
+        """Cut these short, whatever they do."""
+        for key in keys:
+            if key in self._running:
+                self._running[key].task.cancel()
+
+    async def settle(self, *, but: str) -> None:
+        """Cut short what may be, wait for the rest; `but` is the caller's own key."""
+        for key, operation in self._running.items():
+            if operation.may_cancel and key != but:
+                operation.task.cancel()
+        others = [operation.task for key, operation in self._running.items() if key not in (but, "status")]
+        if others:
+            await asyncio.wait(others)
+
+    async def _operate(
+        self, key: str, work: Callable[[], Awaitable[None]], failed: Callable[[Exception], float | None]
+    ) -> None:
+        try:
+            # Errors we know get a delay and a reason; a bug is logged by `attempt` and gets the delay too.
+            if await attempt(f"{self._name} {key}", self._known_errors(key, work, failed)):
+                return
+            self._delay(key, None)
+        finally:
+            self._running.pop(key, None)
+            self._wake()
+
+    async def _known_errors(
+        self, key: str, work: Callable[[], Awaitable[None]], failed: Callable[[Exception], float | None]
+    ) -> None:
+        try:
+            await work()
+        except (WherryError, OSError, TimeoutError) as error:
+            log.info("pod %s: %s: %s", self._name, key, error)
+            self._delay(key, failed(error))
+        else:
+            self._delay_s.pop(key, None)
+            self.not_before_ns.pop(key, None)
+
+    def _delay(self, key: str, given_s: float | None) -> None:
+        if given_s is None:
+            given_s = min(self._delay_s.get(key, RETRY_S_FIRST / 2) * 2, RETRY_S_MAX)
+            self._delay_s[key] = given_s
+        self.not_before_ns[key] = now_ns(self._clock) + int(given_s * NS)

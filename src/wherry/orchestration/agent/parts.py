@@ -1,0 +1,35 @@
+"""What every pod's worker shares: one value, so that a worker is made from a pod and this."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from wherry.container.runtime.engine import Engine
+from wherry.kit.clock import Clock
+from wherry.orchestration.agent.admission import Rejection
+from wherry.orchestration.agent.image_puller import ImagePuller
+from wherry.orchestration.agent.references import ReferencedObjects
+from wherry.orchestration.agent.runtime_view import RuntimeView
+from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.volumes.setup import PodVolumes
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.objects.meta import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`services` gives the Services known now; `admit` judges a new pod; `allocatable` is the node's."""
+
+    settings: AgentSettings
+    client: Client
+    engine: Engine
+    view: RuntimeView
+    images: ImagePuller
+    volumes: PodVolumes
+    references: ReferencedObjects
+    recorder: Recorder
+    clock: Clock
+    services: Callable[[], Iterable[Object]]
+    admit: Callable[[Object], Rejection | None]
+    allocatable: Mapping[str, str]
+    memory_capacity_bytes: int

@@ -1,0 +1,29 @@
+"""Remove everything of a pod from this machine: sandboxes, containers, mounts, files, logs, watches."""
+
+import asyncio
+import shutil
+
+from wherry.orchestration.agent.parts import Parts
+from wherry.orchestration.agent.pod import log_folder
+from wherry.orchestration.objects.meta import Object, uid_of
+
+
+async def remove_everything(parts: Parts, pod: Object) -> None:
+    """Idempotent; raises what a part raises, and may then be called again."""
+    uid = uid_of(pod)
+    await remove_from_engine(parts, uid)
+    await parts.volumes.remove_folder(uid)
+    await asyncio.to_thread(shutil.rmtree, parts.settings.log_dir / log_folder(pod), ignore_errors=True)
+    parts.references.release(uid)
+    parts.images.release(uid)
+
+
+async def remove_from_engine(parts: Parts, uid: str) -> None:
+    """Its sandboxes with all containers."""
+    for sandbox in parts.view.sandboxes(uid):
+        await parts.engine.remove_sandbox(sandbox.id)
+        parts.view.drop_sandbox(sandbox.id)
+    for history in parts.view.runs(uid).values():
+        for run in history:
+            await parts.engine.remove_container(run.id)
+            parts.view.drop_container(run.id)

@@ -1,0 +1,170 @@
+"""The ConfigMaps and Secrets that this node's pods name: fetched once, then watched by name while a pod uses them.
+
+In:    pods. Out: `PodReferences`, a snapshot for pure code; `changed(uid)` when something a pod names changed.
+Why one watch a name: the node authorizer lets a node read only what its pods name.
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wherry.container.image.service import Credentials
+from wherry.kit.errors import NotFound
+from wherry.kit.supervise import keep_running
+from wherry.orchestration.agent.pod import spec_of
+from wherry.orchestration.agent.volumes.payload import names_used
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.informer import Informer
+from wherry.orchestration.objects.kinds import CONFIG_MAPS, SECRETS
+from wherry.orchestration.objects.meta import Object, namespace_of, uid_of
+from wherry.orchestration.objects.resources import Resource
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str, str]  # plural, namespace, name
+
+
+@dataclass(frozen=True, slots=True)
+class PodReferences:
+    """What one pod names, as it was when asked for. A name that is absent does not exist."""
+
+    config_maps: dict[str, Object] = field(default_factory=dict)
+    secrets: dict[str, Object] = field(default_factory=dict)
+
+    def config_map(self, name: str) -> Object | None:
+        """See `environment.References`."""
+        return self.config_maps.get(name)
+
+    def secret(self, name: str) -> Object | None:
+        """See `environment.References`."""
+        return self.secrets.get(name)
+
+
+@dataclass(slots=True)
+class _Watched:
+    informer: Informer
+    users: set[str]
+    task: asyncio.Task[None]
+    is_synced: bool = False
+
+
+class ReferencedObjects:
+    """`run()` owns the watches; `fetch` works without it, only slower and without news."""
+
+    def __init__(self, client: Client, changed: Callable[[str], None]) -> None:
+        self._client = client
+        self._changed = changed
+        self._watched: dict[Key, _Watched] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
+                self._watched.clear()
+
+    async def fetch(self, pod: Object) -> PodReferences:
+        """All of them at once; raises what the client raises, except that NotFound leaves a name out."""
+        config_maps, secrets = names_used(pod)
+        secrets |= {str(entry.get("name", "")) for entry in spec_of(pod).get("imagePullSecrets") or ()} - {""}
+        found = PodReferences()
+        wanted = [(CONFIG_MAPS, name, found.config_maps) for name in sorted(config_maps)]
+        wanted += [(SECRETS, name, found.secrets) for name in sorted(secrets)]
+        missing = [entry for entry in wanted if not self._from_cache(entry[0], entry[1], pod, entry[2])]
+        if missing:
+            async with asyncio.TaskGroup() as tasks:
+                for resource, name, into in missing:
+                    tasks.create_task(self._get(resource, name, namespace_of(pod), into), name=f"get {name}")
+            for resource, name, _ in missing:
+                self._watch(resource, namespace_of(pod), name, uid_of(pod))
+        return found
+
+    def release(self, uid: str) -> None:
+        """The pod is gone: end the watches that nobody else needs."""
+        for key, watched in list(self._watched.items()):
+            watched.users.discard(uid)
+            if not watched.users:
+                watched.task.cancel()
+                del self._watched[key]
+
+    def _from_cache(self, resource: Resource, name: str, pod: Object, into: dict[str, Object]) -> bool:
+        watched = self._watched.get((resource.plural, namespace_of(pod), name))
+        if watched is None:
+            return False
+        watched.users.add(uid_of(pod))
+        if not watched.is_synced:
+            return False
+        if (found := watched.informer.get(f"{namespace_of(pod)}/{name}")) is not None:
+            into[name] = found
+        return True
+
+    async def _get(self, resource: Resource, name: str, namespace: str, into: dict[str, Object]) -> None:
+        try:
+            into[name] = await self._client.get(resource, name, namespace)
+        except NotFound:
+            return
+
+    def _watch(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        key = (resource.plural, namespace, name)
+        if self._tasks is None or key in self._watched:
+            return
+        informer = Informer(self._client, resource, namespace, fields=f"metadata.name={name}")
+        informer.subscribe(lambda old, new: self._note(key))
+        label = f"watch {resource.plural} {namespace}/{name}"
+        task = self._tasks.create_task(keep_running(label, informer.run), name=label)
+        self._watched[key] = _Watched(informer, {uid}, task)
+        self._tasks.create_task(self._await_sync(key), name=f"sync {label}")
+
+    async def _await_sync(self, key: Key) -> None:
+        watched = self._watched[key]
+        await watched.informer.wait_synced()
+        watched.is_synced = True
+        self._note(key)
+
+    def _note(self, key: Key) -> None:
+        watched = self._watched.get(key)
+        if watched is not None and watched.is_synced:
+            for uid in tuple(watched.users):
+                self._changed(uid)
+
+
+def pull_credentials(pod: Object, references: PodReferences) -> tuple[tuple[str, Credentials], ...]:
+    """(registry host, credentials) of imagePullSecrets; unreadable ones are left out."""
+    found: list[tuple[str, Credentials]] = []
+    for entry in spec_of(pod).get("imagePullSecrets") or ():
+        secret = references.secret(str(entry.get("name", "")))
+        if secret is not None:
+            found += _credentials_in(secret)
+    return tuple(found)
+
+
+def _credentials_in(secret: Object) -> list[tuple[str, Credentials]]:
+    data = secret.get("data") or {}
+    try:
+        if ".dockerconfigjson" in data:
+            entries = json.loads(base64.b64decode(data[".dockerconfigjson"])).get("auths") or {}
+        else:
+            entries = json.loads(base64.b64decode(data.get(".dockercfg", "e30=")))
+        return [(_host(name), _credentials(entry)) for name, entry in entries.items()]
+    except (ValueError, binascii.Error, AttributeError, TypeError):
+        return []
+
+
+def _host(name: str) -> str:
+    host: str = name.removeprefix("https://").removeprefix("http://").split("/")[0]
+    return "docker.io" if host == "index.docker.io" else host
+
+
+def _credentials(entry: Object) -> Credentials:
+    if entry.get("auth"):
+        username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+        return Credentials(username, password)
+    return Credentials(str(entry.get("username", "")), str(entry.get("password", "")))

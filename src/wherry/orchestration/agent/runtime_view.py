@@ -1,0 +1,111 @@
+"""What the engine runs, by pod: a copy kept fresh by the engine's events, so that no decision waits for a listing.
+
+In:    `Engine`. Out: statuses by pod uid; `changed(uid)` when one of them changed.
+"""
+
+import logging
+from collections.abc import Callable
+
+from wherry.container.runtime.engine import ContainerStatus, Engine, SandboxStatus
+from wherry.kit.errors import NotFound
+from wherry.orchestration.agent.pod_plan import ATTEMPT, POD_UID
+
+log = logging.getLogger(__name__)
+
+
+class RuntimeView:
+    """Sandboxes and containers that carry a pod's uid; others on the same engine (builds) are not seen."""
+
+    def __init__(self, engine: Engine, changed: Callable[[str], None]) -> None:
+        self.engine = engine
+        self._changed = changed
+        self._sandboxes: dict[str, dict[str, SandboxStatus]] = {}
+        self._containers: dict[str, dict[str, ContainerStatus]] = {}
+
+    async def relist(self) -> None:
+        """Read everything; tell of every pod that differs."""
+        sandboxes: dict[str, dict[str, SandboxStatus]] = {}
+        containers: dict[str, dict[str, ContainerStatus]] = {}
+        for sandbox in await self.engine.sandboxes():
+            if uid := sandbox.labels.get(POD_UID):
+                sandboxes.setdefault(uid, {})[sandbox.id] = sandbox
+        for container in await self.engine.containers():
+            if uid := container.labels.get(POD_UID):
+                containers.setdefault(uid, {})[container.id] = container
+        uids = {*sandboxes, *containers, *self._sandboxes, *self._containers}
+        changed = {
+            uid
+            for uid in uids
+            if sandboxes.get(uid) != self._sandboxes.get(uid) or containers.get(uid) != self._containers.get(uid)
+        }
+        self._sandboxes, self._containers = sandboxes, containers
+        for uid in changed:
+            self._changed(uid)
+
+    async def follow(self) -> None:
+        """Until cancelled: refresh what the engine tells of."""
+        async for container_id in self.engine.events():
+            await self.refresh(container_id)
+
+    async def refresh(self, container_id: str) -> None:
+        """Read one container again."""
+        try:
+            status = await self.engine.container_status(container_id)
+        except NotFound:
+            self.drop_container(container_id)
+            return
+        if (uid := status.labels.get(POD_UID)) is None:
+            return
+        held = self._containers.setdefault(uid, {})
+        if held.get(container_id) != status:
+            held[container_id] = status
+            self._changed(uid)
+
+    def uids(self) -> set[str]:
+        """Pods that have anything here."""
+        return {*self._sandboxes, *self._containers}
+
+    def sandbox(self, uid: str) -> SandboxStatus | None:
+        """The newest one."""
+        return max(self._sandboxes.get(uid, {}).values(), key=attempt_of, default=None)
+
+    def sandboxes(self, uid: str) -> list[SandboxStatus]:
+        """All of them, old ones too."""
+        return [*self._sandboxes.get(uid, {}).values()]
+
+    def runs(self, uid: str) -> dict[str, tuple[ContainerStatus, ...]]:
+        """By container name, oldest attempt first."""
+        found: dict[str, list[ContainerStatus]] = {}
+        for container in sorted(self._containers.get(uid, {}).values(), key=lambda c: c.attempt):
+            found.setdefault(container.name, []).append(container)
+        return {name: tuple(runs) for name, runs in found.items()}
+
+    def note_sandbox(self, status: SandboxStatus) -> None:
+        """After the agent itself made or changed one."""
+        self._sandboxes.setdefault(status.labels[POD_UID], {})[status.id] = status
+
+    def drop_sandbox(self, sandbox_id: str) -> None:
+        """After the agent removed it, and its containers with it."""
+        for held in self._sandboxes.values():
+            held.pop(sandbox_id, None)
+        for containers in self._containers.values():
+            for container_id in [c.id for c in containers.values() if c.sandbox_id == sandbox_id]:
+                del containers[container_id]
+        self._forget_empty()
+
+    def drop_container(self, container_id: str) -> None:
+        """After it was removed."""
+        for uid, containers in list(self._containers.items()):
+            if containers.pop(container_id, None) is not None:
+                self._changed(uid)
+        self._forget_empty()
+
+    def _forget_empty(self) -> None:
+        for held in (self._sandboxes, self._containers):
+            for uid in [uid for uid, entries in held.items() if not entries]:
+                del held[uid]
+
+
+def attempt_of(sandbox: SandboxStatus) -> int:
+    """How many sandboxes the pod had before this one."""
+    return int(sandbox.labels.get(ATTEMPT, "0"))

@@ -1,0 +1,162 @@
+"""exec and attach as the node serves them: a client's channels joined with a `Session` of the container engine.
+
+In:    a request with stdin/stdout/stderr/tty (or the kubelet's input/output/error/tty), a way to open the session.
+Out:   an `Upgrade` to WebSocket (v5, v4, v1, their base64 forms) or SPDY/3.1 (v4 to v1), or a refusal.
+Spec:  facts/kubernetes.md section 5 "Streams"; KEP-4006; kubelet and CRI streaming remotecommand.
+Order: all output, then the status on the error stream, then the close: `kubectl cp` relies on it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import orjson
+
+from wherry.container.runtime.engine import Session
+from wherry.kit.errors import WherryError
+from wherry.kit.http import answering, websocket
+from wherry.kit.http.message import Connection, Request, Response, Upgrade
+from wherry.kit.http.spdy import SpdySession
+from wherry.kit.http.websocket import WebSocket
+from wherry.orchestration.agent.streaming import outcome, protocols
+from wherry.orchestration.agent.streaming.channels import Channels
+from wherry.orchestration.agent.streaming.protocols import Wanted
+from wherry.orchestration.agent.streaming.spdy_channels import SpdyChannels, StreamsMissing
+from wherry.orchestration.agent.streaming.websocket_channels import WebSocketChannels
+
+LEFT_GRACE_S = 1.0  # after the client left, time for the process to end by the end of its input
+SIDE_MAX = 1 << 16  # columns or rows; a terminal's size has 16 bits
+
+OpenSession = Callable[[], Awaitable[Session]]
+
+
+def remote_command(request: Request, open_session: OpenSession) -> Upgrade | Response:
+    """Agree to an exec or attach. `open_session` is awaited once the streams stand; its error goes to the client."""
+    wanted = protocols.wanted(request)
+    if isinstance(wanted, Response):
+        return wanted
+    if websocket.is_asked_for(request):
+        return websocket.accept(
+            request, protocols.WEBSOCKET_COMMAND_VERSIONS, lambda socket: _over_websocket(socket, wanted, open_session)
+        )
+    if not protocols.asks_for_spdy(request):
+        return answering.plain(400, protocols.NOT_AN_UPGRADE)
+    version = protocols.choose(request, protocols.SPDY_COMMAND_VERSIONS, if_none="")
+    if isinstance(version, Response):
+        return version
+
+    async def run(connection: Connection) -> None:
+        await _over_spdy(connection, version, wanted, open_session)
+
+    return Upgrade(protocols.switch_headers(version), run)
+
+
+async def _over_websocket(socket: WebSocket, wanted: Wanted, open_session: OpenSession) -> None:
+    channels = WebSocketChannels(socket, wanted)
+    async with asyncio.TaskGroup() as tasks:
+        receiving = tasks.create_task(channels.run(), name="command input")
+        await _serve(channels, receiving, open_session)
+        receiving.cancel()
+
+
+async def _over_spdy(connection: Connection, version: str, wanted: Wanted, open_session: OpenSession) -> None:
+    session = SpdySession(connection)
+    channels = SpdyChannels(session, version, wanted)
+    async with asyncio.TaskGroup() as tasks:
+        receiving = tasks.create_task(channels.run(), name="command input")
+        try:
+            await channels.opened()
+            await _serve(channels, receiving, open_session)
+        except StreamsMissing as error:
+            await channels.finish(outcome.of_error(error))
+        except ConnectionError:
+            pass  # the client left before it began
+        receiving.cancel()
+
+
+async def _serve(channels: Channels, receiving: asyncio.Task[None], open_session: OpenSession) -> None:
+    try:
+        session = await open_session()
+    except (WherryError, OSError) as error:
+        await channels.finish(outcome.of_error(error))
+        return
+    try:
+        code = await _joined(channels, session, receiving)
+    except (WherryError, OSError) as error:
+        await channels.finish(outcome.of_error(error))
+    else:
+        await channels.finish(outcome.of_exit_code(code))
+    finally:
+        await session.close()
+
+
+async def _joined(channels: Channels, session: Session, receiving: asyncio.Task[None]) -> int:
+    """Move everything until the process ends; return its exit code."""
+    failure: list[WherryError | OSError] = []
+    code = 0
+    async with asyncio.TaskGroup() as tasks:
+        helpers = [
+            tasks.create_task(_feed_stdin(channels, session), name="command stdin"),
+            tasks.create_task(_follow_size(channels, session), name="command terminal"),
+            tasks.create_task(_end_when_left(session, receiving), name="command client"),
+        ]
+        try:
+            async for stream, data in session.output():
+                await channels.send(stream, data)
+            code = await session.wait()
+        except (WherryError, OSError) as error:
+            failure.append(error)
+        for helper in helpers:
+            helper.cancel()
+    if failure:
+        raise failure[0]
+    return code
+
+
+async def _feed_stdin(channels: Channels, session: Session) -> None:
+    """Input until its end. A process that no longer reads ends nothing: what follows is dropped."""
+    is_taken = True
+    while data := await channels.read_stdin():
+        if is_taken:
+            try:
+                await session.write_stdin(data)
+            except (WherryError, OSError):
+                is_taken = False
+    try:
+        await session.close_stdin()
+    except (WherryError, OSError):
+        return
+
+
+async def _follow_size(channels: Channels, session: Session) -> None:
+    # A stream cuts anywhere: sizes come as JSON objects one after the other.
+    text = b""
+    while data := await channels.read_size():
+        text += data
+        while b"}" in text:
+            document, _, text = text.partition(b"}")
+            if size := parse_size(document + b"}"):
+                try:
+                    await session.resize(*size)
+                except (WherryError, OSError):
+                    return
+
+
+def parse_size(document: bytes) -> tuple[int, int] | None:
+    """(width, height) of `{"Width":80,"Height":24}`; None for anything else."""
+    try:
+        size = orjson.loads(document)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(size, dict):
+        return None
+    width, height = size.get("Width"), size.get("Height")
+    if not isinstance(width, int) or not isinstance(height, int):
+        return None
+    return (width, height) if 0 < width < SIDE_MAX and 0 < height < SIDE_MAX else None
+
+
+async def _end_when_left(session: Session, receiving: asyncio.Task[None]) -> None:
+    """A client that went away has no use for the process: it gets the end of its input, then is let go."""
+    await asyncio.wait([receiving])
+    await asyncio.sleep(LEFT_GRACE_S)
+    await session.close()

@@ -1,0 +1,149 @@
+"""Entries as answers: the object, its Table row or its metadata, as JSON or YAML; lists, watch events, Status.
+
+Cost:  JSON objects and lists are the cached bytes, joined; nothing is parsed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import orjson
+import yaml
+
+from wherry.kit.clock import Clock
+from wherry.kit.http.message import Response
+from wherry.orchestration.apiserver import tables
+from wherry.orchestration.apiserver.errors import ApiError
+from wherry.orchestration.apiserver.negotiation import Form, Shape
+from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.registry.served import Served
+from wherry.orchestration.apiserver.verbs.listing import Listing
+from wherry.orchestration.objects.meta import Object
+
+JSON_TYPE = ("content-type", "application/json")
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+WARNING_BYTES_MAX = 4096  # of all warnings together, as upstream
+
+
+def json_response(body: Object, status: int = 200) -> Response:
+    """A document."""
+    return Response(status, [JSON_TYPE], orjson.dumps(body))
+
+
+def document(body: Object, form: Form, status: int = 200) -> Response:
+    """A document as JSON or YAML."""
+    if form.is_yaml:
+        text = yaml.safe_dump(body, sort_keys=False, default_flow_style=False)
+        return Response(status, [("content-type", "application/yaml")], text.encode())
+    return json_response(body, status)
+
+
+def error_response(error: ApiError) -> Response:
+    """A failure as Status."""
+    response = json_response(error.status(), error.code)
+    if error.retry_after_s:
+        response.headers.append(("retry-after", str(error.retry_after_s)))
+    return response
+
+
+def with_warnings(response: Response, warnings: Sequence[str]) -> Response:
+    """Add `Warning: 299` headers (RFC 7234 5.5)."""
+    size = 0
+    for text in warnings:
+        clean = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+        size += len(clean)
+        if size > WARNING_BYTES_MAX:
+            break
+        response.headers.append(("warning", f'299 - "{clean}"'))
+    return response
+
+
+def deleted_status(served: Served, cached: Cached) -> Object:
+    """The Status of an object that is gone."""
+    metadata = cached.obj()["metadata"]
+    details: Object = {"name": cached.name, "kind": served.resource.plural, "uid": metadata["uid"]}
+    if served.resource.group:
+        details["group"] = served.resource.group
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+class Renderer:
+    """Renders entries of one `Served` in one `Form`. `include_object` is the Table option."""
+
+    def __init__(self, served: Served, form: Form, clock: Clock, include_object: str = "") -> None:
+        self._served = served
+        self._form = form
+        self._clock = clock
+        self._include_object = include_object or "Metadata"
+
+    def one(self, cached: Cached, status: int = 200) -> Response:
+        """A single object."""
+        if self._form.shape is Shape.OBJECT and not self._form.is_yaml:
+            return Response(status, [JSON_TYPE], self._served.data(cached))
+        return document(self._shown(cached), self._form, status)
+
+    def listing(self, page: Listing) -> Response:
+        """A list."""
+        metadata: Object = {"resourceVersion": str(page.revision)}
+        if page.continue_:
+            metadata["continue"] = page.continue_
+        if page.remaining:
+            metadata["remainingItemCount"] = page.remaining
+        served, form = self._served, self._form
+        if form.shape is Shape.TABLE:
+            objs = [served.obj(item) for item in page.items]
+            return document(self._table(objs, metadata), form)
+        if form.shape is Shape.METADATA:
+            items = [self._shown(item) for item in page.items]
+            return document({"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}",
+                             "metadata": metadata, "items": items}, form)
+        resource = served.resource
+        if form.is_yaml:
+            objs = [served.obj(item) for item in page.items]
+            return document({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata,
+                             "items": objs}, form)
+        head = orjson.dumps({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata})
+        items_bytes = b",".join([served.data(item) for item in page.items])
+        return Response(200, [JSON_TYPE], b'%b,"items":[%b]}' % (head[:-1], items_bytes))
+
+    def event(self, kind: str, cached: Cached) -> bytes:
+        """A watch event (see `verbs.watching.Encoder`)."""
+        if self._form.shape is Shape.OBJECT:
+            return b'{"type":"%b","object":%b}\n' % (kind.encode(), self._served.data(cached))
+        return orjson.dumps({"type": kind, "object": self._shown(cached)}) + b"\n"
+
+    def bookmark(self, revision: int, *, ends_initial_events: bool) -> bytes:
+        """A BOOKMARK event."""
+        resource = self._served.resource
+        metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if ends_initial_events:
+            metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+        shown: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        if self._form.shape is Shape.METADATA:
+            shown |= {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self._form.version}"}
+        elif self._form.shape is Shape.TABLE:
+            row = {"cells": [], "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+                                           "metadata": metadata}}
+            shown = self._table([], {"resourceVersion": str(revision)}) | {"rows": [row]}
+        return orjson.dumps({"type": "BOOKMARK", "object": shown}) + b"\n"
+
+    def error(self, status: Object) -> bytes:
+        """An ERROR event."""
+        return orjson.dumps({"type": "ERROR", "object": status}) + b"\n"
+
+    def _shown(self, cached: Cached) -> Object:
+        obj = self._served.obj(cached)
+        if self._form.shape is Shape.TABLE:
+            return self._table([obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
+        if self._form.shape is Shape.METADATA:
+            return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self._form.version}",
+                    "metadata": obj["metadata"]}
+        return obj
+
+    def _table(self, objs: list[Object], metadata: Object) -> Object:
+        table = tables.render(
+            self._served.resource, objs, include_object=self._include_object, now=self._now(),
+            columns=self._served.columns, list_meta=metadata)
+        return table | {"apiVersion": f"meta.k8s.io/{self._form.version}"}
+
+    def _now(self) -> datetime:
+        return self._clock.now()

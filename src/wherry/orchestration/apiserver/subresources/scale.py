@@ -1,0 +1,126 @@
+"""The scale subresource: autoscaling/v1 Scale over the replicas of a workload or custom resource.
+
+Spec:  https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/scale-v1/ ; CRD `subresources.scale`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wherry.kit.http.message import Response
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.rendering import json_response
+from wherry.orchestration.apiserver.request import Call
+from wherry.orchestration.apiserver.verbs.bodies import check_kind, decode_body
+from wherry.orchestration.apiserver.verbs.handlers import Verbs
+from wherry.orchestration.apiserver.verbs.patching import read_plain
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.schema_data import structure_of
+from wherry.orchestration.objects.selectors import from_label_selector, from_map
+from wherry.orchestration.objects.structure import ANY
+
+API_VERSION, KIND = "autoscaling/v1", "Scale"
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where replicas are, as paths. `selector` is "" when the kind has its selector in spec.selector."""
+
+    spec: tuple[str, ...] = ("spec", "replicas")
+    status: tuple[str, ...] = ("status", "replicas")
+    selector: tuple[str, ...] = ()
+
+
+def paths_of(scale: Mapping[str, Any]) -> ScalePaths:
+    """From a CRD's `subresources.scale`."""
+    def split(name: str) -> tuple[str, ...]:
+        return tuple(part for part in scale.get(name, "").split(".") if part)
+
+    return ScalePaths(split("specReplicasPath"), split("statusReplicasPath"), split("labelSelectorPath"))
+
+
+class ScaleSubresource:
+    """GET, PUT and PATCH of /scale."""
+
+    def __init__(self, verbs: Verbs, paths: ScalePaths, *, is_custom: bool) -> None:
+        self._verbs = verbs
+        self._paths = paths
+        self._is_custom = is_custom
+
+    async def __call__(self, call: Call) -> Response:
+        verb = call.target.verb
+        if verb == "get":
+            return json_response(self._scale(call, await self._verbs.read(call)))
+        body = await self._verbs.body(call)
+        content_type = call.request.headers.get("content-type", "").partition(";")[0].strip()
+        if verb == "update":
+            asked = decode_body(body, content_type).obj
+            check_kind(asked, API_VERSION, KIND)
+            change = lambda _: asked  # noqa: E731 - the same shape as a patch's change
+        elif verb == "patch":
+            change = read_plain(content_type, body, structure_of(API_VERSION, KIND) or ANY)
+        else:
+            raise errors.method_not_allowed(call.served.resource, verb)
+
+        def scaled(obj: Object) -> Object:
+            scale = change(self._document(obj))
+            replicas = _replicas(call, scale)
+            revision = (scale.get("metadata") or {}).get("resourceVersion")
+            if revision:
+                obj["metadata"]["resourceVersion"] = revision
+            _set(obj, self._paths.spec, replicas)
+            return obj
+
+        cached = await self._verbs.writer.update(call, call.target.name, scaled, subresource="scale",
+                                                 prepare=call.served.strategy.prepare_update)
+        return json_response(self._scale(call, cached))
+
+    def _scale(self, call: Call, cached: Cached) -> Object:
+        return self._document(call.served.obj(cached))
+
+    def _document(self, obj: Object) -> Object:
+        metadata = {name: obj["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion",
+                                                             "creationTimestamp") if name in obj["metadata"]}
+        status: Object = {"replicas": _get(obj, self._paths.status) or 0}
+        selector = self._selector(obj)
+        if selector:
+            status["selector"] = selector
+        spec: Object = {}
+        replicas = _get(obj, self._paths.spec)
+        if replicas is not None:
+            spec["replicas"] = replicas
+        return {"kind": KIND, "apiVersion": API_VERSION, "metadata": metadata, "spec": spec, "status": status}
+
+    def _selector(self, obj: Object) -> str:
+        if self._is_custom:
+            return str(_get(obj, self._paths.selector) or "") if self._paths.selector else ""
+        selector = obj.get("spec", {}).get("selector")
+        if not selector:
+            return ""
+        if "matchLabels" in selector or "matchExpressions" in selector:
+            return str(from_label_selector(selector))
+        return str(from_map(selector))
+
+
+def _replicas(call: Call, scale: Object) -> int:
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise errors.bad_request('Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer')
+    if replicas < 0:
+        cause = errors.cause("FieldValueInvalid", "spec.replicas",
+                             f"Invalid value: {replicas}: must be greater than or equal to 0")
+        raise errors.invalid("autoscaling", KIND, call.target.name, [cause])
+    return replicas
+
+
+def _get(obj: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        obj = obj.get(part) if isinstance(obj, dict) else None
+    return obj
+
+
+def _set(obj: Object, path: tuple[str, ...], value: object) -> None:
+    for part in path[:-1]:
+        obj = obj.setdefault(part, {})
+    obj[path[-1]] = value

@@ -1,0 +1,64 @@
+"""Request bodies into objects of the kind the path names, with field validation.
+
+In:    the bytes of a body; the call, whose `fieldValidation` says what happens to unknown and duplicate fields.
+Out:   an object the caller owns, with apiVersion, kind and metadata in place.
+Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+"""
+
+from wherry.kit.errors import Invalid
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.request import Call
+from wherry.orchestration.objects.decoding import Decoded, UnsupportedMediaType, decode, strict_error
+from wherry.orchestration.objects.meta import Object
+
+BODY_TYPES = ("application/json", "application/yaml")
+
+
+def decode_body(body: bytes, content_type: str) -> Decoded:
+    """Any object. Raise `ApiError` 400 or 415."""
+    try:
+        return decode(body, content_type)
+    except UnsupportedMediaType as error:
+        raise errors.unsupported_media_type(BODY_TYPES) from error
+    except Invalid as error:
+        raise errors.bad_request(str(error)) from error
+
+
+def read_object(call: Call, body: bytes) -> Object:
+    """The object of a create or update."""
+    decoded = decode_body(body, call.request.headers.get("content-type", ""))
+    return fit(call, decoded.obj, decoded.duplicate_fields)
+
+
+def fit(call: Call, obj: Object, duplicates: tuple[str, ...] = ()) -> Object:
+    """Check the kind, drop what is unknown (or refuse it)."""
+    resource = call.served.resource
+    check_kind(obj, resource.api_version, resource.kind)
+    try:
+        read, unknown = call.served.rules.read(obj)
+    except Invalid as error:
+        if isinstance(error, errors.ApiError):
+            raise
+        raise errors.bad_request(str(error)) from error
+    texts = (*unknown, *duplicates)
+    if texts and call.field_validation == "Strict":
+        raise errors.bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            f"{strict_error(texts)}")
+    if call.field_validation == "Warn":
+        for text in texts:
+            call.warn(text)
+    if not isinstance(read.get("metadata"), dict):
+        read["metadata"] = {}
+    return read
+
+
+def check_kind(obj: Object, api_version: str, kind: str) -> None:
+    """Fill in a missing apiVersion and kind; refuse others."""
+    found_version, found_kind = obj.get("apiVersion") or api_version, obj.get("kind") or kind
+    if found_version != api_version:
+        raise errors.bad_request(f"the API version in the data ({found_version}) does not match the expected API "
+                                 f"version ({api_version})")
+    if found_kind != kind:
+        raise errors.bad_request(f"the kind in the data ({found_kind}) does not match the expected kind ({kind})")
+    obj["apiVersion"], obj["kind"] = api_version, kind

@@ -1,0 +1,102 @@
+"""What the server says about metadata: who gives uid and time, what a client may not change, when an object is done.
+
+Spec:  upstream rest.BeforeCreate and rest.BeforeUpdate; names.SimpleNameGenerator.
+"""
+
+import secrets
+from uuid import uuid4
+
+from wherry.kit.clock import Clock, rfc3339
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.request import Call
+from wherry.orchestration.objects.meta import Object, name_of
+
+# Without vowels and look-alikes, so that no word appears by chance.
+NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+NAME_SUFFIX_LENGTH = 5
+GENERATED_BASE_MAX = 63 - NAME_SUFFIX_LENGTH
+
+
+def check_new(call: Call, obj: Object) -> None:
+    """Namespace and name against the path; fills the namespace in."""
+    metadata, resource = obj["metadata"], call.served.resource
+    check_namespace(call, obj)
+    if metadata.get("resourceVersion") not in (None, "", "0"):
+        raise errors.bad_request("resourceVersion should not be set on objects to be created")
+    if not metadata.get("name") and not metadata.get("generateName"):
+        cause = errors.cause("FieldValueRequired", "metadata.name", "Required value: name or generateName is required")
+        raise errors.invalid(resource.group, resource.kind, "", [cause])
+
+
+def check_namespace(call: Call, obj: Object) -> None:
+    """The namespace of the object and of the path must agree."""
+    metadata = obj["metadata"]
+    if not call.served.resource.namespaced:
+        if metadata.get("namespace"):
+            metadata.pop("namespace")
+        return
+    if not call.namespace:
+        raise errors.bad_request("an empty namespace may not be set during creation")
+    if metadata.get("namespace") not in (None, "", call.namespace):
+        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    metadata["namespace"] = call.namespace
+
+
+def stamp_new(obj: Object, clock: Clock) -> bool:
+    """Give uid, creation time and, when there is none, a name. Return whether the name was made up."""
+    metadata = obj["metadata"]
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "resourceVersion"):
+        metadata.pop(name, None)
+    metadata["uid"] = str(uuid4())
+    metadata["creationTimestamp"] = rfc3339(clock.now())
+    if metadata.get("name"):
+        return False
+    metadata["name"] = generated_name(metadata["generateName"])
+    return True
+
+
+def generated_name(base: str) -> str:
+    """`base` cut so that the whole fits a label, and five random letters."""
+    suffix = "".join(secrets.choice(NAME_LETTERS) for _ in range(NAME_SUFFIX_LENGTH))
+    return base[:GENERATED_BASE_MAX] + suffix
+
+
+def carry_over(call: Call, new: Object, old: Object) -> None:
+    """System metadata is the server's: taken from `old`. Raise `ApiError` when `new` is about another object."""
+    metadata, before = new["metadata"], old["metadata"]
+    resource = call.served.resource
+    if metadata.setdefault("name", before["name"]) != before["name"]:
+        raise errors.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL "
+                                 f"({before['name']})")
+    check_namespace(call, new)
+    uid = metadata.get("uid") or before["uid"]
+    if uid != before["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
+        raise errors.conflict(resource, before["name"], why)
+    for name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+                 "generateName", "resourceVersion"):
+        if name in before:
+            metadata[name] = before[name]
+        elif name != "generateName":
+            metadata.pop(name, None)
+    metadata.pop("selfLink", None)
+
+
+def needs_revision(call: Call, obj: Object) -> None:
+    """Refuse an update without resourceVersion for kinds that need one."""
+    if obj["metadata"].get("resourceVersion") or call.served.strategy.takes_unconditional_update:
+        return
+    resource = call.served.resource
+    message = "Invalid value: 0: must be specified for an update"
+    cause = errors.cause("FieldValueInvalid", "metadata.resourceVersion", message)
+    raise errors.invalid(resource.group, resource.kind, name_of(obj), [cause])
+
+
+def is_finished(obj: Object) -> bool:
+    """Being deleted with nothing left to wait for: this update removes it."""
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1" and obj.get("spec", {}).get("finalizers"):
+        return False
+    return not metadata.get("deletionGracePeriodSeconds")

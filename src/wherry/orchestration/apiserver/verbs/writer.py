@@ -1,0 +1,158 @@
+"""Create and update: metadata, defaults, admission, strategy, validation, ownership, then one compare-and-swap.
+
+In:    a `Call` and the object (create), or a function that makes the new object from the newest one (update, patch,
+       status, scale and every other subresource).
+Out:   the written entry. A write that changes nothing returns the entry as it was; its revision stays.
+Never: half applies: everything is decided before the one write.
+"""
+
+from collections.abc import Callable
+
+from wherry.kit.clock import Clock
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Chain
+from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.registry.codec import encode, with_revision
+from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.request import Call
+from wherry.orchestration.apiserver.verbs import metadata as meta
+from wherry.orchestration.objects.apply import track_update
+from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.store.contract import RevisionMismatch
+
+RETRIES_MAX = 10  # of updates that lost a race and may be computed again
+NAME_TRIES_MAX = 8  # of generated names
+
+Change = Callable[[Object], Object]
+Prepare = Callable[[Object, Object], None]
+
+
+class Writer:
+    """See the module docstring."""
+
+    def __init__(self, registry: Registry, chain: Chain, clock: Clock) -> None:
+        self.registry = registry
+        self.chain = chain
+        self.clock = clock
+
+    async def create(self, call: Call, obj: Object, *, is_tracked: bool = False) -> Cached:
+        """Raise `ApiError` 409 when the name is taken. `is_tracked`: managedFields are already right (apply)."""
+        served = call.served
+        meta.check_new(call, obj)
+        for attempt in range(NAME_TRIES_MAX):
+            is_generated = meta.stamp_new(obj, self.clock)
+            final = await self._prepared_create(call, obj, is_tracked)
+            if call.dry_run:
+                with served.strategy.reserve(final, None):
+                    key = served.key_of(final)
+                    if await self.registry.read(served.cache, key) is not None:
+                        raise errors.already_exists(served.resource, name_of(final))
+                    return Cached(key, encode(served.stored(final)), 0, 0)
+            try:
+                with served.strategy.reserve(final, None) as commit:
+                    cached = await self.registry.put(
+                        served.cache, served.key_of(final), served.stored(final), expected=0)
+                    commit()
+                return cached
+            except RevisionMismatch as error:
+                if not is_generated:
+                    raise errors.already_exists(served.resource, name_of(final)) from error
+                if attempt == NAME_TRIES_MAX - 1:
+                    raise errors.generate_name_exhausted(served.resource, name_of(final)) from error
+                obj["metadata"].pop("name")
+        raise AssertionError("unreachable")
+
+    async def _prepared_create(self, call: Call, obj: Object, is_tracked: bool) -> Object:
+        served, rules = call.served, call.served.rules
+        obj = rules.default(obj)
+        request = self._admission(CREATE, call, name_of(obj), obj, None, "")
+        await self.chain.admit(request)
+        obj = rules.default(_object(request))
+        served.strategy.prepare_create(obj)
+        if not is_tracked:
+            obj = self._tracked(call, None, obj, "")
+        rules.check(obj, None, "")
+        request.obj = obj
+        await self.chain.validate(request)
+        return obj
+
+    async def update(
+        self, call: Call, name: str, change: Change, *, subresource: str = "", prepare: Prepare | None = None,
+        is_tracked: bool = False,
+    ) -> Cached:
+        """Write what `change` makes of the newest object; it is called again when another write came between.
+
+        A resourceVersion that differs from the newest one is a conflict, never retried.
+        """
+        served = call.served
+        key = served.key(call.namespace, name)
+        for _ in range(RETRIES_MAX):
+            current = await self.registry.read(served.cache, key)
+            if current is None:
+                raise errors.not_found(served.resource, name)
+            old = served.obj(current)
+            new = change(served.obj(current))
+            if new["metadata"].get("resourceVersion", "") not in ("", old["metadata"]["resourceVersion"]):
+                raise errors.conflict(served.resource, name)
+            new = await self._prepared_update(call, new, old, subresource, prepare, is_tracked)
+            try:
+                return await self._write(call, key, current, new, old)
+            except RevisionMismatch:
+                continue
+        raise errors.conflict(served.resource, name)
+
+    async def _prepared_update(
+        self, call: Call, new: Object, old: Object, subresource: str, prepare: Prepare | None, is_tracked: bool,
+    ) -> Object:
+        served, rules = call.served, call.served.rules
+        meta.carry_over(call, new, old)
+        if prepare is None:
+            prepare = served.strategy.prepare_status if subresource == "status" else served.strategy.prepare_update
+        new = rules.default(new)
+        request = self._admission(UPDATE, call, name_of(old), new, old, subresource)
+        await self.chain.admit(request)
+        new = rules.default(_object(request))
+        prepare(new, old)
+        if not is_tracked:
+            new = self._tracked(call, old, new, subresource)
+        if new == old:
+            return new
+        rules.check(new, old, subresource)
+        request.obj = new
+        await self.chain.validate(request)
+        return new
+
+    async def _write(self, call: Call, key: str, current: Cached, new: Object, old: Object) -> Cached:
+        served = call.served
+        if new == old and not meta.is_finished(new):
+            return current
+        if call.dry_run:
+            with served.strategy.reserve(new, old):
+                data = with_revision(encode(served.stored(new)), current.revision)
+            return Cached(key, data, current.revision, current.created)
+        if meta.is_finished(new):
+            revision = await self.registry.delete(served.cache, key, expected=current.revision)
+            return Cached(key, with_revision(encode(served.stored(new)), revision), revision, current.created)
+        with served.strategy.reserve(new, old) as commit:
+            written = await self.registry.put(
+                served.cache, key, served.stored(new), expected=current.revision, created=current.created)
+            commit()
+        return written
+
+    def _admission(
+        self, operation: str, call: Call, name: str, obj: Object, old: Object | None, subresource: str,
+    ) -> AdmissionRequest:
+        return AdmissionRequest(
+            operation, call.served.resource, call.namespace, name, subresource, call.user, obj, old,
+            is_dry_run=call.dry_run, warnings=call.warnings)
+
+    def _tracked(self, call: Call, old: Object | None, new: Object, subresource: str) -> Object:
+        served = call.served
+        return track_update(
+            old, new, served.node, manager=call.field_manager, api_version=served.resource.api_version,
+            subresource=subresource, now=self.clock.now())
+
+
+def _object(request: AdmissionRequest) -> Object:
+    assert request.obj is not None
+    return request.obj

@@ -1,0 +1,200 @@
+"""The store's contract on the engines of this machine, and what a file adds to it."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wherry.kit.errors import Broken, Unavailable, Unsupported
+from wherry.orchestration.store.compaction import CompactionPlan, keep_compacted
+from wherry.orchestration.store.contract import RevisionMismatch, Store
+from wherry.orchestration.store.memory import MemoryStore
+from wherry.orchestration.store.sqlite import SqliteStore
+from wherry.testing.clock import FakeClock
+from wherry.testing.store_suite import BACKLOG_MAX, OpenStore, StoreSuite
+
+
+class TestMemory(StoreSuite):
+    @pytest.fixture
+    def open_store(self) -> OpenStore:
+        async def open_() -> Store:
+            return MemoryStore(backlog_max=BACKLOG_MAX)
+
+        return open_
+
+
+class TestSqlite(StoreSuite):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> OpenStore:
+        async def open_() -> Store:
+            return await SqliteStore.open(tmp_path / "state.db", backlog_max=BACKLOG_MAX)
+
+        return open_
+
+
+async def test_all_is_there_after_reopening(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "state.db")
+    first = await store.put("/a", b"1", expected=0)
+    second = await store.put("/a", b"2", expected=first)
+    await store.compact(first)
+    await store.close()
+    store = await SqliteStore.open(tmp_path / "state.db")
+    entry = await store.get("/a")
+    assert entry is not None and (entry.value, entry.created, entry.modified) == (b"2", first, second)
+    assert await store.revision() == second
+    assert await store.integrity_errors() == ()
+    with pytest.raises(RevisionMismatch):
+        await store.put("/a", b"3", expected=first)
+    await store.close()
+    assert (tmp_path / "state.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_close_lets_waiting_writes_finish(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "state.db")
+    async with asyncio.TaskGroup() as tasks:
+        writes = [tasks.create_task(store.put(f"/{i}", b"v", expected=0)) for i in range(600)]
+        await asyncio.sleep(0)
+        await store.close()
+    assert sorted(w.result() for w in writes) == list(range(2, 602))
+
+
+async def test_a_second_opener_is_refused(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "state.db")
+    with pytest.raises(Unavailable, match="in use by another process"):
+        await SqliteStore.open(tmp_path / "state.db")
+    await store.close()
+    await (await SqliteStore.open(tmp_path / "state.db")).close()
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    await (await SqliteStore.open(tmp_path / "state.db")).close()
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(Unsupported, match="schema 99"):
+        await SqliteStore.open(tmp_path / "state.db")
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 500, b"x"], ids=["long", "short"])
+async def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state.db").write_bytes(content)
+    with pytest.raises(Broken):
+        await SqliteStore.open(tmp_path / "state.db")
+    assert (tmp_path / "state.db").read_bytes() == content
+
+
+async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    with pytest.raises(Broken, match="not a Wherry store"):
+        await SqliteStore.open(tmp_path / "state.db")
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="No such file"):
+        await SqliteStore.open(tmp_path / "none" / "state.db")
+
+
+async def test_damage_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = await SqliteStore.open(path)
+    for i in range(200):
+        await store.put(f"/{i}", b"v" * 500, expected=0)
+    await store.close()
+    body = bytearray(path.read_bytes())
+    body[8192:] = b"\xa5" * (len(body) - 8192)
+    path.write_bytes(body)
+    with pytest.raises(Broken, match="damaged"):
+        store = await SqliteStore.open(path)
+        try:
+            await store.list("/")
+        finally:
+            await store.close()
+
+
+async def test_a_full_disk_refuses_writes_and_loses_nothing(tmp_path: Path) -> None:
+    """SQLite's own page limit stands in for the disk here; test_store_crash.py fills a real one."""
+    store = await SqliteStore.open(tmp_path / "state.db")
+    await store.put("/a", b"1", expected=0)
+    writer = store._connections[0]
+    writer.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(Unavailable, match="no space left"):
+        await store.put("/big", b"x" * 1_000_000, expected=0)
+    assert await store.revision() == 2
+    writer.execute("PRAGMA max_page_count = 1000000")
+    assert await store.put("/big", b"x" * 1_000_000, expected=0) == 3
+    await store.close()
+
+
+async def test_compaction_in_many_steps_lets_writes_in_between(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "state.db")
+    revision = 0
+    for _ in range(100):
+        *_, revision = await asyncio.gather(*(store.put(f"/{revision}/{i}", b"v" * 100, expected=0) for i in range(60)))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(store.compact(revision))
+        during = tasks.create_task(store.put("/during", b"v", expected=0))
+    assert during.result() == revision + 1
+    assert len((await store.list("/")).entries) == 6001
+    assert await store.integrity_errors() == ()
+    await store.close()
+
+
+keys = st.sampled_from(["/a/1", "/a/2", "/b/1"])
+steps = st.lists(st.tuples(st.sampled_from(["put", "delete", "compact", "stale"]), keys), max_size=40)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps)
+async def test_sqlite_does_what_memory_does(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str]]) -> None:
+    model = MemoryStore()
+    store = await SqliteStore.open(tmp_path_factory.mktemp("s") / "state.db")
+    compacted = 1
+    for number, (step, key) in enumerate(steps):
+        entry = await model.get(key)
+        expected = (entry.modified if entry else 0) + (step == "stale")
+        if step == "compact":
+            compacted = max(1, await model.revision() - 3)
+            assert await model.compact(compacted) == await store.compact(compacted)  # type: ignore[func-returns-value]
+        elif step == "put" or not entry:
+            outcomes = await asyncio.gather(
+                *(s.put(key, b"%d" % number, expected=expected) for s in (model, store)), return_exceptions=True
+            )
+            assert str(outcomes[0]) == str(outcomes[1])
+        else:
+            outcomes = await asyncio.gather(
+                *(s.delete(key, expected=expected) for s in (model, store)), return_exceptions=True
+            )
+            assert str(outcomes[0]) == str(outcomes[1])
+    newest = await model.revision()
+    for revision in range(compacted, newest + 1):
+        assert await model.list("/a/", revision=revision) == await store.list("/a/", revision=revision)
+    await store.close()
+
+
+def test_history_is_kept_for_minutes_and_for_a_number_of_revisions() -> None:
+    plan = CompactionPlan(history_s=300, revisions_kept=100)
+    assert plan.target(0, 1000) == 0
+    assert plan.target(299, 5000) == 0
+    assert plan.target(300, 5000) == 1000
+    assert plan.target(360, 5000) == 0
+    assert plan.target(600, 5050) == 4950
+
+
+async def test_the_loop_compacts_once_a_minute() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    revision = 0
+    for _ in range(50):
+        revision = await store.put("/a", b"v", expected=revision)
+    async with asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(keep_compacted(store, clock, CompactionPlan(history_s=120, revisions_kept=10)))
+        await clock.advance(60)
+        assert (await store.list("/", revision=2)).entries
+        await clock.advance(120)
+        with pytest.raises(Exception, match="compacted, oldest is 41"):
+            await store.list("/", revision=40)
+        loop.cancel()

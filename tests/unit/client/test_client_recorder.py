@@ -1,0 +1,61 @@
+"""Events: repeats count, storms are held back, failures never reach the caller."""
+
+from wherry.orchestration.client.recorder import ALIKE_MAX, BURST, NORMAL, Recorder
+from wherry.orchestration.objects.kinds import EVENTS
+from wherry.orchestration.objects.meta import Object
+from wherry.testing.fake_api import FakeApi, FakeClock, Refused
+
+POD: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default", "uid": "u"}}
+
+
+async def test_repeated_event_raises_the_count() -> None:
+    api = FakeApi()
+    recorder = Recorder(api.client(), "tester", "host-1")
+    for _ in range(3):
+        recorder.event(POD, NORMAL, "Started", "started it")
+    await recorder.drain()
+    [event] = api.all(EVENTS)
+    assert event["count"] == 3 and event["involvedObject"]["uid"] == "u"
+    assert event["source"] == {"component": "tester", "host": "host-1"}
+    assert event["metadata"]["name"].startswith("p.") and event["metadata"]["namespace"] == "default"
+
+
+async def test_many_alike_become_one_combined_event() -> None:
+    api = FakeApi()
+    recorder = Recorder(api.client(), "tester")
+    for number in range(ALIKE_MAX + 5):
+        recorder.event(POD, NORMAL, "Pulled", f"pulled {number}")
+    await recorder.drain()
+    combined = [e for e in api.all(EVENTS) if e["message"].startswith("(combined from similar events)")]
+    assert len(api.all(EVENTS)) == ALIKE_MAX + 1 and combined[0]["count"] == 5
+
+
+async def test_a_storm_is_cut_off_and_refills_slowly() -> None:
+    api, clock = FakeApi(), FakeClock()
+    recorder = Recorder(api.client(), "tester", clock=clock)
+    for _ in range(100):
+        recorder.event(POD, NORMAL, "Started", "started it")
+    await recorder.drain()
+    assert api.all(EVENTS)[0]["count"] == BURST
+    clock.advance(301)
+    recorder.event(POD, NORMAL, "Started", "started it")
+    await recorder.drain()
+    assert api.all(EVENTS)[0]["count"] == BURST + 1
+
+
+async def test_refused_and_expired_events_do_no_harm() -> None:
+    api = FakeApi()
+    recorder = Recorder(api.client(), "tester").named("other")
+    recorder.event(POD, NORMAL, "Started", "started it")
+    await recorder.drain()
+    api.objects.clear()
+    recorder.event(POD, NORMAL, "Started", "started it")
+    await recorder.drain()
+    assert api.all(EVENTS)[0]["count"] == 1
+
+    def fault(method: str, path: str) -> None:
+        raise Refused(403, "Forbidden", "namespace is being terminated")
+
+    api.fault = fault
+    recorder.event(POD, NORMAL, "Stopped", "stopped it")
+    await recorder.drain()
