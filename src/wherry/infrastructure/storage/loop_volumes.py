@@ -24,6 +24,7 @@ MAKE_LIMIT_S = 60.0
 RESIZE_LIMIT_S = 600.0
 MAKING = ".making-"
 GROWTH_BYTES_MIN = 1024**2  # a file system may end a little before its image does
+FSCK_CORRECTED = 1  # e2fsck(8): "errors corrected", such as the lost+found we removed
 # ext4 superblock: blocks count (low 32 bits), log2(block size) - 10, blocks count (high 32 bits)
 SUPERBLOCK = 1024
 PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -105,7 +106,7 @@ class LoopVolumes:
         if _filesystem_bytes(image) + GROWTH_BYTES_MIN > image.stat().st_size or loop.devices_of(str(image)):
             return
         try:
-            await process.run(["e2fsck", "-f", "-p", str(image)], timeout_s=RESIZE_LIMIT_S, env=PATH)
+            await _check_filesystem(image)
             await process.run(["resize2fs", str(image)], timeout_s=RESIZE_LIMIT_S, env=PATH)
         except process.CommandFailed as error:
             raise _unavailable(name, error) from error
@@ -191,6 +192,15 @@ class LoopVolumes:
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
+
+
+async def _check_filesystem(image: Path) -> None:
+    """What resize2fs wants done first."""
+    try:
+        await process.run(["e2fsck", "-f", "-p", str(image)], timeout_s=RESIZE_LIMIT_S, env=PATH)
+    except process.CommandFailed as error:
+        if error.code != FSCK_CORRECTED:
+            raise
 
 
 def _filesystem_bytes(image: Path) -> int:
