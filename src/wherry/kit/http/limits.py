@@ -19,7 +19,7 @@ class Limits:
     idle_timeout_s: float = 180.0  # between requests; close. Above Go's 90 s so that the client closes first
     body_stall_s: float = 60.0  # no byte of a body the handler waits for; the handler sees `BodyBroken`
     write_stall_s: float = 600.0  # the client takes nothing; abort. Long: `logs -f | less` is legitimate
-    half_closed_s: float = 30.0  # the client ended its side but waits for an answer; abort
+    half_closed_s: float = 2.0  # for an answer to a client that ended its side, or left: it looks the same; abort
     body_buffer_bytes: int = 256 * 1024  # unread body per connection before the socket is no longer read
     small_body_bytes: int = 64 * 1024  # bodies up to this are handed over whole
     pipelined_max: int = 16  # waiting requests per connection before the socket is no longer read

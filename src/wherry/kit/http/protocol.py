@@ -157,9 +157,8 @@ class HttpConnection(asyncio.Protocol):
             self._receiving.body.fail("the connection ended inside the body")
         is_busy = bool(self._waiting) or self._current is not None
         if is_busy:
-            self._deadline = self._loop.time() + self._limits.half_closed_s
-            if self._is_endless and self._task is not None:
-                self._task.cancel()  # nothing would tell us later that nobody listens
+            # A client that closed looks the same as one that ended its side and waits. The latter is rare.
+            self._loop.call_later(0 if self._is_endless else self._limits.half_closed_s, self._give_up_half_closed)
         return is_busy
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -199,10 +198,12 @@ class HttpConnection(asyncio.Protocol):
             body.fail("the client stopped sending its body")
         elif self._is_in_message and not self._is_deaf:
             self._refuse(408)
-        elif self._is_half_closed or self._is_deaf:
-            self._transport.abort()
         else:
             self._transport.close()
+
+    def _give_up_half_closed(self) -> None:
+        if self._upgraded is None and (self._is_endless or not self._has_begun_stream):
+            self._transport.abort()  # a stream with an end goes on: its writes tell whether anybody is there
 
     def begin_close(self) -> None:
         """The server shuts down: leave now when nothing is under way, else after the answer."""
@@ -245,7 +246,10 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         parser, headers = self._parser, self._headers
-        is_old = parser.get_http_version() == "1.0"
+        version = parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self._stop_parsing(505)
+        is_old = version == "1.0"
         method = parser.get_method().decode("ascii")
         self._check_head(method, is_old)
         try:
@@ -392,7 +396,8 @@ class HttpConnection(asyncio.Protocol):
     async def _send(self, exchange: Exchange, answer: Response) -> None:
         if exchange.body is not None and not exchange.body.complete:
             exchange.keep_alive = False  # what is left of the body would have to be read first
-        if self._home.is_closing or self._is_half_closed or (self._is_deaf and not self._waiting):
+        is_last = not self._waiting and exchange is not self._asking
+        if self._home.is_closing or (is_last and (self._is_half_closed or self._is_deaf)):
             exchange.keep_alive = False
         body = answer.body
         if type(body) is bytes:

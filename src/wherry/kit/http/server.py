@@ -114,7 +114,7 @@ class Server:
 
     async def _sweep(self, home: Home) -> None:
         limits = self._limits
-        shortest_s = min(limits.head_timeout_s, limits.idle_timeout_s, limits.body_stall_s, limits.half_closed_s)
+        shortest_s = min(limits.head_timeout_s, limits.idle_timeout_s, limits.body_stall_s)
         interval_s = min(SWEEP_S_MAX, shortest_s / 4)
         loop = asyncio.get_running_loop()
         while True:

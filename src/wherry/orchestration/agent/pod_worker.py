@@ -7,11 +7,13 @@ How:   look (`_step`): build a view, `decide`, launch what is to be done as task
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from wherry.container.runtime.engine import ContainerStatus, State
 from wherry.kit.clock import parse_rfc3339
-from wherry.kit.errors import Conflict, NotFound, WherryError
+from wherry.kit.errors import Conflict, NotFound
+from wherry.kit.supervise import attempt
 from wherry.orchestration.agent import status, status_patch
 from wherry.orchestration.agent.container_start import StartFailed, run_post_start, start_container
 from wherry.orchestration.agent.decide import (
@@ -41,13 +43,14 @@ from wherry.orchestration.agent.pod import (
 )
 from wherry.orchestration.agent.pod_files import termination_message
 from wherry.orchestration.agent.pod_memory import Ending, PodMemory, with_lost_runs
-from wherry.orchestration.agent.pod_plan import container_id, sandbox_config
+from wherry.orchestration.agent.pod_plan import sandbox_config
 from wherry.orchestration.agent.pod_removal import remove_everything
 from wherry.orchestration.agent.probes.check import Target
 from wherry.orchestration.agent.probes.worker import ContainerProbes
 from wherry.orchestration.agent.runtime_view import attempt_of
 from wherry.orchestration.agent.status import StatusInputs, Waiting
 from wherry.orchestration.agent.termination import stop_all, stop_one
+from wherry.orchestration.objects.kinds import PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of, revision_of, uid_of
 
 log = logging.getLogger(__name__)
@@ -70,7 +73,8 @@ class PodWorker:
         self._is_gone = False  # from the API
         self._is_admitted = False
         self._rejected: Object | None = None
-        self._is_ended = False  # containers stopped, volumes down
+        self._are_stopped = False  # its containers, for good
+        self._is_ended = False  # and its volumes down
         self._is_removed = False
         self._stopping_grace_s: float | None = None
         self._renew_at: datetime | None = None
@@ -119,11 +123,14 @@ class PodWorker:
         delay_s = self._parts.settings.resync_s
         if self._wake_at_ns is not None:
             delay_s = min(delay_s, max((self._wake_at_ns - now_ns(self._parts.clock)) / NS, 0.0))
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        assert self._tasks is not None
+        alarm = self._tasks.create_task(self._ring(delay_s), name="alarm")
+        await self._wake.wait()
+        alarm.cancel()
+
+    async def _ring(self, delay_s: float) -> None:
+        await self._parts.clock.sleep(delay_s)
+        self._wake.set()
 
     def _step(self) -> None:
         """One look. Never awaits, so it always sees one consistent state."""
@@ -235,9 +242,9 @@ class PodWorker:
             case RemoveContainer(run_id):
                 self._launch(key, lambda: self._remove_container(run_id))
 
-    def _launch(self, key: str, work: object, *, may_cancel: bool = False) -> None:
+    def _launch(self, key: str, work: Callable[[], Awaitable[None]], *, may_cancel: bool = False) -> None:
         assert self._tasks is not None
-        self._operations.launch(self._tasks, key, work, lambda e: self._failed(key, e), may_cancel=may_cancel)  # type: ignore[arg-type]
+        self._operations.launch(self._tasks, key, work, lambda e: self._failed(key, e), may_cancel=may_cancel)
 
     def _failed(self, key: str, error: Exception) -> float | None:
         """Record why, for the status and as an event; the delay before the next try."""
@@ -261,7 +268,7 @@ class PodWorker:
     async def _create_sandbox(self, attempt: int) -> None:
         old = self._parts.view.sandbox(self.uid)
         if old is not None and not old.ready:
-            await self._parts.engine.stop_sandbox(old.id)
+            await self._parts.view.stop_sandbox(old)
         sandbox = await self._parts.engine.create_sandbox(sandbox_config(self.pod, attempt, self._parts.settings))
         self._parts.view.note_sandbox(sandbox)
 
@@ -339,8 +346,9 @@ class PodWorker:
         runs = [run for history in self._parts.view.runs(self.uid).values() for run in history]
         await stop_all(self._parts, self.pod, runs, self._address(), grace_s=grace)
         for sandbox in self._parts.view.sandboxes(self.uid):
-            await self._parts.engine.stop_sandbox(sandbox.id)
-        await self._parts.view.relist_pod(self.uid)
+            await self._parts.view.stop_sandbox(sandbox)
+        self._are_stopped = True
+        self.poke()
         await self._parts.volumes.tear_down(self.uid)
         self._memory.paths = None
         self._is_ended = True
@@ -350,8 +358,6 @@ class PodWorker:
         return is_terminal(self.pod) and "status" not in self._operations.busy
 
     async def _delete_from_api(self) -> None:
-        from wherry.orchestration.objects.kinds import PODS
-
         try:
             await self._parts.client.delete(PODS, name_of(self.pod), namespace_of(self.pod), uid=self.uid, grace_s=0)
         except (NotFound, Conflict):
@@ -394,7 +400,7 @@ class PodWorker:
         )
         if not container.get("startupProbe"):
             self._note_started(run.id, container)
-        self._probes[run.id] = self._tasks.create_task(probes.run(), name=f"probes {run.name}")
+        self._probes[run.id] = self._tasks.create_task(_probe(run.name, probes), name=f"probes {run.name}")
 
     def _note_started(self, run_id: str, container: Object) -> None:
         self._memory.started_ids.add(run_id)
@@ -447,8 +453,6 @@ class PodWorker:
         self._launch("status", lambda: self._send(patch))
 
     async def _send(self, patch: Object) -> None:
-        from wherry.orchestration.objects.kinds import PODS
-
         try:
             answer = await self._parts.client.patch(
                 PODS, name_of(self.pod), namespace_of(self.pod), patch,
@@ -475,10 +479,10 @@ class PodWorker:
                 waiting=memory.waiting,
                 ready=frozenset(memory.ready_ids),
                 started=frozenset(memory.started_ids),
-                is_ended=self._is_ended and self._must_end(),
-                is_failed=ending is not None and ending.is_failed and self._is_ended,
-                reason=ending.reason if ending is not None and self._is_ended else "",
-                message=ending.message if ending is not None and self._is_ended else "",
+                is_ended=self._are_stopped,
+                is_failed=ending is not None and ending.is_failed and self._are_stopped,
+                reason=ending.reason if ending is not None and self._are_stopped else "",
+                message=ending.message if ending is not None and self._are_stopped else "",
                 termination_messages=memory.termination_messages,
                 disruption=ending.message if ending is not None and ending.reason == "Evicted" else "",
             )
@@ -496,6 +500,10 @@ class PodWorker:
     def _wake_by(self, when_ns: int | None) -> None:
         if when_ns is not None and (self._wake_at_ns is None or when_ns < self._wake_at_ns):
             self._wake_at_ns = when_ns
+
+
+async def _probe(name: str, probes: ContainerProbes) -> None:
+    await attempt(f"probes of {name}", probes.run())
 
 
 def _revision(pod: Object) -> int:

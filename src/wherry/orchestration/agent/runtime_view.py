@@ -5,6 +5,7 @@ In:    `Engine`. Out: statuses by pod uid; `changed(uid)` when one of them chang
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from wherry.container.runtime.engine import ContainerStatus, Engine, SandboxStatus
 from wherry.kit.errors import NotFound
@@ -83,6 +84,11 @@ class RuntimeView:
     def note_sandbox(self, status: SandboxStatus) -> None:
         """After the agent itself made or changed one."""
         self._sandboxes.setdefault(status.labels[POD_UID], {})[status.id] = status
+
+    async def stop_sandbox(self, sandbox: SandboxStatus) -> None:
+        """Stop it and know so at once."""
+        await self.engine.stop_sandbox(sandbox.id)
+        self.note_sandbox(replace(sandbox, ready=False))
 
     def drop_sandbox(self, sandbox_id: str) -> None:
         """After the agent removed it, and its containers with it."""

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +13,6 @@ class ApiServerSettings:
     advertise_address: IPv4Address = IPv4Address("127.0.0.1")  # endpoint of Service default/kubernetes
     advertise_port: int = 6443
     cluster_domain: str = "cluster.local"
-    pki_dir: Path | None = None  # certificates and service-account keys; None: in memory, for tests
     encryption_key: bytes = b""  # 32 bytes of AES-256; b"": Secrets are stored in the clear (memory stores only)
     body_bytes_max: int = 3 * 1024 * 1024  # upstream's limit of a request body
     watch_timeout_s: float = 1800.0  # a watch without timeoutSeconds ends after 1 to 2 times this, as upstream's

@@ -175,7 +175,7 @@ class PodVolumes:
     def _make_mounted(self, folder: Path, *, in_memory: bool, size_bytes: int | None) -> bool:
         """True when a new, empty file system was mounted."""
         folder.mkdir(parents=True, exist_ok=True)
-        if not in_memory or folder in self._mounts.below(folder):
+        if not in_memory or folder.resolve() in self._mounts.below(folder):
             return False
         self._mounts.tmpfs(folder, size_bytes=size_bytes)
         return True

@@ -129,7 +129,7 @@ def version_priority(version: str) -> tuple[int, int, int, str]:
     """Sorts ascending from the least preferred: other texts, alpha, beta, stable; then by number."""
     match = _VERSION.fullmatch(version)
     if match is None:
-        return (-1, 0, 0, "".join(chr(0x10FFFF - ord(letter)) for letter in version))
+        return (-1, 0, 0, "".join(chr(0x10FFFF - ord(letter)) for letter in version + "\0"))
     return (_STABILITY[match[2]], int(match[1]), int(match[3] or 0), "")
 
 

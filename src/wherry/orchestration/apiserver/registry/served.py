@@ -12,6 +12,7 @@ from wherry.orchestration.apiserver.registry.codec import encode, with_revision
 from wherry.orchestration.apiserver.registry.conversions import BUILT_IN, Conversion
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.fields import FieldReader, reader_for
+from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
 from wherry.orchestration.apiserver.registry.rules import BuiltInRules, Rules
 from wherry.orchestration.apiserver.strategies.kinds import strategy_for
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
@@ -34,6 +35,7 @@ class Served:
     conversion: Conversion | None = None
     columns: Sequence[Object] | None = None
     is_custom: bool = False
+    scale: ScalePaths | None = None
     _rules: Rules | None = None
 
     @property

@@ -3,13 +3,12 @@
 Spec:  https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/scale-v1/ ; CRD `subresources.scale`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
 from wherry.orchestration.apiserver.rendering import json_response
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.bodies import check_kind, decode_body
@@ -21,23 +20,6 @@ from wherry.orchestration.objects.selectors import from_label_selector, from_map
 from wherry.orchestration.objects.structure import ANY
 
 API_VERSION, KIND = "autoscaling/v1", "Scale"
-
-
-@dataclass(frozen=True, slots=True)
-class ScalePaths:
-    """Where replicas are, as paths. `selector` is "" when the kind has its selector in spec.selector."""
-
-    spec: tuple[str, ...] = ("spec", "replicas")
-    status: tuple[str, ...] = ("status", "replicas")
-    selector: tuple[str, ...] = ()
-
-
-def paths_of(scale: Mapping[str, Any]) -> ScalePaths:
-    """From a CRD's `subresources.scale`."""
-    def split(name: str) -> tuple[str, ...]:
-        return tuple(part for part in scale.get(name, "").split(".") if part)
-
-    return ScalePaths(split("specReplicasPath"), split("statusReplicasPath"), split("labelSelectorPath"))
 
 
 class ScaleSubresource:

@@ -161,9 +161,10 @@ def _check_service_update(spec: Object, before: Object, found: Causes) -> None:
         return
     if spec.get("clusterIP") != before["clusterIP"]:
         found.invalid("spec.clusterIPs[0]", spec.get("clusterIPs") or None, "may not change once set")
-    if before.get("loadBalancerClass") and spec.get("type") == "LoadBalancer" == before.get("type"):
-        if spec.get("loadBalancerClass") != before["loadBalancerClass"]:
-            found.invalid("spec.loadBalancerClass", spec.get("loadBalancerClass"), "may not change once set")
+    stays_balancer = spec.get("type") == "LoadBalancer" == before.get("type")
+    balancer_class = before.get("loadBalancerClass")
+    if stays_balancer and balancer_class and spec.get("loadBalancerClass") != balancer_class:
+        found.invalid("spec.loadBalancerClass", spec.get("loadBalancerClass"), "may not change once set")
 
 
 def endpoints(obj: Object, old: Object | None, found: Causes) -> None:

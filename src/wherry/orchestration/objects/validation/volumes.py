@@ -11,7 +11,7 @@ from wherry.orchestration.objects.validation import names
 from wherry.orchestration.objects.validation.causes import Causes
 from wherry.orchestration.objects.validation.containers import check_field_ref, check_local_path, check_resource_ref
 
-MODE_RANGE = range(0, 0o1000)
+MODE_RANGE = range(0o1000)
 MODE_WRONG = "must be a number between 0 and 0777 (octal), both inclusive"
 HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 TOKEN_SECONDS_MIN = 600

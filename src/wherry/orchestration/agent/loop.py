@@ -1,0 +1,185 @@
+"""The node agent: every pod that names this node has a worker; every worker's pod runs as it wants.
+
+In:    pods with spec.nodeName of this node (watch), engine events, ConfigMap/Secret changes.
+Out:   see `pod_worker.py`; the Node object; the node's HTTPS API.
+Order: adopt what runs (`engine.restore`), then pods as the API tells of them. What runs here and is not in the API is
+       removed only after the first complete list: an unreachable API never costs a container.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterable
+
+from wherry.container.image.service import ImageService
+from wherry.container.runtime.engine import Engine
+from wherry.infrastructure.storage.contract import VolumeEngine
+from wherry.kit.clock import Clock
+from wherry.kit.http.server import serve
+from wherry.kit.supervise import attempt, keep_running
+from wherry.orchestration.agent import node as node_object
+from wherry.orchestration.agent.admission import Rejection, admit
+from wherry.orchestration.agent.image_puller import ImagePuller
+from wherry.orchestration.agent.logs.rotation import LogRotation
+from wherry.orchestration.agent.machine import Machine, read_machine
+from wherry.orchestration.agent.node_api import NodeApi, Reviewer
+from wherry.orchestration.agent.node_loop import NodeLoop
+from wherry.orchestration.agent.parts import Parts
+from wherry.orchestration.agent.pod import is_mirror
+from wherry.orchestration.agent.pod_removal import remove_from_engine
+from wherry.orchestration.agent.pod_worker import PodWorker
+from wherry.orchestration.agent.references import ReferencedObjects
+from wherry.orchestration.agent.runtime_view import RuntimeView
+from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.volumes.mount_door import LinuxMounts, MountDoor
+from wherry.orchestration.agent.volumes.setup import PodVolumes
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.informer import Informer
+from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.objects.kinds import PODS, SERVICES
+from wherry.orchestration.objects.meta import Object, uid_of
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """Build it, then `run()`. `api.handle` serves the node API without a socket; `tls` None: no socket is opened."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        client: Client,
+        engine: Engine,
+        images: ImageService,
+        volumes: VolumeEngine | None,
+        clock: Clock,
+        *,
+        tls: ssl.SSLContext | None = None,
+        reviewer: Reviewer | None = None,
+        mounts: MountDoor | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self._clock = clock
+        self._tls = tls
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        machine = machine or read_machine(settings.data_dir)
+        self._pods = Informer(client, PODS, fields=f"spec.nodeName={settings.node_name}", clock=clock)
+        self._services = Informer(client, SERVICES, clock=clock)
+        self._recorder = Recorder(client, "kubelet", settings.node_name)
+        self.node = NodeLoop(settings, client, images, machine, self._recorder, clock)
+        self.view = RuntimeView(engine, self._poke)
+        self._references = ReferencedObjects(client, self._references_changed)
+        self.parts = Parts(
+            settings=settings,
+            client=client,
+            engine=engine,
+            view=self.view,
+            images=ImagePuller(images, self._recorder, clock, backoff_s_max=settings.image_backoff_s_max),
+            volumes=PodVolumes(settings, client, volumes, mounts or LinuxMounts(), clock),
+            references=self._references,
+            recorder=self._recorder,
+            clock=clock,
+            services=self._services.list,
+            admit=self._admit,
+            allocatable=node_object.allocatable(machine, settings),
+            memory_capacity_bytes=machine.memory_bytes,
+        )
+        self.api = NodeApi(self.parts, self.pods, lambda: self.node.node, reviewer)
+        self._rotation = LogRotation(settings, self.view, clock)
+
+    async def run(self) -> None:
+        """Until cancelled; containers go on running then."""
+        await self.engine.restore()
+        await self.view.relist()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            for name, start in (
+                ("engine events", self.view.follow),
+                ("engine relist", self._keep_relisting),
+                ("referenced objects", self._references.run),
+                ("pods", self._pods.run),
+                ("services", self._services.run),
+                ("events", self._recorder.run),
+                ("log rotation", self._rotation.run),
+            ):
+                tasks.create_task(keep_running(name, start), name=name)
+            if self._tls is not None:
+                tasks.create_task(keep_running("node api", self._serve), name="node api")
+            await self.node.register()
+            tasks.create_task(keep_running("node", self.node.run), name="node")
+            # Environment variables of Services must be complete before the first container of this life starts.
+            await self._services.wait_synced()
+            self._pods.subscribe(self._pod_changed)
+            await self._pods.wait_synced()
+            tasks.create_task(attempt("removal of unknown pods", self._remove_unknown()), name="unknown pods")
+
+    def pods(self) -> list[Object]:
+        """The pods of this node with their newest status."""
+        return [worker.pod for worker in self._workers.values()]
+
+    def evict(self, uid: str, reason: str, message: str, *, grace_s: float) -> None:
+        """End a pod because the node is short of something."""
+        if uid in self._workers:
+            self._workers[uid].evict(reason, message, grace=grace_s)
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None or (old is not None and uid_of(old) != uid_of(new)):
+            assert old is not None
+            if (worker := self._workers.get(uid_of(old))) is not None:
+                worker.update(old)
+                worker.forget()
+        if new is None or is_mirror(new):
+            return
+        worker = self._workers.get(uid_of(new))
+        if worker is not None:
+            worker.update(new)
+            return
+        assert self._tasks is not None
+        worker = self._workers[uid_of(new)] = PodWorker(new, self.parts)
+        self._tasks.create_task(self._work(worker), name=f"pod {uid_of(new)}")
+
+    async def _work(self, worker: PodWorker) -> None:
+        while not await attempt(f"pod {worker.uid}", worker.run()):
+            await self._clock.sleep(1.0)  # a bug in one pod's work must neither end the node nor spin
+        self._workers.pop(worker.uid, None)
+
+    def _admit(self, pod: Object) -> Rejection | None:
+        return admit(
+            pod,
+            node=self.node.node,
+            others=self._admitted_others(pod),
+            allocatable=self.parts.allocatable,
+            allowed_unsafe_sysctls=self.settings.allowed_unsafe_sysctls,
+        )
+
+    def _admitted_others(self, pod: Object) -> Iterable[Object]:
+        return (worker.pod for worker in self._workers.values() if worker.uid != uid_of(pod) and worker.holds_resources)
+
+    async def _remove_unknown(self) -> None:
+        """What earlier lives left of pods that the API has no longer."""
+        known = set(self._workers)
+        for uid in self.view.uids() - known:
+            log.info("pod %s is not in the API: removing what runs of it", uid)
+            await remove_from_engine(self.parts, uid)
+        for uid in self.parts.volumes.pods_on_disk() - set(self._workers):
+            await self.parts.volumes.remove_folder(uid)
+
+    async def _keep_relisting(self) -> None:
+        while True:
+            await self._clock.sleep(self.settings.relist_s)
+            await self.view.relist()
+
+    async def _serve(self) -> None:
+        async with serve(self.api.handle, host=self.settings.listen_host, port=self.settings.port, tls=self._tls):
+            await asyncio.Event().wait()
+
+    def _poke(self, uid: str) -> None:
+        if (worker := self._workers.get(uid)) is not None:
+            worker.poke()
+
+    def _references_changed(self, uid: str) -> None:
+        if (worker := self._workers.get(uid)) is not None:
+            worker.references_changed()

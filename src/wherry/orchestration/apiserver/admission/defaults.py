@@ -1,0 +1,123 @@
+"""Small plugins that fill in what depends on other objects or on the caller.
+
+DefaultStorageClass, DefaultIngressClass, StorageObjectInUseProtection, TaintNodesByCondition, PersistentVolumeClaimResize,
+and the identity fields of certificate signing requests.
+"""
+
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.source import ObjectSource
+from wherry.orchestration.objects import quantity
+from wherry.orchestration.objects.kinds import INGRESS_CLASSES, STORAGE_CLASSES
+from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+from wherry.orchestration.objects.resources import Resource
+
+DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
+DEFAULT_STORAGE_CLASS_BETA = "storageclass.beta.kubernetes.io/is-default-class"
+STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
+INGRESS_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+PROTECTION = {("", "persistentvolumeclaims"): "kubernetes.io/pvc-protection",
+              ("", "persistentvolumes"): "kubernetes.io/pv-protection"}
+NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+
+
+def newest_default(source: ObjectSource, resource: Resource, *annotations: str) -> Object | None:
+    """The class marked as default; of several the newest, then the first by name."""
+    marked = [c for c in source.list(resource) if any(annotations_of(c).get(a) == "true" for a in annotations)]
+    marked.sort(key=name_of)
+    return max(marked, key=lambda c: str(c["metadata"].get("creationTimestamp", "")), default=None)
+
+
+class DefaultClasses(Plugin):
+    """Claims without a class get the default StorageClass, Ingresses the default IngressClass."""
+
+    def __init__(self, source: ObjectSource) -> None:
+        self._source = source
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        if request.operation != CREATE or request.subresource or request.obj is None:
+            return
+        spec = request.obj.get("spec")
+        if not isinstance(spec, dict):
+            return
+        if request.place == ("", "persistentvolumeclaims"):
+            has_own = spec.get("storageClassName") is not None or STORAGE_CLASS_ANNOTATION in annotations_of(request.obj)
+            if not has_own:
+                found = newest_default(
+                    self._source, STORAGE_CLASSES, DEFAULT_STORAGE_CLASS, DEFAULT_STORAGE_CLASS_BETA)
+                if found is not None:
+                    spec["storageClassName"] = name_of(found)
+        elif request.place == ("networking.k8s.io", "ingresses"):
+            has_own = spec.get("ingressClassName") is not None or INGRESS_CLASS_ANNOTATION in annotations_of(request.obj)
+            found = None if has_own else newest_default(self._source, INGRESS_CLASSES, DEFAULT_INGRESS_CLASS)
+            if found is not None:
+                spec["ingressClassName"] = name_of(found)
+
+
+class StorageProtection(Plugin):
+    """Volumes and claims in use are not deleted: their finalizers are set from the start."""
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        finalizer = PROTECTION.get(request.place)
+        if finalizer is None or request.operation != CREATE or request.subresource or request.obj is None:
+            return
+        finalizers = request.obj["metadata"].setdefault("finalizers", [])
+        if finalizer not in finalizers:
+            finalizers.append(finalizer)
+
+
+class ClaimResize(Plugin):
+    """A claim grows only when its class allows it."""
+
+    def __init__(self, source: ObjectSource) -> None:
+        self._source = source
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        if request.place != ("", "persistentvolumeclaims") or request.operation != UPDATE or request.subresource:
+            return
+        assert request.obj is not None and request.old is not None
+        new, old = _requested(request.obj), _requested(request.old)
+        if new is None or old is None or quantity.milli(new) <= quantity.milli(old):
+            return
+        if request.old.get("status", {}).get("phase") != "Bound":
+            raise errors.forbidden(request.resource, request.name, "Only bound persistent volume claims can be expanded")
+        found = self._source.get(STORAGE_CLASSES, "", request.old["spec"].get("storageClassName") or "")
+        if found is None or not found.get("allowVolumeExpansion"):
+            raise errors.forbidden(
+                request.resource, request.name, "only dynamically provisioned pvc can be resized and the storageclass that "
+                "provisions the pvc must support resize")
+
+
+def _requested(claim: Object) -> str | None:
+    amount = ((claim.get("spec", {}).get("resources") or {}).get("requests") or {}).get("storage")
+    return None if amount is None else str(amount)
+
+
+class TaintNewNodes(Plugin):
+    """A node takes no Pods before the node controller has seen it ready."""
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        if request.place != ("", "nodes") or request.operation != CREATE or request.obj is None:
+            return
+        taints = request.obj.setdefault("spec", {}).setdefault("taints", [])
+        if not any(t.get("key") == NOT_READY["key"] and t.get("effect") == NOT_READY["effect"] for t in taints):
+            taints.append(dict(NOT_READY))
+
+
+class CertificateIdentity(Plugin):
+    """A certificate signing request says who asked; the caller cannot choose that."""
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        is_request = request.place == ("certificates.k8s.io", "certificatesigningrequests")
+        if not is_request or request.operation != CREATE or request.obj is None:
+            return
+        spec = request.obj.setdefault("spec", {})
+        user = request.user
+        spec["username"] = user.name
+        spec["groups"] = list(user.groups)
+        for name, value in (("uid", user.uid), ("extra", {k: list(v) for k, v in user.extra.items()})):
+            if value:
+                spec[name] = value
+            else:
+                spec.pop(name, None)

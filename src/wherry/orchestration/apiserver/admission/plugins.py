@@ -1,0 +1,39 @@
+"""The plugins that are on, in upstream's order."""
+
+from wherry.kit.clock import Clock
+from wherry.orchestration.apiserver.access import Access
+from wherry.orchestration.apiserver.admission.chain import Chain
+from wherry.orchestration.apiserver.admission.defaults import (
+    CertificateIdentity,
+    ClaimResize,
+    DefaultClasses,
+    StorageProtection,
+    TaintNewNodes,
+)
+from wherry.orchestration.apiserver.admission.limits import LimitRanger
+from wherry.orchestration.apiserver.admission.namespaces import NamespaceLifecycle
+from wherry.orchestration.apiserver.admission.node_restriction import NodeRestriction
+from wherry.orchestration.apiserver.admission.pods import DefaultTolerationSeconds, Priority, RuntimeClassPlugin
+from wherry.orchestration.apiserver.admission.roles import RoleEscalation
+from wherry.orchestration.apiserver.admission.service_accounts import ServiceAccountPlugin
+from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.source import ObjectSource
+
+
+def default_chain(source: ObjectSource, registry: Registry, access: Access, clock: Clock) -> Chain:
+    """The chain of an API server."""
+    return Chain([
+        NamespaceLifecycle(source, registry),
+        LimitRanger(source),
+        ServiceAccountPlugin(source, clock),
+        NodeRestriction(source),
+        TaintNewNodes(),
+        Priority(source),
+        DefaultTolerationSeconds(),
+        StorageProtection(),
+        DefaultClasses(source),
+        ClaimResize(source),
+        RuntimeClassPlugin(source),
+        CertificateIdentity(),
+        RoleEscalation(access.escalation),
+    ])

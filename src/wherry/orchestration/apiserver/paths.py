@@ -1,0 +1,71 @@
+"""Answers for paths that are no resources: discovery, OpenAPI, version, health, metrics, token keys.
+
+Documents are rebuilt when the table of served resources changes, on the next request for one.
+"""
+
+from collections.abc import Callable
+
+import orjson
+
+from wherry.kit.http.message import Request, Response
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.access import Access
+from wherry.orchestration.apiserver.discovery.documents import Discovery
+from wherry.orchestration.apiserver.discovery.version import version_info
+from wherry.orchestration.apiserver.registry.served import ServedTable
+from wherry.orchestration.apiserver.rendering import json_response
+
+HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
+
+
+class Paths:
+    """`answer` serves them all."""
+
+    def __init__(self, table: ServedTable, access: Access, server_address: str) -> None:
+        self._table = table
+        self._access = access
+        self._server_address = server_address
+        self._discovery: Discovery | None = None
+        self._discovery_revision = -1
+        self.extra: dict[str, Callable[[Request], Response]] = {}  # exact paths of other parts: /metrics, health
+
+    def answer(self, request: Request) -> Response:
+        """Raise `ApiError` 404 for unknown paths."""
+        path = request.path
+        if path in self.extra:
+            return self.extra[path](request)
+        top = path.split("/", 2)[1]
+        if top in ("api", "apis"):
+            found = self.discovery().answer(
+                path, request.headers.get("accept", ""), request.headers.get("if-none-match", ""))
+            if found is None:
+                raise errors.path_not_found()
+            return found
+        match path:
+            case "/version" | "/version/":
+                return json_response(dict(version_info()))
+            case "/":
+                return json_response({"paths": [*self.discovery().paths, *self._others()]})
+            case "/.well-known/openid-configuration":
+                return json_response(self._access.tokens.discovery_document(f"https://{self._server_address}"))
+            case "/openid/v1/jwks":
+                body = orjson.dumps(self._access.tokens.key_set())
+                return Response(200, [("content-type", "application/jwk-set+json")], body)
+        raise errors.path_not_found()
+
+    def discovery(self) -> Discovery:
+        """The documents for what is served now."""
+        if self._discovery is None or self._discovery_revision != self._table.revision:
+            self._discovery = Discovery(
+                [served.resource for served in self._table.rows()], server_address=self._server_address)
+            self._discovery_revision = self._table.revision
+        return self._discovery
+
+    def _others(self) -> list[str]:
+        return sorted({"/version", "/openid/v1/jwks", "/.well-known/openid-configuration", *self.extra})
+
+
+def health_response(is_ready: bool) -> Response:
+    """`ok`, or 500 until the server is ready."""
+    return Response(200 if is_ready else 500, [("content-type", "text/plain; charset=utf-8")],
+                    b"ok" if is_ready else b"starting")

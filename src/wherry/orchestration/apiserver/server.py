@@ -1,0 +1,174 @@
+"""The API server: one `handle` for every request, and `run` for what goes on behind it.
+
+In:    `Request`s from the TLS front or from in-process clients (who say who they are).
+Out:   `Response`s and `Upgrade`s. Order: authenticate, impersonate, authorize, admit, act.
+Start: `run()` loads the store, writes what must exist, then sets `ready`.
+"""
+
+import asyncio
+import ssl
+from datetime import timedelta
+from uuid import uuid4
+
+from wherry.kit.clock import Clock, parse_rfc3339, rfc3339
+from wherry.kit.errors import WherryError
+from wherry.kit.http.message import Request, Response, Upgrade
+from wherry.kit.supervise import keep_running
+from wherry.orchestration.apiserver import bootstrap, errors
+from wherry.orchestration.apiserver.access import Access
+from wherry.orchestration.apiserver.admission.plugins import default_chain
+from wherry.orchestration.apiserver.auth.jwt import PrivateKey
+from wherry.orchestration.apiserver.auth.user import User
+from wherry.orchestration.apiserver.paths import HEALTH_PATHS, Paths, health_response
+from wherry.orchestration.apiserver.registry.codec import Sealer
+from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.registry.objects import CachedObjects
+from wherry.orchestration.apiserver.registry.served import Served, ServedTable, built_in
+from wherry.orchestration.apiserver.rendering import error_response
+from wherry.orchestration.apiserver.request import Call, Target, call_of, target_of
+from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
+from wherry.orchestration.apiserver.subresources.routes import Subresources
+from wherry.orchestration.apiserver.verbs.handlers import Verbs
+from wherry.orchestration.apiserver.verbs.writer import Writer
+from wherry.orchestration.objects.kinds import BUILTIN, EVENTS, SERVICES
+from wherry.orchestration.store.contract import RevisionMismatch, Store
+
+SEALED_PREFIXES = ("/registry/core/secrets/",)
+
+
+class ApiServer:
+    """See the module docstring. `ready` is set once requests are answered."""
+
+    def __init__(
+        self, settings: ApiServerSettings, store: Store, clock: Clock, *,
+        service_account_key: PrivateKey | None = None, agent_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.ready = asyncio.Event()
+        self.registry = Registry(
+            store, Sealer(settings.encryption_key, SEALED_PREFIXES), is_store_shared=settings.is_store_shared)
+        self.table = ServedTable()
+        for resource in BUILTIN:
+            self.table.add(built_in(resource, self.registry))
+        self.source = CachedObjects(self.table)
+        self.access = Access(self.source, clock, service_account_key, settings.cluster_domain)
+        chain = default_chain(self.source, self.registry, self.access, clock)
+        self.writer = Writer(self.registry, chain, clock)
+        self.verbs = Verbs(self.registry, self.writer, settings)
+        self.subresources = Subresources(self.verbs, self.table, self.access, agent_tls)
+        self.paths = Paths(self.table, self.access, f"{settings.advertise_address}:{settings.advertise_port}")
+        for path in HEALTH_PATHS:
+            self.paths.extra[path] = lambda _: health_response(self.ready.is_set())
+        strategy = self.table.of(SERVICES).strategy
+        assert isinstance(strategy, ServiceStrategy)
+        strategy.allocate_from(self.table.of(SERVICES).cache, settings.service_cidr, settings.node_ports)
+
+    async def handle(self, request: Request) -> Response | Upgrade:
+        """Answer one request; every failure is a Status."""
+        try:
+            return await self._answer(request)
+        except WherryError as error:
+            return error_response(errors.from_error(error))
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        await self.registry.load()
+        await self._bootstrap()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep_running("store watch", self.registry.run))
+            await self.registry.fresh()
+            self.ready.set()
+            tasks.create_task(keep_running("compaction", self._compact_for_ever))
+            tasks.create_task(keep_running("event expiry", self._expire_events_for_ever))
+
+    async def _answer(self, request: Request) -> Response | Upgrade:
+        user = self.access.authenticator.authenticate(request)
+        target = target_of(request)
+        if not target.resource:
+            self.access.require_path(user, request.method, request.path)
+            return self.paths.answer(request)
+        self.access.require(user, target, _field_selector(request))
+        served = self._served(target)
+        handler = self.subresources.find(served, target.subresource)
+        call = call_of(request, user, target, served)
+        if handler is not None:
+            return await handler(call)
+        return await self._verb(call, request, user)
+
+    async def _verb(self, call: Call, request: Request, user: User) -> Response:
+        verb = call.target.verb
+        action = self.verbs.by_name.get(verb)
+        if action is None or verb not in call.served.resource.verbs or (verb == "create" and call.target.name):
+            raise errors.method_not_allowed(call.served.resource, verb)
+        if verb == "watch":
+            return await action(call)
+        try:
+            async with asyncio.timeout(self.settings.request_timeout_s):
+                return await action(call)
+        except TimeoutError as error:
+            raise errors.timeout(f"request did not complete within {self.settings.request_timeout_s:g}s") from error
+
+    def _served(self, target: Target) -> Served:
+        served = self.table.find(target.group, target.version, target.resource)
+        if served is None:
+            raise errors.path_not_found()
+        if served.resource.namespaced:
+            if not target.namespace and target.name:
+                raise errors.path_not_found()
+        elif target.namespace and target.resource != "namespaces":
+            raise errors.path_not_found()
+        return served
+
+    async def _bootstrap(self) -> None:
+        wanted = bootstrap.objects(self.settings, BUILTIN, self.clock)
+        async with asyncio.TaskGroup() as tasks:
+            for obj, existing in bootstrap.missing_or_changed(self.table, wanted):
+                tasks.create_task(self._write_at_start(obj, existing))
+
+    async def _write_at_start(self, obj: dict[str, object], existing: dict[str, object] | None) -> None:
+        served = self.table.by_kind(str(obj["apiVersion"]), str(obj["kind"]))
+        assert served is not None
+        metadata = dict(obj["metadata"])  # type: ignore[call-overload]
+        expected = 0
+        if existing is None:
+            metadata = {**metadata, "uid": str(uuid4()), "creationTimestamp": rfc3339(self.clock.now())}
+        else:
+            cached = served.cache.items[served.key_of(existing)]
+            expected = cached.revision
+        written = served.rules.default({**obj, "metadata": metadata})
+        try:
+            await self.registry.put(served.cache, served.key_of(written), written, expected=expected)
+        except RevisionMismatch:
+            pass  # another API server on the same store was faster with the same objects
+
+    async def _compact_for_ever(self) -> None:
+        earlier = self.registry.revision
+        while True:
+            await self.clock.sleep(self.settings.compaction_period_s)
+            await self.registry.store.compact(earlier)
+            earlier = self.registry.revision
+
+    async def _expire_events_for_ever(self) -> None:
+        served = self.table.of(EVENTS)
+        period_s = min(60.0, self.settings.event_ttl_s / 10)
+        while True:
+            await self.clock.sleep(period_s)
+            limit = self.clock.now() - timedelta(seconds=self.settings.event_ttl_s)
+            for cached in list(served.cache.select()):
+                obj = cached.obj()
+                last = obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"]["creationTimestamp"]
+                if parse_rfc3339(last) < limit:
+                    try:
+                        await self.registry.delete(served.cache, cached.key, expected=cached.revision)
+                    except RevisionMismatch:
+                        continue  # written again just now
+
+
+def _field_selector(request: Request) -> tuple[tuple[str, str], ...]:
+    text = request.param("fieldSelector") if request.query else ""
+    if not text:
+        return ()
+    pairs = (part.partition("=") for part in text.split(",") if "!=" not in part)
+    return tuple((name, value.lstrip("=")) for name, _, value in pairs if name in ("metadata.name", "spec.nodeName"))

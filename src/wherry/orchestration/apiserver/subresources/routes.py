@@ -1,0 +1,88 @@
+"""Which handler serves which subresource."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+
+from wherry.kit.http.message import Response, Upgrade
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.access import Access
+from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
+from wherry.orchestration.apiserver.registry.served import Served, ServedTable
+from wherry.orchestration.apiserver.rendering import json_response
+from wherry.orchestration.apiserver.request import Call
+from wherry.orchestration.apiserver.subresources import parts
+from wherry.orchestration.apiserver.subresources.nodes import NodeAgents
+from wherry.orchestration.apiserver.subresources.pods import Binding, Eviction
+from wherry.orchestration.apiserver.subresources.proxies import Proxies
+from wherry.orchestration.apiserver.subresources.scale import ScaleSubresource
+from wherry.orchestration.apiserver.verbs.bodies import decode_body
+from wherry.orchestration.apiserver.verbs.handlers import Verbs
+
+Handler = Callable[[Call], Awaitable[Response | Upgrade]]
+
+
+class Subresources:
+    """`find` a handler; the table is fixed but for scale and status, which custom resources have too."""
+
+    def __init__(self, verbs: Verbs, table: ServedTable, access: Access, agent_tls: ssl.SSLContext | None) -> None:
+        self._verbs = verbs
+        self._access = access
+        agents = NodeAgents(verbs, table, agent_tls)
+        proxies = Proxies(verbs, table)
+        self._status = parts.Part(verbs, "status")
+        self._scale = ScaleSubresource(verbs, ScalePaths(), is_custom=False)
+        self._reviews = {kind: self._review for kind in access.reviews.kinds}
+        self._by_place: dict[tuple[str, str, str], Handler] = {
+            ("", "pods", "binding"): Binding(verbs, table),
+            ("", "bindings", ""): Binding(verbs, table),
+            ("", "pods", "eviction"): Eviction(verbs, table),
+            ("", "pods", "log"): agents.log,
+            ("", "pods", "exec"): agents.exec,
+            ("", "pods", "attach"): agents.attach,
+            ("", "pods", "portforward"): agents.portforward,
+            ("", "pods", "proxy"): proxies.pod,
+            ("", "services", "proxy"): proxies.service,
+            ("", "nodes", "proxy"): agents.node_proxy,
+            ("", "pods", "ephemeralcontainers"): parts.Part(verbs, "ephemeralcontainers", parts.prepare_ephemeral),
+            ("", "pods", "resize"): parts.Part(verbs, "resize", parts.prepare_resize),
+            ("", "namespaces", "finalize"): parts.Part(verbs, "finalize", parts.prepare_finalize),
+            ("certificates.k8s.io", "certificatesigningrequests", "approval"): parts.Part(
+                verbs, "approval", parts.prepare_approval),
+            ("", "serviceaccounts", "token"): self._token,
+        }
+
+    def find(self, served: Served, subresource: str) -> Handler | None:
+        """The handler, or None when the ordinary verbs serve it. Raise `ApiError` 404 when there is no such thing."""
+        resource = served.resource
+        if not subresource:
+            if resource.kind in self._reviews and resource.group.endswith(".k8s.io"):
+                return self._review
+            return self._by_place.get((resource.group, resource.plural, ""))
+        if subresource not in resource.subresources:
+            raise errors.path_not_found()
+        if subresource == "status":
+            return self._status
+        if subresource == "scale":
+            if served.scale is not None:
+                return ScaleSubresource(self._verbs, served.scale, is_custom=True)
+            return self._scale
+        found = self._by_place.get((resource.group, resource.plural, subresource))
+        if found is None:
+            raise errors.path_not_found()
+        return found
+
+    async def _review(self, call: Call) -> Response:
+        if call.target.verb != "create":
+            raise errors.method_not_allowed(call.served.resource, call.target.verb)
+        obj = decode_body(await self._verbs.body(call), call.request.headers.get("content-type", "")).obj
+        resource = call.served.resource
+        obj.setdefault("apiVersion", resource.api_version)
+        obj.setdefault("kind", resource.kind)
+        return json_response(self._access.reviews.answer(resource.kind, call.user, obj, call.namespace), 201)
+
+    async def _token(self, call: Call) -> Response:
+        if call.target.verb != "create":
+            raise errors.method_not_allowed(call.served.resource, call.target.verb)
+        request = decode_body(await self._verbs.body(call), call.request.headers.get("content-type", "")).obj
+        account = call.served.obj(await self._verbs.read(call))
+        return json_response(self._access.tokens.issue(account, request), 201)

@@ -1,0 +1,89 @@
+"""Which of the nodes that fit is best: each score is 0 to 100 after normalizing, weighted as upstream.
+
+Spec:  kubernetes pkg/scheduler/framework/plugins: NodeResourcesFit (LeastAllocated), NodeResourcesBalancedAllocation,
+       NodeAffinity (preferred), TaintToleration (PreferNoSchedule), ImageLocality.
+"""
+
+from collections.abc import Callable, Sequence
+
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.placement import term_matches, tolerates
+from wherry.orchestration.scheduler.filters import PodNeeds
+from wherry.orchestration.scheduler.snapshot import NodeInfo, for_scores
+
+MAX = 100.0
+MIB = 1024**2
+IMAGE_BYTES_MIN, IMAGE_BYTES_MAX = 23 * MIB, 1000 * MIB
+
+
+def least_allocated(needs: PodNeeds, info: NodeInfo) -> float:
+    """More free cpu and memory is better."""
+    return sum(MAX * (1 - share) for share in _shares(needs, info)) / 2
+
+
+def balanced_allocation(needs: PodNeeds, info: NodeInfo) -> float:
+    """cpu and memory used to the same degree is better."""
+    cpu, memory = _shares(needs, info)
+    return MAX * (1 - abs(cpu - memory) / 2)
+
+
+def _shares(needs: PodNeeds, info: NodeInfo) -> tuple[float, float]:
+    wanted = for_scores(needs.requests)
+    cpu, memory = (
+        min(1.0, (info.used_for_scores[resource] + wanted[resource]) / max(info.allocatable.get(resource, 0), 1))
+        for resource in ("cpu", "memory")
+    )
+    return cpu, memory
+
+
+def preferred_affinity(needs: PodNeeds, info: NodeInfo) -> float:
+    """Sum of the weights of the preferred terms that match; normalized later."""
+    affinity = ((needs.pod.get("spec") or {}).get("affinity") or {}).get("nodeAffinity") or {}
+    preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+    return float(sum(p.get("weight", 0) for p in preferred if term_matches(p.get("preference") or {}, info.node)))
+
+
+def intolerable_taints(needs: PodNeeds, info: NodeInfo) -> float:
+    """How many PreferNoSchedule taints the pod does not tolerate; fewer is better, turned round when normalized."""
+    tolerations = (needs.pod.get("spec") or {}).get("tolerations") or ()
+    taints = (info.node.get("spec") or {}).get("taints") or ()
+    return -float(sum(1 for t in taints if t.get("effect") == "PreferNoSchedule" and not tolerates(tolerations, t)))
+
+
+def image_locality(needs: PodNeeds, info: NodeInfo) -> float:
+    """Bytes of the pod's images that are there already."""
+    containers: Sequence[Object] = (needs.pod.get("spec") or {}).get("containers") or ()
+    present = sum(info.images.get(container.get("image", ""), 0) for container in containers)
+    ceiling = IMAGE_BYTES_MAX * max(len(containers), 1)
+    clamped = min(max(present, IMAGE_BYTES_MIN), ceiling)
+    return MAX * (clamped - IMAGE_BYTES_MIN) / (ceiling - IMAGE_BYTES_MIN)
+
+
+Score = Callable[[PodNeeds, NodeInfo], float]
+# (score, weight, normalize over the candidates?)
+SCORES: tuple[tuple[Score, float, bool], ...] = (
+    (least_allocated, 1, False),
+    (balanced_allocation, 1, False),
+    (preferred_affinity, 2, True),
+    (intolerable_taints, 3, True),
+    (image_locality, 1, False),
+)
+
+
+def best(needs: PodNeeds, candidates: Sequence[NodeInfo]) -> NodeInfo:
+    """The candidate with the highest sum; of equals the first by name, so that a decision can be repeated."""
+    if len(candidates) == 1:
+        return candidates[0]
+    totals = [0.0] * len(candidates)
+    for score, weight, is_relative in SCORES:
+        values = [score(needs, info) for info in candidates]
+        if is_relative:
+            values = _normalized(values)
+        for index, value in enumerate(values):
+            totals[index] += weight * value
+    return min(zip(totals, candidates, strict=True), key=lambda pair: (-pair[0], pair[1].name))[1]
+
+
+def _normalized(values: list[float]) -> list[float]:
+    low, high = min(values), max(values)
+    return [MAX if high == low else MAX * (value - low) / (high - low) for value in values]

@@ -1,0 +1,73 @@
+"""May the pod's claims be used on that node, and what must be written before it can be bound there?
+
+In:    the pod, its PersistentVolumeClaims, PersistentVolumes and StorageClasses.
+Out:   `Claims`: what is wrong for every node, which claims wait for a node, per-node reasons.
+Spec:  kubernetes pkg/scheduler/framework/plugins/volumebinding; the selected-node annotation tells the provisioner.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of
+from wherry.orchestration.objects.placement import selector_matches
+from wherry.orchestration.scheduler.snapshot import claim_keys
+
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+NO_PROVISIONER = "kubernetes.io/no-provisioner"
+CONFLICT = "node(s) had volume node affinity conflict"
+NOTHING_TO_BIND = "node(s) didn't find available persistent volumes to bind"
+
+Getter = Callable[[str], Object | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """`problem` holds for all nodes; `bound` are PVs in use; `waiting` are claims the node choice must be told to."""
+
+    problem: str = ""
+    bound: tuple[Object, ...] = ()
+    waiting: tuple[Object, ...] = ()
+    unprovisionable: bool = False  # a waiting claim has a class that provisions nothing
+    exclusive: frozenset[str] = frozenset()
+
+
+def claims_of(pod: Object, claim: Getter, volume: Getter, storage_class: Getter) -> Claims:
+    """Look the pod's claims up. Getters take keys and return the newest known object or None."""
+    bound, waiting, exclusive = [], [], set()
+    unprovisionable = False
+    for key in sorted(claim_keys(pod)):
+        found = claim(key)
+        if found is None:
+            return Claims(problem=f'persistentvolumeclaim "{key.rpartition("/")[2]}" not found')
+        if found.get("metadata", {}).get("deletionTimestamp"):
+            return Claims(problem=f'persistentvolumeclaim "{name_of(found)}" is being deleted')
+        spec = found.get("spec") or {}
+        if "ReadWriteOncePod" in (spec.get("accessModes") or ()):
+            exclusive.add(key_of(found))
+        if (found.get("status") or {}).get("phase") == "Lost":
+            lost = spec.get("volumeName", "")
+            return Claims(problem=f'persistentvolumeclaim "{name_of(found)}" bound to non-existent persistentvolume "{lost}"')
+        if spec.get("volumeName") and (found.get("status") or {}).get("phase") == "Bound":
+            pv = volume(spec["volumeName"])
+            if pv is not None:
+                bound.append(pv)
+            continue
+        cls = storage_class(spec.get("storageClassName") or "")
+        if cls is None or cls.get("volumeBindingMode") != "WaitForFirstConsumer":
+            return Claims(problem="pod has unbound immediate PersistentVolumeClaims")
+        waiting.append(found)
+        unprovisionable |= cls.get("provisioner") == NO_PROVISIONER
+    return Claims("", tuple(bound), tuple(waiting), unprovisionable, frozenset(exclusive))
+
+
+def node_reasons(claims: Claims, node: Object) -> list[str]:
+    """Why the claims keep the pod from this node."""
+    for pv in claims.bound:
+        required = ((pv.get("spec") or {}).get("nodeAffinity") or {}).get("required")
+        if required and not selector_matches(required, node):
+            return [CONFLICT]
+    for claim in claims.waiting:
+        selected = annotations_of(claim).get(SELECTED_NODE)
+        if selected and selected != name_of(node):
+            return [CONFLICT]  # its volume is being made elsewhere
+    return [NOTHING_TO_BIND] if claims.unprovisionable else []

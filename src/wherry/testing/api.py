@@ -1,0 +1,113 @@
+"""An API server in this process, for tests: real code, a memory store, a client; on request a TLS port and a kubeconfig.
+
+    async with api_server() as api:
+        await api.client.create(CONFIG_MAPS, {...}, namespace="default")
+
+Nothing is left behind: the block's end stops it, and the certificates are in a temporary folder.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+
+from wherry.kit.clock import Clock, SystemClock
+from wherry.kit.http.message import Request, Response
+from wherry.kit.http.server import serve
+from wherry.orchestration.apiserver import pki
+from wherry.orchestration.apiserver.auth.user import ADMIN, User
+from wherry.orchestration.apiserver.server import ApiServer
+from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.local_transport import LocalTransport
+from wherry.orchestration.store.contract import Store
+from wherry.orchestration.store.memory import MemoryStore
+
+START_TIMEOUT_S = 10.0
+
+
+@dataclass(slots=True)
+class TestApi:
+    """`client` is the administrator's. `url` and `kubeconfig` are set when it listens."""
+
+    __test__ = False
+
+    server: ApiServer
+    client: Client
+    url: str = ""
+    kubeconfig: Path = Path()
+    pki: "pki.Pki | None" = None
+
+    def client_as(self, user: User) -> Client:
+        """A client for another user."""
+        return Client(LocalTransport(self.server.handle, user))
+
+    async def call(
+        self, method: str, path: str, body: object = None, *, user: User = ADMIN, content_type: str = "application/json",
+        accept: str = "application/json", headers: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """(status, decoded answer) of a raw request; `path` may have a query. For answers that are not streams."""
+        response = await self.raw(
+            method, path, body, user=user, content_type=content_type, accept=accept, headers=headers)
+        assert isinstance(response.body, bytes)
+        is_json = any(value.startswith("application/json") for name, value in response.headers if name == "content-type")
+        return response.status, orjson.loads(response.body) if is_json and response.body else response.body
+
+    async def raw(
+        self, method: str, path: str, body: object = None, *, user: User = ADMIN, content_type: str = "application/json",
+        accept: str = "application/json", headers: dict[str, str] | None = None,
+    ) -> Response:
+        """The response itself."""
+        data = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
+        request = request_for(method, path, data, user)
+        request.headers = {"content-type": content_type, "accept": accept, "user-agent": "test/1", **(headers or {})}
+        response = await self.server.handle(request)
+        assert isinstance(response, Response)
+        return response
+
+
+def request_for(method: str, target: str, body: bytes, user: User) -> Request:
+    """A request of an in-process caller."""
+    from urllib.parse import parse_qs, unquote, urlsplit
+
+    parts = urlsplit(target)
+    return Request(method, unquote(parts.path), target, parse_qs(parts.query, keep_blank_values=True), {}, body,
+                   identity=user)
+
+
+@asynccontextmanager
+async def api_server(
+    *, store: Store | None = None, clock: Clock | None = None, settings: ApiServerSettings | None = None,
+    listen: bool = False, folder: Path | None = None,
+) -> AsyncIterator[TestApi]:
+    """A running API server. `listen` adds a TLS port on loopback and a kubeconfig of the administrator."""
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        if listen and folder is None:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="wherry-api-")))
+        keys = pki.ensure(folder, node_name="test", now=clock.now()) if listen and folder is not None else None
+        settings = settings or ApiServerSettings()
+        if keys is not None and not settings.encryption_key:
+            settings = replace(settings, encryption_key=keys.encryption_key)
+        server = ApiServer(
+            settings, store or MemoryStore(), clock, service_account_key=keys.account_key if keys else None,
+            agent_tls=keys.client_tls("kubelet-client") if keys else None)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        running = tasks.create_task(server.run())
+        stack.callback(running.cancel)
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await server.ready.wait()
+        api = TestApi(server, Client(LocalTransport(server.handle, ADMIN)), pki=keys)
+        if keys is not None and folder is not None:
+            front = await stack.enter_async_context(serve(server.handle, tls=keys.server_tls("apiserver")))
+            api.url = f"https://127.0.0.1:{front.port}"
+            api.kubeconfig = folder / "kubeconfig"
+            certificate, key = keys.leaf("admin")
+            pki.kubeconfig.write(api.kubeconfig, pki.document(
+                api.url, ca_pem=keys.ca_pem, certificate_pem=certificate, key_pem=key))
+        yield api
