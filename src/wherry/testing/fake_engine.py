@@ -29,7 +29,9 @@ from wherry.kit.errors import Invalid, NotFound, Unsupported
 
 NS = 1_000_000_000
 SIGKILL_CODE, SIGTERM_CODE = 137, 143
-_SCRIPT = re.compile(r"^\s*(?:echo (?P<text>[^;]*);?)?\s*(?:sleep (?P<sleep>[\d.]+|infinity);?)?\s*(?:exit (?P<code>\d+))?\s*$")
+_SCRIPT = re.compile(
+    r"^\s*(?:echo (?P<text>[^;]*);?)?\s*(?:sleep (?P<sleep>[\d.]+|infinity);?)?\s*(?:exit (?P<code>\d+))?\s*$"
+)
 
 
 @dataclass(frozen=True, slots=True)

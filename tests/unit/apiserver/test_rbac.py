@@ -189,6 +189,12 @@ def test_every_default_is_labelled_and_refers_to_a_default_role() -> None:
             assert (ref["kind"], namespace, ref["name"]) in roles
 
 
+def test_aggregated_defaults_are_written_with_their_rules() -> None:
+    rules = {o["metadata"]["name"]: o["rules"] for o in bootstrap.cluster_roles()}
+    assert rules["view"] == rules["system:aggregate-to-view"]
+    assert all(rule in rules["admin"] for name in ("view", "edit", "system:aggregate-to-admin") for rule in rules[name])
+
+
 def test_reconciliation_adds_what_is_missing_and_respects_the_annotation() -> None:
     default = next(o for o in bootstrap.cluster_roles() if o["metadata"]["name"] == "system:discovery")
     own_rule = {"apiGroups": ["x"], "resources": ["y"], "verbs": ["get"]}
@@ -198,6 +204,14 @@ def test_reconciliation_adds_what_is_missing_and_respects_the_annotation() -> No
     kept = default | {"rules": [], "metadata": default["metadata"] | {
         "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}}
     assert bootstrap.reconciled(kept, default) is None
+
+
+def test_list_of_one_name_is_allowed_by_a_rule_for_that_name() -> None:
+    source = DictSource(role("one", "list watch | core | secrets | mine"), binding("b", "one", user("jane")))
+    chain = FirstOf([RbacAuthorizer(source)])
+    asked = Attributes(JANE, "watch", resource="secrets", namespace="x", field_selector=(("metadata.name", "mine"),))
+    assert chain.authorize(asked).allowed
+    assert not chain.authorize(Attributes(JANE, "watch", resource="secrets", namespace="x")).allowed
 
 
 def test_refusal_reads_as_upstreams() -> None:
@@ -402,6 +416,12 @@ def test_rules_review_lists_what_holds() -> None:
     status = answer.answer("SelfSubjectRulesReview", JANE, {"spec": {"namespace": "x"}})["status"]
     assert status == {"resourceRules": READER["rules"], "incomplete": False,
                       "nonResourceRules": [{"nonResourceURLs": ["/x"], "verbs": ["get"]}]}
+
+
+def test_rules_of_a_master_are_everything_once() -> None:
+    answer, _ = reviews(DEFAULTS)
+    status = answer.answer("SelfSubjectRulesReview", ADMIN, {"spec": {"namespace": "x"}})["status"]
+    assert status["resourceRules"].count({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}) == 1
 
 
 def test_whoami_and_token_review() -> None:

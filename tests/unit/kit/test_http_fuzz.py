@@ -2,13 +2,17 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wherry.kit.http.limits import Limits
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
+
+Loop = Callable[[], asyncio.AbstractEventLoop]
 
 QUICK = Limits(head_timeout_s=0.1, idle_timeout_s=0.1, body_stall_s=0.1, half_closed_s=0.1, linger_s=0.05)
 GOOD = [
@@ -21,11 +25,17 @@ GOOD = [
 ]
 SCRAPS = [b"\r\n", b"\n", b"\r", b"\0", b":", b" ", b"\t", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n",
           b"0\r\n\r\n", b"ffffffffffffffff\r\n", b"-1\r\n", b"HTTP/1.1", b"\xff\xfe", b"%", b"%00", b"#", b"\r\n folded"]
+loops = st.sampled_from([asyncio.new_event_loop, uvloop.new_event_loop])
 quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 async def echo(request: Request) -> Response:
     return Response(200, [], f"{request.method} {request.path} ".encode() + await request.read(1 << 20))
+
+
+def run(loop_factory: Loop, pieces: list[bytes]) -> bytes:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(talk(pieces))
 
 
 async def talk(pieces: list[bytes]) -> bytes:
@@ -60,24 +70,24 @@ def cut(text: bytes, places: list[int]) -> list[bytes]:
 
 
 @quick
-@given(damaged(), st.lists(st.integers(0, 1000), max_size=5))
-def test_damaged_requests_are_answered_or_cut_off(text: bytes, places: list[int]):
-    received = asyncio.run(talk(cut(text, places)))
+@given(loops, damaged(), st.lists(st.integers(0, 1000), max_size=5))
+def test_damaged_requests_are_answered_or_cut_off(loop: Loop, text: bytes, places: list[int]):
+    received = run(loop, cut(text, places))
     assert received == b"" or received.startswith(b"HTTP/1.1 ")
     assert not re.search(rb"HTTP/1\.1 5(?!01|05)", received)
 
 
 @quick
-@given(st.lists(st.sampled_from(GOOD), min_size=1, max_size=6), st.lists(st.integers(0, 2000), max_size=12))
-def test_answers_do_not_depend_on_how_the_bytes_were_cut(requests: list[bytes], places: list[int]):
+@given(loops, st.lists(st.sampled_from(GOOD), min_size=1, max_size=6), st.lists(st.integers(0, 2000), max_size=12))
+def test_answers_do_not_depend_on_how_the_bytes_were_cut(loop: Loop, requests: list[bytes], places: list[int]):
     text = b"".join(requests)
-    received = asyncio.run(talk(cut(text, places)))
+    received = run(loop, cut(text, places))
     answers = re.findall(rb"(?:GET|POST|PUT|DELETE) /(\w)", received)
     assert answers == [re.match(rb"\w+ /(\w)", request).group(1) for request in requests]  # type: ignore[union-attr]
 
 
 @quick
-@given(st.binary(max_size=300))
-def test_noise_is_answered_or_cut_off(noise: bytes):
-    received = asyncio.run(talk([noise]))
+@given(loops, st.binary(max_size=300))
+def test_noise_is_answered_or_cut_off(loop: Loop, noise: bytes):
+    received = run(loop, [noise])
     assert received == b"" or re.match(rb"HTTP/1\.1 4|HTTP/1\.1 5(01|05)", received)

@@ -1,10 +1,13 @@
 """The HTTP front against real sockets and real clients: framing, order, limits, cancellation, shutdown."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import re
+import socket
 import ssl
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +21,10 @@ from wherry.kit.http.limits import Limits
 from wherry.kit.http.message import Connection, Request, Response, Upgrade
 from wherry.kit.http.server import Server, serve
 
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy.")
+
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
+USUAL = Limits()
 QUICK = Limits(
     head_timeout_s=0.3, idle_timeout_s=0.3, body_stall_s=0.3, half_closed_s=0.3, linger_s=0.2, close_grace_s=0.2
 )
@@ -132,7 +138,7 @@ class Application:
 
 
 @asynccontextmanager
-async def running(limits: Limits = Limits(), **options: object) -> AsyncIterator[tuple[Application, Server]]:
+async def running(limits: Limits = USUAL, **options: object) -> AsyncIterator[tuple[Application, Server]]:
     application = Application()
     async with serve(application, limits=limits, **options) as server:  # type: ignore[arg-type]
         yield application, server
@@ -564,3 +570,34 @@ async def test_connections_leave_nothing_behind():
         gc.collect()
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert "http connection" not in names
+
+
+async def test_server_survives_clients_that_leave_at_any_moment(caplog: pytest.LogCaptureFixture):
+    asked = [
+        GET % b"/", GET % b"/parts" * 30, GET % b"/flood", GET % b"/endless", GET % b"/wait",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n" + bytes(100_000),
+        b"GET /shout HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n" + bytes(300_000),
+    ]
+
+    async def visit(number: int, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        leave = struct.pack("ii", 1, 0)  # a reset instead of an orderly end
+        if number % 2:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, leave)
+        writer.write(asked[number % len(asked)])
+        for _ in range(number % 13):
+            await asyncio.sleep(0)
+        if number % 3:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await reader.read(100)
+        writer.transport.abort()
+
+    async with running(QUICK) as (_, server):
+        for _ in range(4):
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(100):
+                    tasks.create_task(visit(number, server.port))
+        await until(lambda: server.connection_count == 0)
+        assert statuses(await talk(server, GET % b"/")) == [200]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

@@ -7,14 +7,16 @@ namespace of its own with that one unmounted (measured: 5 ms more a call); conmo
 copy of anybody's mounts while its container lives.
 """
 
+import asyncio
 import os
 import shutil
+from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
 from wherry.container.runtime.settings import RuntimeSettings
 from wherry.infrastructure.linux.cgroup_layout import Kind, Layout
 from wherry.kit import process
-from wherry.kit.errors import Invalid, Unavailable
+from wherry.kit.errors import Invalid, TimedOut, Unavailable
 
 MESSAGE_CHARACTERS_MAX = 1000
 
@@ -26,12 +28,13 @@ class OciRuntime:
         self._settings = settings
         self._layout = layout
         self.program = ""
+        self._found = ""
 
     def prepare(self) -> None:
         """Find the programs and write the wrapper. Raise `Unavailable` naming what to install."""
         found = find_program(self._settings.runtime, "crun")
         find_program(self._settings.conmon, "conmon")
-        self.program = found
+        self.program = self._found = found
         # runc handles hybrid machines by itself.
         if self._layout.kind is Kind.HYBRID and os.path.basename(found) == "crun":
             self._settings.wrapper.write_text(_wrapper(found, self._layout), encoding="utf-8")
@@ -48,15 +51,31 @@ class OciRuntime:
         return (self.program, *self.options, *words)
 
     async def start(self, container_id: str) -> None:
-        """Run the created container's process. Raise `Invalid` with the runtime's words."""
-        await self.call("start", container_id)
+        """Run the created container's process. Raise `Invalid` with the runtime's words.
 
-    async def call(self, *words: str) -> bytes:
-        """One short command of the runtime, to its end."""
+        Past the wrapper, for starting touches no cgroup: 5 ms less.
+        """
+        words = (self._found, *self.options, "start", container_id)
         try:
-            return await process.run(self.argv(*words), timeout_s=self._settings.command_timeout_s)
+            await process.run(words, timeout_s=self._settings.command_timeout_s)
         except process.CommandFailed as error:
             raise Invalid(message_of(error.stderr)) from error
+        except TimeoutError as error:
+            raise TimedOut(f"the runtime did not start {container_id!r} in {self._settings.command_timeout_s:g} s") from error
+
+    async def run_detached(self, bundle: Path, container_id: str) -> int:
+        """Create and start a process nobody watches; return its pid. Its streams lead nowhere."""
+        pid_file, errors = bundle / "pid", bundle / "stderr"
+        words = ("run", "--detach", "--bundle", str(bundle), "--pid-file", str(pid_file), container_id)
+        with errors.open("wb") as stderr:
+            started = await asyncio.create_subprocess_exec(
+                *self.argv(*words), stdin=DEVNULL, stdout=DEVNULL, stderr=stderr, cwd=bundle, start_new_session=True
+            )
+        async with asyncio.timeout(self._settings.command_timeout_s):
+            code = await started.wait()
+        if code:
+            raise Invalid(message_of(errors.read_text(encoding="utf-8", errors="replace")))
+        return int(pid_file.read_text(encoding="ascii"))
 
 
 def message_of(text: str) -> str:

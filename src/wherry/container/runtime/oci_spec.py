@@ -35,6 +35,7 @@ class Surroundings:
     seccomp: Mapping[str, Any] | None
     devices: tuple[tuple[Device, int, int, str], ...] = ()  # device, major, minor, "c" or "b"
     swap_limit: bool = False  # does the kernel account swap
+    oom_group: bool = False  # cgroup v2: out of memory ends the whole container, not one process of it
 
 
 def render(config: ContainerConfig, image: Mapping[str, Any], user: ProcessUser, around: Surroundings) -> dict[str, Any]:
@@ -139,6 +140,8 @@ def _linux(config: ContainerConfig, around: Surroundings) -> dict[str, Any]:
         "maskedPaths": [] if security.privileged else list(masked),
         "readonlyPaths": [] if security.privileged else list(read_only),
     }
+    if around.oom_group:
+        linux["resources"]["unified"] = {"memory.oom.group": "1"}
     if propagation := oci_mounts.root_propagation(config.mounts):
         linux["rootfsPropagation"] = propagation
     if around.seccomp is not None:

@@ -95,16 +95,16 @@ class Output:
 
 
 class ExecSession:
-    """A further process in a container. `terminal` is our side of its terminal, or -1."""
+    """A further process in a container. `terminal` is our side of its terminal, or -1; `files` go with it (pid, spec)."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, output: Output, *, stdin: int, terminal: int, pid_file: Path
+        self, process: asyncio.subprocess.Process, output: Output, *, stdin: int, terminal: int, files: tuple[Path, Path]
     ) -> None:
         self._process = process
         self._output = output
         self._stdin = stdin
         self._terminal = terminal
-        self._pid_file = pid_file
+        self._pid_file, self._spec_file = files
 
     def output(self) -> AsyncIterator[tuple[str, bytes]]:
         return self._output.pieces()
@@ -140,7 +140,8 @@ class ExecSession:
         if terminal >= 0:
             os.close(terminal)
         self._output.close()
-        self._pid_file.unlink(missing_ok=True)
+        for file in (self._pid_file, self._spec_file):
+            file.unlink(missing_ok=True)
 
     async def kill(self) -> None:
         """SIGKILL to the process and its session's group, and to the runtime that waits for it."""

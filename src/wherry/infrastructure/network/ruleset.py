@@ -45,15 +45,15 @@ table ip {table} {{
     dnat ip to meta l4proto . th dport map @any_ports
   }}
   chain prerouting {{
-    type nat hook prerouting priority dstnat + 5; policy accept;
+    type nat hook prerouting priority -95; policy accept;
     fib daddr type local jump ports
   }}
   chain output {{
-    type nat hook output priority dstnat + 5; policy accept;
+    type nat hook output priority -95; policy accept;
     fib daddr type local jump ports
   }}
   chain postrouting {{
-    type nat hook postrouting priority srcnat + 5; policy accept;
+    type nat hook postrouting priority 105; policy accept;
     ip saddr . ip daddr @hairpin masquerade
     ip saddr 127.0.0.0/8 ip daddr @from_loopback masquerade
     oifname {links} return

@@ -39,7 +39,7 @@ class TransportConnection:
                 self._reader = None
         data = self._parts.popleft()
         self._buffered_bytes -= len(data)
-        if self._is_read_paused and self._buffered_bytes <= READ_BYTES_MAX // 2 and not self._is_lost:
+        if self._is_read_paused and self._buffered_bytes <= READ_BYTES_MAX // 2 and not self._transport.is_closing():
             self._is_read_paused = False
             self._transport.resume_reading()
         return data
@@ -61,7 +61,7 @@ class TransportConnection:
         self._parts.append(data)
         self._buffered_bytes += len(data)
         self._wake_reader()
-        if self._buffered_bytes > READ_BYTES_MAX and not self._is_read_paused:
+        if self._buffered_bytes > READ_BYTES_MAX and not self._is_read_paused and not self._transport.is_closing():
             self._is_read_paused = True
             self._transport.pause_reading()
 

@@ -44,16 +44,23 @@ def admit(
         return Rejection("UserNamespacesNotSupported", "hostUsers: false is not offered on this node")
     running = [other for other in others if uid_of(other) != uid_of(pod) and not is_terminal(other)]
     if not matches_node(pod, node):
-        return Rejection("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
+        return Rejection(
+            "NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+        )
     if ports_conflict(pod, running):
-        return Rejection("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports")
+        return Rejection(
+            "NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+        )
     return _lacking(pod, running, allocatable)
 
 
 def _lacking(pod: Object, running: list[Object], allocatable: Mapping[str, str]) -> Rejection | None:
     if "pods" in allocatable and len(running) + 1 > quantity.value(allocatable["pods"]):
         capacity = quantity.value(allocatable["pods"])
-        return Rejection("OutOfpods", f"Node didn't have enough resource: pods, requested: 1, used: {len(running)}, capacity: {capacity}")
+        return Rejection(
+            "OutOfpods",
+            f"Node didn't have enough resource: pods, requested: 1, used: {len(running)}, capacity: {capacity}",
+        )
     for resource, text in allocatable.items():
         requested = qos.pod_requests(pod, resource)
         if resource == "pods" or not requested:
@@ -85,7 +92,8 @@ def _host_ports(pod: Object) -> list[tuple[str, str, int]]:
 
 
 def _clash(one: tuple[str, str, int], two: tuple[str, str, int]) -> bool:
-    return one[1:] == two[1:] and (one[0] == two[0] or "0.0.0.0" in (one[0], two[0]))
+    same_port = one[1] == two[1] and one[2] == two[2]
+    return same_port and (one[0] == two[0] or "0.0.0.0" in (one[0], two[0]))
 
 
 def matches_node(pod: Object, node: Object) -> bool:
@@ -109,7 +117,7 @@ def _term_matches(term: Object, labels: Mapping[str, str], node_name: str) -> bo
 
 
 def _requirement(requirement: Object, labels: Mapping[str, str]) -> bool:
-    key, values = str(requirement.get("key", "")), requirement.get("values") or ()
+    key, values = str(requirement.get("key", "")), list(requirement.get("values") or ())
     found = labels.get(key)
     match requirement.get("operator"):
         case "In":

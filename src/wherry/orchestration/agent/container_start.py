@@ -30,7 +30,14 @@ class StartFailed(WherryError):
 
 
 async def start_container(
-    parts: Parts, pod: Object, container: Object, image: Image, sandbox: SandboxStatus, paths: dict[str, str], *, attempt: int
+    parts: Parts,
+    pod: Object,
+    container: Object,
+    image: Image,
+    sandbox: SandboxStatus,
+    paths: dict[str, str],
+    *,
+    attempt: int,
 ) -> str:
     """The id of the running container. Raise `StartFailed`. Safe to repeat with the same attempt."""
     path = field_path(pod, container)
@@ -59,7 +66,14 @@ async def start_container(
 
 
 async def collect(
-    parts: Parts, pod: Object, container: Object, image: Image, sandbox: SandboxStatus, paths: dict[str, str], *, attempt: int
+    parts: Parts,
+    pod: Object,
+    container: Object,
+    image: Image,
+    sandbox: SandboxStatus,
+    paths: dict[str, str],
+    *,
+    attempt: int,
 ) -> ContainerInputs:
     """Everything a container needs besides its pod. Raise `Invalid` or `VolumeFailed` with upstream's text."""
     references = await parts.references.fetch(pod)

@@ -229,7 +229,11 @@ class _Decision:
 
     def _may_run_again(self, container: Object, before: ContainerStatus) -> bool:
         """After a new sandbox: one that had ended for good in the old sandbox stays ended."""
-        return before.state != State.EXITED or should_restart(self.pod, container, before) or container in init_containers(self.pod)
+        return (
+            before.state != State.EXITED
+            or should_restart(self.pod, container, before)
+            or container in init_containers(self.pod)
+        )
 
     def _restart(self, container: Object, run: ContainerStatus) -> None:
         delay_s = self.view.restart_delay_s.get(run.name, 0.0)

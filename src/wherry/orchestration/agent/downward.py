@@ -80,7 +80,17 @@ def _in_units(amount: str, divisor: str, resource: str) -> str:
 
 def _quoted(text: str) -> str:
     """As Go's strconv.Quote writes it."""
-    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+    escapes = {
+        '"': '\\"',
+        "\\": "\\\\",
+        "\n": "\\n",
+        "\t": "\\t",
+        "\r": "\\r",
+        "\a": "\\a",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\v": "\\v",
+    }
     parts = []
     for char in text:
         if char in escapes:

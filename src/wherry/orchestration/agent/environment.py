@@ -85,7 +85,12 @@ def _variables_of(service: Object) -> dict[str, str]:
         if index == 0:
             result[f"{prefix}_PORT"] = url
         stem = f"{prefix}_PORT_{port['port']}_{protocol.upper()}"
-        result |= {stem: url, f"{stem}_PROTO": protocol.lower(), f"{stem}_PORT": str(port["port"]), f"{stem}_ADDR": address}
+        result |= {
+            stem: url,
+            f"{stem}_PROTO": protocol.lower(),
+            f"{stem}_PORT": str(port["port"]),
+            f"{stem}_ADDR": address,
+        }
     return result
 
 
@@ -153,7 +158,9 @@ def _value_of(
         return _config_map_key(reference, references, namespace_of(pod))
     if reference := source.get("secretKeyRef"):
         return _secret_key(reference, references, namespace_of(pod))
-    raise Invalid(f"env {entry.get('name')!r}: this valueFrom is not offered; use fieldRef, resourceFieldRef, configMapKeyRef or secretKeyRef")
+    raise Invalid(
+        f"env {entry.get('name')!r}: this valueFrom is not offered; use fieldRef, resourceFieldRef, configMapKeyRef or secretKeyRef"
+    )
 
 
 def _config_map_key(reference: Object, references: References, namespace: str) -> str | None:

@@ -80,7 +80,11 @@ class ImagePuller:
         took_s = self._clock.monotonic() - began_at
         self._delay_s.pop(key, None)
         self._not_before.pop(key, None)
-        text = f'Successfully pulled image "{reference}" in {_duration(took_s)} ({_duration(took_s)} including waiting). Image size: {image.size_bytes} bytes.'
+        spent = _duration(took_s)
+        text = (
+            f'Successfully pulled image "{reference}" in {spent} ({spent} including waiting). '
+            f"Image size: {image.size_bytes} bytes."
+        )
         self._recorder.event(pod, "Normal", "Pulled", text, field_path=path)
         return image
 
@@ -89,7 +93,9 @@ class ImagePuller:
         self._delay_s[key] = delay_s
         self._not_before[key] = self._clock.monotonic() + delay_s
         self._last_error[key] = f"ErrImagePull: {error}"
-        reason = "RegistryUnavailable" if isinstance(error, Unavailable) and "registry" in str(error) else "ErrImagePull"
+        reason = (
+            "RegistryUnavailable" if isinstance(error, Unavailable) and "registry" in str(error) else "ErrImagePull"
+        )
         self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{key[1]}": {error}', field_path=path)
         self._recorder.event(pod, "Warning", "Failed", f"Error: {reason}", field_path=path)
         # Looked at again at once, to show ImagePullBackOff until the next try is due.

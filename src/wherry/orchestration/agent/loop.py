@@ -22,13 +22,14 @@ from wherry.orchestration.agent.admission import Rejection, admit
 from wherry.orchestration.agent.image_puller import ImagePuller
 from wherry.orchestration.agent.logs.rotation import LogRotation
 from wherry.orchestration.agent.machine import Machine, read_machine
-from wherry.orchestration.agent.node_api import NodeApi, Reviewer
+from wherry.orchestration.agent.node_api import NodeApi
 from wherry.orchestration.agent.node_loop import NodeLoop
 from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod import is_mirror
 from wherry.orchestration.agent.pod_removal import remove_from_engine
 from wherry.orchestration.agent.pod_worker import PodWorker
 from wherry.orchestration.agent.references import ReferencedObjects
+from wherry.orchestration.agent.review import Reviewer
 from wherry.orchestration.agent.runtime_view import RuntimeView
 from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.agent.volumes.mount_door import LinuxMounts, MountDoor

@@ -8,7 +8,14 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "armv7l": "arm",
+    "ppc64le": "ppc64le",
+    "s390x": "s390x",
+    "riscv64": "riscv64",
+}
 
 MEMORY_AVAILABLE_BYTES_MIN = 100 * 1024 * 1024  # memory.available<100Mi
 DISK_AVAILABLE_SHARE_MIN = 0.10  # nodefs.available<10%

@@ -118,9 +118,7 @@ def lease(settings: AgentSettings, node: Object, now: datetime) -> Object:
         "metadata": {
             "name": settings.node_name,
             "namespace": LEASE_NAMESPACE,
-            "ownerReferences": [
-                {"apiVersion": "v1", "kind": "Node", "name": settings.node_name, "uid": uid_of(node)}
-            ],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": settings.node_name, "uid": uid_of(node)}],
         },
         "spec": {
             "holderIdentity": settings.node_name,
@@ -137,9 +135,23 @@ def _conditions(pressure: Pressure, old: Mapping[str, object], now: datetime, no
         else ("Ready", True, "KubeletReady", "kubelet is posting ready status")
     )
     wanted = [
-        _pressure("MemoryPressure", pressure.memory, "InsufficientMemory", "SufficientMemory", "sufficient memory available", "insufficient memory available"),
+        _pressure(
+            "MemoryPressure",
+            pressure.memory,
+            "InsufficientMemory",
+            "SufficientMemory",
+            "sufficient memory available",
+            "insufficient memory available",
+        ),
         _pressure("DiskPressure", pressure.disk, "DiskPressure", "NoDiskPressure", "no disk pressure", "disk pressure"),
-        _pressure("PIDPressure", pressure.pids, "InsufficientPID", "SufficientPID", "sufficient PID available", "insufficient PID available"),
+        _pressure(
+            "PIDPressure",
+            pressure.pids,
+            "InsufficientPID",
+            "SufficientPID",
+            "sufficient PID available",
+            "insufficient PID available",
+        ),
         ready,
     ]
     conditions = old.get("conditions")
@@ -149,8 +161,15 @@ def _conditions(pressure: Pressure, old: Mapping[str, object], now: datetime, no
     return [dict(c) for c in before if c.get("type") not in names] + ours
 
 
-def _pressure(kind: str, is_short: bool, bad: str, good: str, good_text: str, bad_text: str) -> tuple[str, bool, str, str]:
-    return (kind, is_short, f"KubeletHas{bad if is_short else good}", f"kubelet has {bad_text if is_short else good_text}")
+def _pressure(
+    kind: str, is_short: bool, bad: str, good: str, good_text: str, bad_text: str
+) -> tuple[str, bool, str, str]:
+    return (
+        kind,
+        is_short,
+        f"KubeletHas{bad if is_short else good}",
+        f"kubelet has {bad_text if is_short else good_text}",
+    )
 
 
 def _stamped(before: list[Object], kind: str, is_true: bool, reason: str, message: str, *, now: datetime) -> Object:

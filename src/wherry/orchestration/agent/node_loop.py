@@ -133,4 +133,6 @@ class NodeLoop:
         try:
             await self._client.patch(LEASES, name, node_object.LEASE_NAMESPACE, body, content_type=merge)
         except NotFound:
-            await self._client.create(LEASES, node_object.lease(self._settings, self.node, now), node_object.LEASE_NAMESPACE)
+            await self._client.create(
+                LEASES, node_object.lease(self._settings, self.node, now), node_object.LEASE_NAMESPACE
+            )

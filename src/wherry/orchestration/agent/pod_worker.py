@@ -81,6 +81,11 @@ class PodWorker:
         self._last_patch: tuple[str, Object] | None = None
         self._wake_at_ns: int | None = None
 
+    @property
+    def holds_resources(self) -> bool:
+        """Counts against the node's allocatable amounts: admitted and not at its end."""
+        return self._is_admitted and self._rejected is None and not self._are_stopped and not is_terminal(self.pod)
+
     def poke(self) -> None:
         """Look again soon; calls coalesce."""
         self._wake.set()

@@ -4,7 +4,8 @@ In:    `Engine`. Out: statuses by pod uid; `changed(uid)` when one of them chang
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from wherry.container.runtime.engine import ContainerStatus, Engine, SandboxStatus
@@ -20,8 +21,18 @@ class RuntimeView:
     def __init__(self, engine: Engine, changed: Callable[[str], None]) -> None:
         self.engine = engine
         self._changed = changed
+        self._listeners: list[Callable[[], None]] = []
         self._sandboxes: dict[str, dict[str, SandboxStatus]] = {}
         self._containers: dict[str, dict[str, ContainerStatus]] = {}
+
+    @contextmanager
+    def listening(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Inside the block `callback` is called after every change of any container."""
+        self._listeners.append(callback)
+        try:
+            yield
+        finally:
+            self._listeners.remove(callback)
 
     async def relist(self) -> None:
         """Read everything; tell of every pod that differs."""
@@ -41,7 +52,7 @@ class RuntimeView:
         }
         self._sandboxes, self._containers = sandboxes, containers
         for uid in changed:
-            self._changed(uid)
+            self._tell(uid)
 
     async def follow(self) -> None:
         """Until cancelled: refresh what the engine tells of."""
@@ -60,7 +71,7 @@ class RuntimeView:
         held = self._containers.setdefault(uid, {})
         if held.get(container_id) != status:
             held[container_id] = status
-            self._changed(uid)
+            self._tell(uid)
 
     def uids(self) -> set[str]:
         """Pods that have anything here."""
@@ -103,8 +114,13 @@ class RuntimeView:
         """After it was removed."""
         for uid, containers in list(self._containers.items()):
             if containers.pop(container_id, None) is not None:
-                self._changed(uid)
+                self._tell(uid)
         self._forget_empty()
+
+    def _tell(self, uid: str) -> None:
+        self._changed(uid)
+        for callback in self._listeners:
+            callback()
 
     def _forget_empty(self) -> None:
         for held in (self._sandboxes, self._containers):

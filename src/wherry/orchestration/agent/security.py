@@ -68,7 +68,7 @@ def verify_non_root(pod: Object, container: Object, image: Image) -> None:
     """Raise `Invalid` when runAsNonRoot is asked for and the process would be root, or nobody can tell."""
     if not security_value(pod, container, "runAsNonRoot"):
         return
-    where = f"(pod: \"{describe(pod)}\", container: {container['name']})"
+    where = f'(pod: "{describe(pod)}", container: {container["name"]})'
     user_id = security_value(pod, container, "runAsUser")
     if user_id is not None:
         if int(user_id) == 0:

@@ -76,7 +76,11 @@ def build(inputs: StatusInputs) -> Object:
     init = [_container_status(inputs, c, is_init=True) for c in init_containers(pod)]
     apps = [_container_status(inputs, c, is_init=False) for c in app_containers(pod)]
     extra = [_container_status(inputs, c, is_init=False) for kind, c in all_containers(pod) if kind == "ephemeral"]
-    for key, found in (("initContainerStatuses", init), ("containerStatuses", apps), ("ephemeralContainerStatuses", extra)):
+    for key, found in (
+        ("initContainerStatuses", init),
+        ("containerStatuses", apps),
+        ("ephemeralContainerStatuses", extra),
+    ):
         if found:
             status[key] = found
     status["phase"] = _phase(inputs, init, apps)
@@ -210,7 +214,9 @@ def _phase_of_apps(inputs: StatusInputs, apps: list[Object], *, pending_init: in
     if failed_init:
         return "Failed"
     running = sum("running" in s["state"] for s in apps)
-    ended = [s["state"].get("terminated") or s["lastState"].get("terminated") for s in apps if "running" not in s["state"]]
+    ended = [
+        s["state"].get("terminated") or s["lastState"].get("terminated") for s in apps if "running" not in s["state"]
+    ]
     stopped = [e for e in ended if e]
     waiting = len(ended) - len(stopped)
     if inputs.is_ended and not running:

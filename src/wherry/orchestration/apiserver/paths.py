@@ -15,8 +15,6 @@ from wherry.orchestration.apiserver.discovery.version import version_info
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.rendering import json_response
 
-HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
-
 
 class Paths:
     """`answer` serves them all."""
@@ -63,9 +61,3 @@ class Paths:
 
     def _others(self) -> list[str]:
         return sorted({"/version", "/openid/v1/jwks", "/.well-known/openid-configuration", *self.extra})
-
-
-def health_response(is_ready: bool) -> Response:
-    """`ok`, or 500 until the server is ready."""
-    return Response(200 if is_ready else 500, [("content-type", "text/plain; charset=utf-8")],
-                    b"ok" if is_ready else b"starting")

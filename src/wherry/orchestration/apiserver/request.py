@@ -109,11 +109,13 @@ def call_of(request: Request, user: User, target: Target, served: Served) -> Cal
     if "fieldValidation" in query:
         call.field_validation = query["fieldValidation"][0] or "Warn"
         if call.field_validation not in ("Ignore", "Warn", "Strict"):
-            raise _invalid_option(request.method, "fieldValidation", "NotSupported", f'Unsupported value: "{call.field_validation}": '
-                                  'supported values: "Ignore", "Strict", "Warn"')
+            raise _invalid_option(
+                request.method, "fieldValidation", "NotSupported", f'Unsupported value: "{call.field_validation}": '
+                'supported values: "Ignore", "Strict", "Warn"')
     call.field_manager = request.param("fieldManager") or user_agent_manager(request)
     if len(call.field_manager) > FIELD_MANAGER_MAX:
-        raise _invalid_option(request.method, "fieldManager", "TooLong", f"Too long: may not be more than {FIELD_MANAGER_MAX} bytes")
+        raise _invalid_option(
+            request.method, "fieldManager", "TooLong", f"Too long: may not be more than {FIELD_MANAGER_MAX} bytes")
     return call
 
 

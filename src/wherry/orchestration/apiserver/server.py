@@ -11,27 +11,30 @@ from datetime import timedelta
 from uuid import uuid4
 
 from wherry.kit.clock import Clock, parse_rfc3339, rfc3339
-from wherry.kit.errors import WherryError
+from wherry.kit.errors import Unavailable
 from wherry.kit.http.message import Request, Response, Upgrade
+from wherry.kit.metrics import Registry as MetricsRegistry
 from wherry.kit.supervise import keep_running
-from wherry.orchestration.apiserver import bootstrap, errors
+from wherry.orchestration.apiserver import bootstrap
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.plugins import default_chain
 from wherry.orchestration.apiserver.auth.jwt import PrivateKey
-from wherry.orchestration.apiserver.auth.user import User
-from wherry.orchestration.apiserver.paths import HEALTH_PATHS, Paths, health_response
+from wherry.orchestration.apiserver.custom.loop import CustomResources
+from wherry.orchestration.apiserver.health import Health
+from wherry.orchestration.apiserver.metrics import ApiMetrics
+from wherry.orchestration.apiserver.paths import Paths
+from wherry.orchestration.apiserver.pipeline import Pipeline
 from wherry.orchestration.apiserver.registry.codec import Sealer
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.objects import CachedObjects
-from wherry.orchestration.apiserver.registry.served import Served, ServedTable, built_in
-from wherry.orchestration.apiserver.rendering import error_response
-from wherry.orchestration.apiserver.request import Call, Target, call_of, target_of
+from wherry.orchestration.apiserver.registry.served import ServedTable, built_in
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
 from wherry.orchestration.apiserver.subresources.routes import Subresources
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.apiserver.verbs.writer import Writer
 from wherry.orchestration.objects.kinds import BUILTIN, EVENTS, SERVICES
+from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.store.contract import RevisionMismatch, Store
 
 SEALED_PREFIXES = ("/registry/core/secrets/",)
@@ -58,19 +61,21 @@ class ApiServer:
         self.writer = Writer(self.registry, chain, clock)
         self.verbs = Verbs(self.registry, self.writer, settings)
         self.subresources = Subresources(self.verbs, self.table, self.access, agent_tls)
+        self.custom = CustomResources(self.registry, self.table, self.verbs.deleter, clock)
         self.paths = Paths(self.table, self.access, f"{settings.advertise_address}:{settings.advertise_port}")
-        for path in HEALTH_PATHS:
-            self.paths.extra[path] = lambda _: health_response(self.ready.is_set())
+        self.health = Health()
+        self.health.add("store", self._check_store, ("readyz", "healthz"))
+        metrics = ApiMetrics(MetricsRegistry())
+        metrics.count_objects(lambda: {(c.group, c.plural): len(c.items) for c in self.registry.caches() if c.items})
+        self._pipeline = Pipeline(
+            self.table, self.access, self.verbs, self.subresources, self.paths, self.health, metrics, settings)
         strategy = self.table.of(SERVICES).strategy
         assert isinstance(strategy, ServiceStrategy)
         strategy.allocate_from(self.table.of(SERVICES).cache, settings.service_cidr, settings.node_ports)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer one request; every failure is a Status."""
-        try:
-            return await self._answer(request)
-        except WherryError as error:
-            return error_response(errors.from_error(error))
+        return await self._pipeline.handle(request)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -79,47 +84,16 @@ class ApiServer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep_running("store watch", self.registry.run))
             await self.registry.fresh()
+            self.custom.load()
+            tasks.create_task(keep_running("custom resources", self.custom.run))
             self.ready.set()
             tasks.create_task(keep_running("compaction", self._compact_for_ever))
             tasks.create_task(keep_running("event expiry", self._expire_events_for_ever))
 
-    async def _answer(self, request: Request) -> Response | Upgrade:
-        user = self.access.authenticator.authenticate(request)
-        target = target_of(request)
-        if not target.resource:
-            self.access.require_path(user, request.method, request.path)
-            return self.paths.answer(request)
-        self.access.require(user, target, _field_selector(request))
-        served = self._served(target)
-        handler = self.subresources.find(served, target.subresource)
-        call = call_of(request, user, target, served)
-        if handler is not None:
-            return await handler(call)
-        return await self._verb(call, request, user)
-
-    async def _verb(self, call: Call, request: Request, user: User) -> Response:
-        verb = call.target.verb
-        action = self.verbs.by_name.get(verb)
-        if action is None or verb not in call.served.resource.verbs or (verb == "create" and call.target.name):
-            raise errors.method_not_allowed(call.served.resource, verb)
-        if verb == "watch":
-            return await action(call)
-        try:
-            async with asyncio.timeout(self.settings.request_timeout_s):
-                return await action(call)
-        except TimeoutError as error:
-            raise errors.timeout(f"request did not complete within {self.settings.request_timeout_s:g}s") from error
-
-    def _served(self, target: Target) -> Served:
-        served = self.table.find(target.group, target.version, target.resource)
-        if served is None:
-            raise errors.path_not_found()
-        if served.resource.namespaced:
-            if not target.namespace and target.name:
-                raise errors.path_not_found()
-        elif target.namespace and target.resource != "namespaces":
-            raise errors.path_not_found()
-        return served
+    async def _check_store(self) -> None:
+        if not self.ready.is_set():
+            raise Unavailable("still starting")
+        await self.registry.store.revision()
 
     async def _bootstrap(self) -> None:
         wanted = bootstrap.objects(self.settings, BUILTIN, self.clock)
@@ -127,10 +101,10 @@ class ApiServer:
             for obj, existing in bootstrap.missing_or_changed(self.table, wanted):
                 tasks.create_task(self._write_at_start(obj, existing))
 
-    async def _write_at_start(self, obj: dict[str, object], existing: dict[str, object] | None) -> None:
-        served = self.table.by_kind(str(obj["apiVersion"]), str(obj["kind"]))
+    async def _write_at_start(self, obj: Object, existing: Object | None) -> None:
+        served = self.table.by_kind(obj["apiVersion"], obj["kind"])
         assert served is not None
-        metadata = dict(obj["metadata"])  # type: ignore[call-overload]
+        metadata = dict(obj["metadata"])
         expected = 0
         if existing is None:
             metadata = {**metadata, "uid": str(uuid4()), "creationTimestamp": rfc3339(self.clock.now())}
@@ -164,11 +138,3 @@ class ApiServer:
                         await self.registry.delete(served.cache, cached.key, expected=cached.revision)
                     except RevisionMismatch:
                         continue  # written again just now
-
-
-def _field_selector(request: Request) -> tuple[tuple[str, str], ...]:
-    text = request.param("fieldSelector") if request.query else ""
-    if not text:
-        return ()
-    pairs = (part.partition("=") for part in text.split(",") if "!=" not in part)
-    return tuple((name, value.lstrip("=")) for name, _, value in pairs if name in ("metadata.name", "spec.nodeName"))

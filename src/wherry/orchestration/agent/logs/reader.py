@@ -61,7 +61,9 @@ def parse_options(query: Mapping[str, Sequence[str]], now: datetime) -> LogOptio
     )
 
 
-async def read_log(path: Path, options: LogOptions, *, is_ended: Callable[[], bool], waker: Waker) -> AsyncIterator[bytes]:
+async def read_log(
+    path: Path, options: LogOptions, *, is_ended: Callable[[], bool], waker: Waker
+) -> AsyncIterator[bytes]:
     """The content, until its end, or with follow until the container's. A missing file is empty."""
     shaper = Shaper(options)
     file = await _opened(path, options, is_ended, waker)
@@ -174,9 +176,7 @@ def _tail_offset(file: BinaryIO, lines: int) -> int:
     return 0
 
 
-async def _opened(
-    path: Path, options: LogOptions, is_ended: Callable[[], bool], waker: Waker
-) -> BinaryIO | None:
+async def _opened(path: Path, options: LogOptions, is_ended: Callable[[], bool], waker: Waker) -> BinaryIO | None:
     while True:
         waker.clear()
         try:

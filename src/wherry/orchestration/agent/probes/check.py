@@ -5,6 +5,7 @@ Spec:  core/v1 Probe; HTTP 200-399 passes; body read limit 10 KiB; redirects to 
 """
 
 import asyncio
+import os
 from dataclasses import dataclass
 from enum import Enum
 
@@ -76,7 +77,7 @@ async def _exec(command: Object, target: Target, engine: Engine, timeout_s: floa
     try:
         found = await engine.exec_sync(target.container_id, argv, timeout_s=timeout_s)
     except TimedOut:
-        return Result(Outcome.FAILED, f"command timed out: \"{' '.join(argv)}\" timed out after {timeout_s:g}s")
+        return Result(Outcome.FAILED, f'command timed out: "{" ".join(argv)}" timed out after {timeout_s:g}s')
     except WherryError as error:
         return Result(Outcome.UNKNOWN, str(error))
     output = (found.stdout + found.stderr)[:BODY_BYTES_MAX].decode(errors="replace")
@@ -100,7 +101,9 @@ async def _http(action: Object, target: Target, timeout_s: float) -> Result:
         async with aiohttp.ClientSession(timeout=limit, connector=aiohttp.TCPConnector(ssl=False)) as session:
             return await _get(session, url, headers, host)
     except TimeoutError:
-        return Result(Outcome.FAILED, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)')
+        return Result(
+            Outcome.FAILED, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        )
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return Result(Outcome.FAILED, f'Get "{url}": {_short(error)}')
 
@@ -140,5 +143,6 @@ async def _tcp(action: Object, target: Target, timeout_s: float) -> Result:
 
 
 def _short(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).lower()[:OUTPUT_CHARACTERS_MAX]
+    code = getattr(error, "errno", None)
+    text = os.strerror(code) if code else str(error) or type(error).__name__
+    return text.lower()[:OUTPUT_CHARACTERS_MAX]

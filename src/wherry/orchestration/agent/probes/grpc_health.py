@@ -22,9 +22,15 @@ async def check(host: str, port: int, service: str, *, timeout_s: float) -> tupl
             call = channel.unary_unary(METHOD, request_serializer=encode_request, response_deserializer=decode_status)
             status = await call(service)
     except TimeoutError:
-        return False, f'timeout: failed to connect service "{host}:{port}" within {timeout_s:g}s: context deadline exceeded'
+        return (
+            False,
+            f'timeout: failed to connect service "{host}:{port}" within {timeout_s:g}s: context deadline exceeded',
+        )
     except grpc.aio.AioRpcError as error:
-        return False, f"error: this server does not implement the grpc health protocol or does not answer: {error.details()}"
+        return (
+            False,
+            f"error: this server does not implement the grpc health protocol or does not answer: {error.details()}",
+        )
     finally:
         await channel.close()
     return (True, "service healthy") if status == SERVING else (False, f"service unhealthy (responded with {status})")

@@ -119,11 +119,11 @@ async def _feed_stdin(channels: Channels, session: Session) -> None:
         if is_taken:
             try:
                 await session.write_stdin(data)
-            except (WherryError, OSError):
+            except (WherryError, OSError, RuntimeError):  # RuntimeError: uvloop's, for a write to a closed pipe
                 is_taken = False
     try:
         await session.close_stdin()
-    except (WherryError, OSError):
+    except (WherryError, OSError, RuntimeError):
         return
 
 

@@ -34,7 +34,9 @@ class Claims:
         phase = str((claim.get("status") or {}).get("phase") or "")
         key = f"{namespace_of(claim)}/{name_of(claim)}"
         if phase != "Bound" or not volume_name:
-            raise Unavailable(f'PVC {key} has non-bound phase ("{phase}") or empty pvc.Spec.VolumeName ("{volume_name}")')
+            raise Unavailable(
+                f'PVC {key} has non-bound phase ("{phase}") or empty pvc.Spec.VolumeName ("{volume_name}")'
+            )
         if (claim.get("spec") or {}).get("volumeMode") == "Block":
             raise Unsupported(f"PVC {key} has volumeMode Block, which is not offered; use Filesystem")
         volume = await self._client.get(PERSISTENT_VOLUMES, volume_name)
@@ -67,9 +69,11 @@ class Claims:
         except NotFound:
             raise Unavailable(f'persistentvolumeclaim "{name}" not found') from None
         if is_ephemeral and (controller_of(claim) or {}).get("uid") != uid_of(pod):
-            raise Invalid(f"PVC {namespace_of(pod)}/{name} was not created for pod {namespace_of(pod)}/{name_of(pod)} (pod is not owner)")
+            raise Invalid(
+                f"PVC {namespace_of(pod)}/{name} was not created for pod {namespace_of(pod)}/{name_of(pod)} (pod is not owner)"
+            )
         if (claim.get("metadata") or {}).get("deletionTimestamp"):
-            raise Unavailable(f'can\'t use PVC {namespace_of(pod)}/{name} because it is being deleted')
+            raise Unavailable(f"can't use PVC {namespace_of(pod)}/{name} because it is being deleted")
         return claim
 
     async def _mounted(self, pod: Object, volume: Object) -> Path:
@@ -80,7 +84,9 @@ class Claims:
             return Path(host_path.prepare(str(source["path"]), "Directory"))
         source = spec.get("csi") or {}
         if source.get("driver") != DRIVER or self._engine is None:
-            what = f"CSI driver {source['driver']}" if source else "/".join(k for k in spec if isinstance(spec[k], dict))
+            what = (
+                f"CSI driver {source['driver']}" if source else "/".join(k for k in spec if isinstance(spec[k], dict))
+            )
             raise Unsupported(f"volume {name_of(volume)}: {what} is not offered on this node")
         handle = str(source["volumeHandle"])
         mounted = await self._engine.mount(handle)

@@ -79,7 +79,9 @@ class PodVolumes:
                 renewals.append(renew_at)
         return SetUp(paths, min(renewals, default=None))
 
-    async def sources_for(self, pod: Object, container: Object, paths: dict[str, str], environment: dict[str, str]) -> list[str]:
+    async def sources_for(
+        self, pod: Object, container: Object, paths: dict[str, str], environment: dict[str, str]
+    ) -> list[str]:
         """The path on the machine for each volumeMount, subPaths resolved and pinned. Raise `VolumeFailed`."""
         from_expr = subpath_texts(container, environment)
         sources = []
@@ -91,9 +93,13 @@ class PodVolumes:
                 sources.append(paths[name])
                 continue
             try:
-                pinned = await asyncio.to_thread(self._pin, uid_of(pod), name, str(container["name"]), index, paths[name], sub)
+                pinned = await asyncio.to_thread(
+                    self._pin, uid_of(pod), name, str(container["name"]), index, paths[name], sub
+                )
             except (WherryError, OSError) as error:
-                raise VolumeFailed(f'failed to prepare subPath for volumeMount "{name}" of container "{container["name"]}": {error}') from error
+                raise VolumeFailed(
+                    f'failed to prepare subPath for volumeMount "{name}" of container "{container["name"]}": {error}'
+                ) from error
             sources.append(pinned)
         return sources
 
@@ -124,7 +130,9 @@ class PodVolumes:
             found = await asyncio.to_thread(host_path.prepare, str(source["path"]), str(source.get("type") or ""))
             return found, None
         if (source := volume.get("persistentVolumeClaim")) is not None:
-            return await self._set_up_claim(pod, str(source["claimName"]), bool(source.get("readOnly")), is_ephemeral=False), None
+            return await self._set_up_claim(
+                pod, str(source["claimName"]), bool(source.get("readOnly")), is_ephemeral=False
+            ), None
         if volume.get("ephemeral") is not None:
             return await self._set_up_claim(pod, f"{name_of(pod)}-{volume['name']}", False, is_ephemeral=True), None
         if volume.get("emptyDir") is not None or set(volume) == {"name"}:

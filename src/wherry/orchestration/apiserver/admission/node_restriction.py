@@ -62,7 +62,7 @@ class NodeRestriction(Plugin):
             raise self._refuse(request, f'node "{node}" is not allowed to modify node "{request.name}"')
         if request.operation == CREATE:
             assert request.obj is not None
-            changed = _restricted(request.obj)
+            changed = set(_restricted(request.obj))
         elif request.operation == UPDATE:
             assert request.obj is not None and request.old is not None
             if _taints(request.obj) != _taints(request.old):

@@ -7,7 +7,7 @@ Spec: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#rev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from wherry.orchestration.apiserver.auth.user import User
@@ -68,6 +68,7 @@ class FirstOf:
     def authorize(self, attributes: Attributes) -> Decision:
         if attributes.user.is_master:
             return Decision(True)
+        attributes = _named_by_selector(attributes)
         reasons: list[str] = []
         for authorizer in self._authorizers:
             decision = authorizer.authorize(attributes)
@@ -76,6 +77,14 @@ class FirstOf:
             if decision.reason:
                 reasons.append(decision.reason)
         return Decision(False, "\n".join(reasons))
+
+
+def _named_by_selector(attributes: Attributes) -> Attributes:
+    """A list or watch of `metadata.name=x` asks about x: rules with resourceNames allow it."""
+    if attributes.name or not attributes.field_selector:
+        return attributes
+    name = dict(attributes.field_selector).get("metadata.name", "")
+    return replace(attributes, name=name) if name else attributes
 
 
 def forbidden_message(attributes: Attributes, reason: str = "") -> str:

@@ -20,6 +20,7 @@ from wherry.orchestration.apiserver.auth.bootstrap_roles import (
     NAMESPACED_ROLES,
 )
 from wherry.orchestration.apiserver.auth.rule_text import parse_rules
+from wherry.orchestration.apiserver.auth.rules import effective_rules
 from wherry.orchestration.objects.meta import Object, annotations_of
 
 API_VERSION = "rbac.authorization.k8s.io/v1"
@@ -40,7 +41,10 @@ def cluster_roles() -> list[Object]:
     """Every default ClusterRole."""
     plain = [_role("ClusterRole", name, text) for name, text in CLUSTER_ROLES.items()]
     controllers = [_role("ClusterRole", CONTROLLER_PREFIX + name, text) for name, text in CONTROLLER_ROLES.items()]
-    return [*plain, *(_aggregated(name) for name in AGGREGATED), *controllers]
+    aggregated = [_aggregated(name) for name in AGGREGATED]
+    for role in aggregated:  # filled in already, so that `kubectl describe` shows them before the controller ran
+        role["rules"] = effective_rules(role, [*plain, *aggregated])
+    return [*plain, *aggregated, *controllers]
 
 
 def reconciled(existing: Object, default: Object) -> Object | None:
@@ -62,7 +66,6 @@ def _aggregated(name: str) -> Object:
     label, labels = AGGREGATED[name]
     role = _role("ClusterRole", name, "")
     role["metadata"]["labels"].update({AGGREGATION_LABEL + target: "true" for target in labels})
-    role["rules"] = None
     role["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {AGGREGATION_LABEL + label: "true"}}]}
     return role
 

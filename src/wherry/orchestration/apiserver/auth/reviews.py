@@ -96,8 +96,9 @@ class Reviews:
             raise errors.bad_request("no namespace on request")
         rules, missing = self._rbac.rules_of(user, inside)
         if user.is_master:
-            rules = [*rules, {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-                     {"nonResourceURLs": ["*"], "verbs": ["*"]}]
+            everything: list[Object] = [
+                {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
+            rules = [*everything, *(rule for rule in rules if rule not in everything)]
         status: Object = {
             "resourceRules": [_without(rule, "nonResourceURLs") for rule in rules if rule.get("resources")],
             "nonResourceRules": [

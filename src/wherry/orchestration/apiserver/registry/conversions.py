@@ -6,7 +6,7 @@ Spec:  upstream pkg/apis/{events/v1,autoscaling/v1}/conversion.go (field corresp
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -78,7 +78,7 @@ def _hpa_to_stored(obj: Object) -> Object:
     spec = dict(obj.get("spec", {}))
     metadata = dict(obj["metadata"])
     annotations = dict(metadata.get("annotations") or {})
-    metrics = _loads(annotations.pop(METRICS_ANNOTATION, "")) or []
+    metrics: list[Object] = _loads(annotations.pop(METRICS_ANNOTATION, "")) or []
     behavior = _loads(annotations.pop(BEHAVIOR_ANNOTATION, ""))
     cpu = spec.pop("targetCPUUtilizationPercentage", None)
     if cpu is not None:
@@ -102,7 +102,7 @@ def _hpa_to_stored(obj: Object) -> Object:
     return stored
 
 
-def _loads(text: str) -> object:
+def _loads(text: str) -> Any:
     try:
         return orjson.loads(text) if text else None
     except orjson.JSONDecodeError:

@@ -12,8 +12,8 @@ from wherry.orchestration.apiserver.registry.codec import encode, with_revision
 from wherry.orchestration.apiserver.registry.conversions import BUILT_IN, Conversion
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.fields import FieldReader, reader_for
-from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
 from wherry.orchestration.apiserver.registry.rules import BuiltInRules, Rules
+from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
 from wherry.orchestration.apiserver.strategies.kinds import strategy_for
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
@@ -35,7 +35,9 @@ class Served:
     conversion: Conversion | None = None
     columns: Sequence[Object] | None = None
     is_custom: bool = False
+    is_terminating: bool = False  # its definition is being deleted: nothing new is taken
     scale: ScalePaths | None = None
+    schema: Object | None = None  # the OpenAPI v3 schema of a custom resource
     _rules: Rules | None = None
 
     @property

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
+from wherry.orchestration.apiserver.custom.definitions import CLEANUP_FINALIZER
 from wherry.orchestration.apiserver.strategies.pods import PodStrategy
 from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
 from wherry.orchestration.apiserver.strategies.strategy import Strategy, keep
@@ -160,6 +161,16 @@ class DefinitionStrategy(Strategy):
             if version.get("storage") and version.get("name") not in stored:
                 stored.append(version["name"])
         obj["status"] = {**status, "storedVersions": stored}
+
+    def delete_finalizers(self) -> tuple[str, ...]:
+        return (CLEANUP_FINALIZER,)
+
+    def on_delete(self, obj: Object) -> None:
+        condition = {"type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+                     "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+                     "lastTransitionTime": obj["metadata"]["deletionTimestamp"]}
+        status = obj.setdefault("status", {})
+        status["conditions"] = [*(status.get("conditions") or ()), condition]
 
 
 _SPECIAL: dict[tuple[str, str], Callable[[], Strategy]] = {

@@ -49,7 +49,7 @@ class Strategy:
 
     def wish_changed(self, obj: Object, old: Object) -> bool:
         """Whether anything but metadata and status differs."""
-        names = {*obj, *old} - {"metadata", "status", "apiVersion", "kind"}
+        names = {*obj, *old} - {"metadata", "apiVersion", "kind", *(["status"] if self.has_status else [])}
         if any(obj.get(name) != old.get(name) for name in names):
             return True
         if not self.generation_follows_annotations:
@@ -68,9 +68,19 @@ class Strategy:
                 if obj["metadata"][name] is None:
                     del obj["metadata"][name]
 
+    def not_written(self, subresource: str) -> tuple[str, ...]:
+        """The top-level fields that a write of this subresource leaves alone, for ownership."""
+        if subresource == "status":
+            return ("spec",)
+        return ("status",) if self.has_status and not subresource else ()
+
     def grace_s(self, obj: Object, asked_s: int | None) -> int | None:
         """Seconds between the wish to delete and the deletion; None for kinds that go at once."""
         return None
+
+    def delete_finalizers(self) -> tuple[str, ...]:
+        """Finalizers the server sets itself when deletion begins."""
+        return ()
 
     def on_delete(self, obj: Object) -> None:
         """Called when deletionTimestamp is first set."""

@@ -31,7 +31,7 @@ class Subresources:
         proxies = Proxies(verbs, table)
         self._status = parts.Part(verbs, "status")
         self._scale = ScaleSubresource(verbs, ScalePaths(), is_custom=False)
-        self._reviews = {kind: self._review for kind in access.reviews.kinds}
+        self._reviews = dict.fromkeys(access.reviews.kinds, self._review)
         self._by_place: dict[tuple[str, str, str], Handler] = {
             ("", "pods", "binding"): Binding(verbs, table),
             ("", "bindings", ""): Binding(verbs, table),

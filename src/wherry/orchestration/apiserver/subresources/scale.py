@@ -3,6 +3,7 @@
 Spec:  https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/scale-v1/ ; CRD `subresources.scale`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from wherry.kit.http.message import Response
@@ -39,7 +40,7 @@ class ScaleSubresource:
         if verb == "update":
             asked = decode_body(body, content_type).obj
             check_kind(asked, API_VERSION, KIND)
-            change = lambda _: asked  # noqa: E731 - the same shape as a patch's change
+            change = _always(asked)
         elif verb == "patch":
             change = read_plain(content_type, body, structure_of(API_VERSION, KIND) or ANY)
         else:
@@ -83,6 +84,10 @@ class ScaleSubresource:
         if "matchLabels" in selector or "matchExpressions" in selector:
             return str(from_label_selector(selector))
         return str(from_map(selector))
+
+
+def _always(scale: Object) -> Callable[[Object], Object]:
+    return lambda _: scale
 
 
 def _replicas(call: Call, scale: Object) -> int:

@@ -18,6 +18,7 @@ _SLICE = re.compile(r"(-?\d*):(-?\d*)(?::(\d+))?")
 _FILTER = re.compile(r"\?\(\s*@(?P<path>[^=!<>]*?)\s*(?:(?P<op>==|!=|<=|>=|<|>)\s*(?P<value>.+?)\s*)?\)")
 _EXPRESSION_LENGTH_MAX = 4096
 _DEPTH_MAX = 64
+_DESCENTS_MAX = 2  # each `..` multiplies what the next one walks
 
 Step = Callable[[Any], Iterator[Any]]
 
@@ -29,6 +30,8 @@ class JsonPath:
         self.expression = expression
         if len(expression) > _EXPRESSION_LENGTH_MAX:
             raise Invalid(f"JSONPath is longer than {_EXPRESSION_LENGTH_MAX} characters")
+        if expression.count("..") > _DESCENTS_MAX:
+            raise Invalid(f"JSONPath {expression!r} has more than {_DESCENTS_MAX} recursive descents")
         text = expression.strip()
         if text.startswith("{") and text.endswith("}"):
             text = text[1:-1].strip()
@@ -48,7 +51,7 @@ def _parse(text: str, whole: str) -> list[Step]:
     while at < len(text):
         if text.startswith("..", at):
             steps.append(_descend)
-            at += 2 if not text.startswith("..[", at) else 2
+            at += 2
             if at < len(text) and text[at] not in "[.":
                 at = _read_field(text, at, whole, steps)
         elif text[at] == ".":

@@ -7,16 +7,19 @@ Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#field-valida
 
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.protobuf import decoding as protobuf
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.objects.decoding import Decoded, UnsupportedMediaType, decode, strict_error
 from wherry.orchestration.objects.meta import Object
 
-BODY_TYPES = ("application/json", "application/yaml")
+BODY_TYPES = ("application/json", "application/yaml", protobuf.CONTENT_TYPE)
 
 
 def decode_body(body: bytes, content_type: str) -> Decoded:
     """Any object. Raise `ApiError` 400 or 415."""
     try:
+        if content_type.startswith(protobuf.CONTENT_TYPE):
+            return Decoded(protobuf.decode(body))
         return decode(body, content_type)
     except UnsupportedMediaType as error:
         raise errors.unsupported_media_type(BODY_TYPES) from error

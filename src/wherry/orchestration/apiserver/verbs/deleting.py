@@ -118,6 +118,8 @@ class Deleter:
         """The object with its deletion noted, or None when it may go at once. Changes `obj`."""
         metadata, strategy = obj["metadata"], call.served.strategy
         finalizers = _finalizers(call, obj, options)
+        if not metadata.get("deletionTimestamp"):
+            finalizers += [name for name in strategy.delete_finalizers() if name not in finalizers]
         if finalizers != list(metadata.get("finalizers") or ()):
             metadata["finalizers"] = finalizers
         grace_s = strategy.grace_s(obj, options.grace_s)

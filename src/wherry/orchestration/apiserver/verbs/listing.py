@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import orjson
 
+from wherry.kit.errors import TimedOut
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.verbs.options import ListOptions, Matches, invalid, matcher
-from wherry.kit.errors import TimedOut
 from wherry.orchestration.store.contract import Compacted, FutureRevision
 
 INCONSISTENT = -1  # revision of a token that goes on at the newest revision

@@ -129,9 +129,10 @@ def _apply(call: Call, body: bytes, clock: Clock, subresource: str, is_forced: b
         try:
             new = apply_patch(
                 live, applied, served.node, manager=manager, api_version=served.resource.api_version,
-                force=is_forced, subresource=subresource, now=clock.now())
+                force=is_forced, subresource=subresource, now=clock.now(),
+                reset=served.strategy.not_written(subresource))
         except ApplyConflict as error:
-            raise errors.apply_conflict(str(error), [dict(c) for c in error.causes]) from error
+            raise errors.apply_conflict(str(error), [errors.cause(c.reason, c.field, c.message) for c in error.causes]) from error
         except Invalid as error:
             raise errors.bad_request(str(error)) from error
         return _fit_quietly(call, new)

@@ -150,7 +150,7 @@ class Writer:
         served = call.served
         return track_update(
             old, new, served.node, manager=call.field_manager, api_version=served.resource.api_version,
-            subresource=subresource, now=self.clock.now())
+            subresource=subresource, now=self.clock.now(), reset=served.strategy.not_written(subresource))
 
 
 def _object(request: AdmissionRequest) -> Object:

@@ -21,20 +21,52 @@ _INNER_FORBIDDEN = (
 )
 
 
+# What JSON each keyword takes. Needed because `items` and `additionalProperties` come undecoded: they may be a bool or a list.
+_KEYWORDS: Mapping[tuple[type, ...], tuple[str, ...]] = {
+    (dict,): ("properties", "not", "patternProperties", "definitions", "dependencies", "externalDocs"),
+    (list,): ("required", "enum", *_JUNCTORS, "x-kubernetes-list-map-keys", "x-kubernetes-validations"),
+    (str,): ("type", "format", "pattern", "title", "description", "$ref", "x-kubernetes-list-type", "x-kubernetes-map-type"),
+    (bool,): (
+        "nullable", "uniqueItems", "exclusiveMinimum", "exclusiveMaximum", "x-kubernetes-int-or-string",
+        "x-kubernetes-embedded-resource", "x-kubernetes-preserve-unknown-fields",
+    ),
+    (int,): ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+    (int, float): ("minimum", "maximum", "multipleOf"),
+}
+_KEYWORD_TYPES = {keyword: classes for classes, keywords in _KEYWORDS.items() for keyword in keywords}
+
+
+def _has_wrong_keyword(schema: Object, path: str, found: Causes) -> bool:
+    wrong = False
+    for keyword, value in schema.items():
+        classes = _KEYWORD_TYPES.get(keyword)
+        if value is None or classes is None:
+            continue
+        if not isinstance(value, classes) or (value.__class__ is bool and bool not in classes):
+            found.wrong_type(f"{path}.{keyword}", value, f"must be {' or '.join(c.__name__ for c in classes)}")
+            wrong = True
+    names = [*(schema.get("required") or ()), *(schema.get("x-kubernetes-list-map-keys") or ())] if not wrong else []
+    if any(not isinstance(name, str) for name in names):
+        found.wrong_type(path, names, "must be a list of names")
+        wrong = True
+    return wrong
+
+
 def check_schema(schema: Any, path: str, found: Causes) -> None:
     """The whole `openAPIV3Schema`."""
     if not isinstance(schema, dict):
         found.required(path, "schemas are required")
         return
+    if _has_wrong_keyword(schema, path, found):
+        return
     if not schema.get("type"):
         found.required(f"{path}.type", "must not be empty at the root")
     elif schema["type"] != "object":
         found.invalid(f"{path}.type", schema["type"], "must be object at the root")
-    for key in ("metadata",):
-        inner = (schema.get("properties") or {}).get(key)
-        if isinstance(inner, dict) and set(inner.get("properties") or ()) - {"name", "generateName"}:
-            text = "must not specify anything other than name and generateName, but metadata is implicitly specified"
-            found.forbidden(f"{path}.properties[{key}]", text)
+    metadata = (schema.get("properties") or {}).get("metadata")
+    if isinstance(metadata, dict) and set(metadata.get("properties") or ()) - {"name", "generateName"}:
+        text = "must not specify anything other than name and generateName, but metadata is implicitly specified"
+        found.forbidden(f"{path}.properties[metadata]", text)
     _check_node(schema, path, "", found, 0)
 
 
@@ -44,6 +76,8 @@ def _check_node(schema: Any, path: str, role: str, found: Causes, depth: int) ->
         return
     if depth > DEPTH_MAX:
         found.invalid(path, "", f"nested deeper than {DEPTH_MAX} levels")
+        return
+    if role and _has_wrong_keyword(schema, path, found):
         return
     _check_type(schema, path, role, found)
     _check_forbidden(schema, path, found)
@@ -108,9 +142,10 @@ def _check_lists(schema: Object, path: str, found: Causes) -> None:
     elif keys and kind != "map":
         text = "must be map if x-kubernetes-list-map-keys is non-empty"
         found.invalid(f"{path}.x-kubernetes-list-type", kind, text)
-    item = schema.get("items") if isinstance(schema.get("items"), dict) else {}
+    item = schema.get("items")
+    fields = item.get("properties") if isinstance(item, dict) else None
     for key in keys:
-        if key not in ((item or {}).get("properties") or {}):
+        if key not in (fields or ()) if isinstance(fields, dict | None) else True:
             text = "entries must all be names of item properties"
             found.invalid(f"{path}.x-kubernetes-list-map-keys", list(keys), text)
     found.one_of(f"{path}.x-kubernetes-map-type", schema.get("x-kubernetes-map-type"), ("atomic", "granular"),
@@ -132,20 +167,24 @@ def _check_inner(schema: Any, outer: Mapping[str, Any], path: str, found: Causes
     if not isinstance(schema, dict) or depth > DEPTH_MAX:
         found.wrong_type(path, "", "must be an object")
         return
+    if _has_wrong_keyword(schema, path, found):
+        return
     allowed_int_or_string = outer.get("x-kubernetes-int-or-string") and schema.get("type") in ("integer", "string")
     for key in _INNER_FORBIDDEN:
         if schema.get(key) is not None and not (key == "type" and allowed_int_or_string):
             found.forbidden(f"{path}.{key}", "must be empty to be structural")
     _check_pattern(schema, path, found)
     known = outer.get("properties") or {}
+    known = known if isinstance(known, dict) else {}
     for name, inner in (schema.get("properties") or {}).items():
         if name not in known and not isinstance(outer.get("additionalProperties"), dict):
             place = f"{path.rpartition('.')[0]}.properties[{name}]"
             found.required(place, f"because it is defined in {path}.properties[{name}]")
-        _check_inner(inner, known.get(name) or outer.get("additionalProperties") or {}, f"{path}.properties[{name}]",
-                     found, depth + 1)
+        outside = known.get(name) or outer.get("additionalProperties")
+        _check_inner(inner, outside if isinstance(outside, dict) else {}, f"{path}.properties[{name}]", found, depth + 1)
     if isinstance(schema.get("items"), dict):
-        _check_inner(schema["items"], outer.get("items") or {}, f"{path}.items", found, depth + 1)
+        outer_items = outer.get("items")
+        _check_inner(schema["items"], outer_items if isinstance(outer_items, dict) else {}, f"{path}.items", found, depth + 1)
     for key in _JUNCTORS:
         for index, inner in enumerate(schema.get(key) or ()):
             _check_inner(inner, outer, f"{path}.{key}[{index}]", found, depth + 1)

@@ -34,19 +34,23 @@ def _check_selected_template(obj: Object, kind: str, found: Causes) -> None:
     if selector is None:
         found.required("spec.selector")
     else:
-        before = len(found)
-        check_selector(selector, "spec.selector", found)
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
             found.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
-        elif len(found) == before and not from_label_selector(selector).matches(labels_of(template)):
-            text = "`selector` does not match template `labels`"
-            found.invalid("spec.template.metadata.labels", labels_of(template) or None, text)
+        _check_match(selector, template, found)
     check_template(template, "spec.template", found)
     policy = (template.get("spec") or {}).get("restartPolicy")
     if policy not in (None, "", "Always"):
         found.not_supported("spec.template.spec.restartPolicy", policy, ("Always",))
     if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
         found.forbidden("spec.template.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported")
+
+
+def _check_match(selector: Object, template: Object, found: Causes) -> None:
+    before = len(found)
+    check_selector(selector, "spec.selector", found)
+    if len(found) == before and not from_label_selector(selector).matches(labels_of(template)):
+        text = "`selector` does not match template `labels`"
+        found.invalid("spec.template.metadata.labels", labels_of(template) or None, text)
 
 
 def _check_numbers(spec: Object, found: Causes, *keys: str) -> None:
@@ -180,7 +184,6 @@ def check_job_spec(spec: Object, path: str, found: Causes) -> None:
         found.required(f"{path}.completions", "when completion mode is Indexed")
     if spec.get("backoffLimitPerIndex") is not None and spec.get("completionMode") != "Indexed":
         found.invalid(f"{path}.backoffLimitPerIndex", spec["backoffLimitPerIndex"], "requires indexed completion mode")
-    check_selector(spec.get("selector"), f"{path}.selector", found)
     template = spec.get("template") or {}
     check_template(template, f"{path}.template", found)
     policy = (template.get("spec") or {}).get("restartPolicy")
@@ -197,9 +200,8 @@ def check_job_spec(spec: Object, path: str, found: Causes) -> None:
 def job(obj: Object, old: Object | None, found: Causes) -> None:
     spec = obj.get("spec") or {}
     check_job_spec(spec, "spec", found)
-    selector, labels = spec.get("selector"), labels_of(spec.get("template") or {})
-    if selector and not from_label_selector(selector).matches(labels):
-        found.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    if spec.get("selector"):
+        _check_match(spec["selector"], spec.get("template") or {}, found)
     if old is None:
         return
     before = old.get("spec") or {}

@@ -1,0 +1,146 @@
+"""One request from socket to answer: authenticate, impersonate, authorize, find who serves it, act, count.
+
+Never: invents 429 or 503; those come from evictions and from parts that do not answer.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from wherry.kit.errors import WherryError
+from wherry.kit.http.message import Request, Response, Upgrade
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.access import Access
+from wherry.orchestration.apiserver.auth.user import Unauthorized, User
+from wherry.orchestration.apiserver.health import ENDPOINTS, Health
+from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
+from wherry.orchestration.apiserver.paths import Paths
+from wherry.orchestration.apiserver.registry.served import Served, ServedTable
+from wherry.orchestration.apiserver.rendering import error_response
+from wherry.orchestration.apiserver.request import Call, Target, call_of, target_of
+from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.apiserver.subresources.routes import Subresources
+from wherry.orchestration.apiserver.verbs.handlers import Verbs
+
+LONG_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy", "log"})
+
+
+class Pipeline:
+    """See the module docstring."""
+
+    def __init__(
+        self, table: ServedTable, access: Access, verbs: Verbs, subresources: Subresources, paths: Paths, health: Health,
+        metrics: ApiMetrics, settings: ApiServerSettings,
+    ) -> None:
+        self._table = table
+        self._access = access
+        self._verbs = verbs
+        self._subresources = subresources
+        self._paths = paths
+        self._health = health
+        self._metrics = metrics
+        self._timeout_s = settings.request_timeout_s
+
+    async def handle(self, request: Request) -> Response | Upgrade:
+        """Answer; every failure is a Status."""
+        began = time.perf_counter()
+        target = target_of(request)
+        is_long = target.verb == "watch" or target.subresource in LONG_SUBRESOURCES
+        try:
+            with self._metrics.in_flight(target.verb):
+                answer = await self._answer(request, target)
+        except WherryError as error:
+            answer = error_response(errors.from_error(error))
+        what = Measured(target.verb, target.group, target.version, target.resource, target.subresource, _scope(target),
+                        "dryRun" in request.query)
+        self._metrics.finished(what, answer.status, time.perf_counter() - began, is_long=is_long)
+        if is_long and isinstance(answer, Response) and isinstance(answer.body, AsyncIterator):
+            answer.body = self._counted(answer.body, what)
+        return answer
+
+    async def _counted(self, body: AsyncIterator[bytes], what: Measured) -> AsyncIterator[bytes]:
+        with self._metrics.long_running(what):
+            try:
+                async for chunk in body:
+                    yield chunk
+            finally:
+                close = getattr(body, "aclose", None)
+                if close is not None:
+                    await close()
+
+    async def _answer(self, request: Request, target: Target) -> Response | Upgrade:
+        user = self._authenticated(request)
+        if not target.resource:
+            return await self._path(request, user)
+        self._access.require(user, target, _field_selector(request))
+        served = self._served(target)
+        handler = self._subresources.find(served, target.subresource)
+        call = call_of(request, user, target, served)
+        if handler is not None:
+            return await handler(call)
+        return await self._verb(call)
+
+    def _authenticated(self, request: Request) -> User:
+        try:
+            user = self._access.authenticator.authenticate(request)
+        except Unauthorized:
+            self._metrics.authenticated(is_known=False)
+            raise
+        self._metrics.authenticated(is_known=True)
+        return user
+
+    async def _path(self, request: Request, user: User) -> Response:
+        self._access.require_path(user, request.method, request.path)
+        parts = request.path.split("/")
+        if parts[1] in ENDPOINTS:
+            found = await self._health.answer(request.path, request.query)
+            if found is None:
+                raise errors.path_not_found()
+            return found
+        if request.path == "/metrics":
+            return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+                            self._metrics.registry.render())
+        return self._paths.answer(request)
+
+    async def _verb(self, call: Call) -> Response:
+        verb = call.target.verb
+        action = self._verbs.by_name.get(verb)
+        if action is None or verb not in call.served.resource.verbs or (verb == "create" and call.target.name):
+            raise errors.method_not_allowed(call.served.resource, verb)
+        if verb == "watch":
+            return await action(call)
+        if verb == "create" and call.served.is_terminating:
+            raise errors.ApiError(
+                405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await action(call)
+        except TimeoutError as error:
+            raise errors.timeout(f"request did not complete within {self._timeout_s:g}s") from error
+
+    def _served(self, target: Target) -> Served:
+        served = self._table.find(target.group, target.version, target.resource)
+        if served is None:
+            raise errors.path_not_found()
+        if served.resource.namespaced:
+            if not target.namespace and target.name:
+                raise errors.path_not_found()
+        elif target.namespace and target.resource != "namespaces":
+            raise errors.path_not_found()
+        return served
+
+
+def _scope(target: Target) -> str:
+    if not target.resource:
+        return ""
+    if target.name:
+        return "resource"
+    return "namespace" if target.namespace else "cluster"
+
+
+def _field_selector(request: Request) -> tuple[tuple[str, str], ...]:
+    text = request.param("fieldSelector") if request.query else ""
+    if not text:
+        return ()
+    pairs = (part.partition("=") for part in text.split(",") if "!=" not in part)
+    return tuple((name, value.lstrip("=")) for name, _, value in pairs if name in ("metadata.name", "spec.nodeName"))

@@ -1,0 +1,110 @@
+"""Field paths: the elements FieldsV1 is made of, its codec, and how a path is printed.
+
+In:    FieldsV1 trees (`{"f:spec": {"f:replicas": {}}}`).
+Out:   sets of paths; a path is a tuple of elements just as FieldsV1 spells them: `f:name`, `k:{"name":"x"}`, `v:"x"`, `i:0`.
+Spec:  sigs.k8s.io/structured-merge-diff, fieldpath: a member has `{}`, or `.` when it has children too.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from wherry.kit.errors import Invalid
+
+Path = tuple[str, ...]
+Paths = frozenset[Path]
+Fields = dict[str, Any]
+
+NO_PATHS: Paths = frozenset()
+_ELEMENT = re.compile(r"[fkvi]:", re.DOTALL)
+_ORDER = {".": 0, "f": 1, "k": 2, "v": 3, "i": 4}
+_DEPTH_MAX = 200
+
+
+def read_fields(fields: Fields) -> Paths:
+    """The paths of a FieldsV1 tree. Raises `Invalid` when it is none."""
+    found: list[Path] = []
+    waiting: list[tuple[Path, Any]] = [((), fields)]
+    while waiting:
+        path, tree = waiting.pop()
+        if not isinstance(tree, dict) or len(path) > _DEPTH_MAX:
+            raise Invalid("fieldsV1 is not a tree of fields")
+        if path and (not tree or "." in tree):
+            found.append(path)
+        for element, below in tree.items():
+            if element == ".":
+                continue
+            if not _ELEMENT.match(element):
+                raise Invalid(f"fieldsV1 has the element {element[:40]!r}; it must start with f:, k:, v: or i:")
+            waiting.append(((*path, element), below))
+    return frozenset(found)
+
+
+def write_fields(paths: Iterable[Path]) -> Fields:
+    """The FieldsV1 tree of `paths`, in upstream's order."""
+    root: Fields = {}
+    members = set(paths)
+    for path in sorted(members, key=_path_order):
+        here = root
+        for depth, element in enumerate(path):
+            below = here.get(element)
+            if below is None:
+                below = here[element] = {}
+            elif not below and path[: depth + 1] in members and depth + 1 < len(path):
+                below["."] = {}
+            here = below
+    return root
+
+
+def key_element(keys: dict[str, Any]) -> str:
+    """`k:{"name":"x"}`: the element of an associative list's item."""
+    return "k:" + orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def value_element(value: Any) -> str:
+    """`v:"x"`: the element of a set's item."""
+    return "v:" + orjson.dumps(value).decode()
+
+
+def text_of(path: Path) -> str:
+    """`.spec.containers[name="x"].image`, as conflicts show it."""
+    return "".join(map(_element_text, path))
+
+
+def within(paths: Paths, prefix: Path) -> Paths:
+    """Those that are `prefix` or below it."""
+    size = len(prefix)
+    return frozenset(path for path in paths if path[:size] == prefix)
+
+
+def without(paths: Paths, prefixes: Iterable[Path]) -> Paths:
+    """Those that are neither one of `prefixes` nor below one."""
+    for prefix in prefixes:
+        paths = paths - within(paths, prefix)
+    return paths
+
+
+def parents(paths: Iterable[Path]) -> Iterator[Path]:
+    """Every proper, non-empty prefix of every path."""
+    for path in paths:
+        for size in range(1, len(path)):
+            yield path[:size]
+
+
+def _path_order(path: Path) -> tuple[tuple[int, str], ...]:
+    return tuple((_ORDER[element[0]], element) for element in path)
+
+
+def _element_text(element: str) -> str:
+    if element.startswith("f:"):
+        return f".{element[2:]}"
+    if element.startswith("k:"):
+        keys = orjson.loads(element[2:])
+        return "[" + ",".join(f"{key}={_scalar(value)}" for key, value in sorted(keys.items())) + "]"
+    return f"[={element[2:]}]" if element.startswith("v:") else f"[{element[2:]}]"
+
+
+def _scalar(value: Any) -> str:
+    return orjson.dumps(value).decode()

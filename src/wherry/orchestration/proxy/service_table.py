@@ -1,0 +1,142 @@
+"""Services and their endpoint slices as frontends: which address and port leads to which endpoints.
+
+In:    Services, EndpointSlices, the node's settings.
+Out:   per Service a tuple of `Frontend`s. Pure; knows no nftables.
+Spec:  kubernetes.io/docs/reference/networking/virtual-ips; KEP-1669 (terminating endpoints), KEP-2086 (internal policy).
+Never: topology hints (one zone), healthCheckNodePort (not here yet).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from wherry.orchestration.objects.meta import Object, labels_of
+from wherry.orchestration.proxy.settings import ProxySettings
+
+AFFINITY_S_DEFAULT = 10800
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+OTHER_PROXY_LABEL = "service.kubernetes.io/service-proxy-name"
+NO_ADDRESS = ("", "None")
+
+Endpoint = tuple[str, int]  # address, port
+Key = tuple[str, str, int]  # address, protocol in lower case, port
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """One (address, protocol, port) that clients may dial.
+
+    `endpoints` empty: refused when the address is the Service's own, else left alone. `is_dropped`: there are endpoints,
+    none of them on this node, and the policy is Local. `ranges` empty: everybody may.
+    """
+
+    key: Key
+    endpoints: tuple[Endpoint, ...]
+    affinity_s: int = 0
+    ranges: tuple[str, ...] = ()
+    is_dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRules:
+    """All of one Service. `own_addresses` lead nowhere but to it: undefined ports there are refused."""
+
+    name: str  # namespace/name
+    frontends: tuple[Frontend, ...] = ()
+    own_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    endpoint: Endpoint
+    ready: bool
+    serving: bool
+    terminating: bool
+    is_local: bool
+
+
+def service_of(endpoint_slice: Object) -> str:
+    """Key of the Service a slice belongs to, "" for none."""
+    name = labels_of(endpoint_slice).get(SERVICE_NAME_LABEL, "")
+    return f"{endpoint_slice.get('metadata', {}).get('namespace', '')}/{name}" if name else ""
+
+
+def rules_for(name: str, service: Object, slices: Sequence[Object], settings: ProxySettings) -> ServiceRules:
+    """What the node must do for one Service."""
+    spec = service.get("spec") or {}
+    given = spec.get("clusterIPs") or (spec.get("clusterIP", ""),)
+    cluster_ips = tuple(ip for ip in given if ip not in NO_ADDRESS and ":" not in ip)
+    if spec.get("type") == "ExternalName" or not cluster_ips or OTHER_PROXY_LABEL in labels_of(service):
+        return ServiceRules(name)
+    affinity_s = _affinity_s(spec)
+    publishes_all = bool(spec.get("publishNotReadyAddresses"))
+    frontends: list[Frontend] = []
+    for port in spec.get("ports") or ():
+        protocol = str(port.get("protocol") or "TCP").lower()
+        candidates = list(_candidates(slices, port.get("name") or "", protocol, settings.node_name, publishes_all))
+        inside, inside_dropped = _choose(candidates, spec.get("internalTrafficPolicy") == "Local")
+        outside, outside_dropped = _choose(candidates, spec.get("externalTrafficPolicy") == "Local")
+        frontends += [
+            Frontend((ip, protocol, port["port"]), inside, affinity_s, (), inside_dropped) for ip in cluster_ips
+        ]
+        for address, number, ranges in _outside_addresses(spec, service, port, settings):
+            if (protocol, number) in settings.protected_ports and address in settings.node_addresses:
+                continue
+            frontends.append(Frontend((address, protocol, number), outside, affinity_s, ranges, outside_dropped))
+    own = (*cluster_ips, *(ip for ip in spec.get("externalIPs") or () if ip not in settings.node_addresses and ":" not in ip))
+    return ServiceRules(name, _without_repeats(frontends), own)
+
+
+def _outside_addresses(
+    spec: Object, service: Object, port: Object, settings: ProxySettings
+) -> Iterable[tuple[str, int, tuple[str, ...]]]:
+    ranges = tuple(str(r) for r in spec.get("loadBalancerSourceRanges") or () if ":" not in r)
+    yield from ((ip, port["port"], ()) for ip in spec.get("externalIPs") or () if ":" not in ip)
+    if spec.get("type") == "LoadBalancer":
+        given = [i.get("ip", "") for i in (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
+                 if i.get("ipMode", "VIP") == "VIP"]  # fmt: skip
+        yield from ((ip, port["port"], ranges) for ip in given if ip and ":" not in ip)
+    if spec.get("type") in ("NodePort", "LoadBalancer") and port.get("nodePort"):
+        yield from ((ip, port["nodePort"], ()) for ip in settings.node_addresses)
+
+
+def _affinity_s(spec: Object) -> int:
+    if spec.get("sessionAffinity") != "ClientIP":
+        return 0
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return int(config.get("timeoutSeconds") or AFFINITY_S_DEFAULT)
+
+
+def _candidates(
+    slices: Sequence[Object], port_name: str, protocol: str, node: str, publishes_all: bool
+) -> Iterable[_Candidate]:
+    for endpoint_slice in slices:
+        if endpoint_slice.get("addressType") != "IPv4":
+            continue
+        for port in endpoint_slice.get("ports") or ():
+            same = (port.get("name") or "") == port_name and str(port.get("protocol") or "TCP").lower() == protocol
+            if not same or not port.get("port"):
+                continue
+            for endpoint in endpoint_slice.get("endpoints") or ():
+                conditions = endpoint.get("conditions") or {}
+                ready = publishes_all or conditions.get("ready") is not False
+                for address in endpoint.get("addresses") or ():
+                    yield _Candidate(
+                        (address, int(port["port"])),
+                        ready,
+                        conditions.get("serving", ready) is not False,
+                        bool(conditions.get("terminating")),
+                        endpoint.get("nodeName", node) == node,
+                    )
+
+
+def _choose(candidates: list[_Candidate], only_local: bool) -> tuple[tuple[Endpoint, ...], bool]:
+    """Ready endpoints; when there are none, serving ones that terminate. The flag says: there are some, elsewhere."""
+    near = [c for c in candidates if c.is_local] if only_local else candidates
+    chosen = [c for c in near if c.ready and not c.terminating] or [c for c in near if c.serving and c.terminating]
+    anywhere = any(c.ready or (c.serving and c.terminating) for c in candidates)
+    endpoints = tuple(sorted({c.endpoint for c in chosen}))
+    return endpoints, only_local and anywhere and not endpoints
+
+
+def _without_repeats(frontends: list[Frontend]) -> tuple[Frontend, ...]:
+    return tuple({frontend.key: frontend for frontend in reversed(frontends)}.values())[::-1]

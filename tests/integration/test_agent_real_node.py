@@ -1,0 +1,156 @@
+"""Pods on the real engine: what runs inside, what is mounted, what survives, what is left."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "unit" / "agent"))
+
+from agent_node import RealNode, mounts_of, real_node
+from agent_rig import MACHINE, Rig, container, pod
+
+from wherry.container.runtime.crun_engine import CrunEngine
+from wherry.kit.clock import SystemClock
+from wherry.kit.http.message import Request
+from wherry.orchestration.agent.loop import Agent
+from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS
+from wherry.orchestration.objects.meta import condition_of
+
+pytestmark = pytest.mark.node
+
+
+class NodeRig(Rig):
+    """The rig on a real engine with real mounts."""
+
+    def __init__(self, node: RealNode, engines: list[CrunEngine]) -> None:
+        super().__init__(node.folder / "agent")
+        self.node = node
+        self.engines = engines
+        self.now: Agent | None = None
+
+    def agent(self) -> Agent:
+        if self.now is not None:
+            self.engines[-1].close()
+            self.engines.append(self.node.engine())
+        self.now = Agent(
+            self.settings, self.client(), self.engines[-1], self.images, None, SystemClock(), machine=MACHINE
+        )
+        return self.now
+
+    async def logs(self, name: str, of: str = "app", **query: str) -> str:
+        assert self.now is not None
+        path = f"/containerLogs/default/{name}/{of}"
+        answer: Any = await self.now.api.handle(Request("GET", path, path, {k: [v] for k, v in query.items()}))
+        if isinstance(answer.body, bytes):
+            return str(answer.body.decode())
+        return "".join([part.decode() async for part in answer.body])
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[NodeRig]:
+    async with real_node() as (node, engines):
+        yield NodeRig(node, engines)
+
+
+def sh(script: str, **fields: Any) -> dict[str, Any]:
+    return container("app", "sh", "-c", script, **fields)
+
+
+@asynccontextmanager
+async def done(rig: NodeRig, subject: dict[str, Any]) -> AsyncIterator[str]:
+    """Run a pod to its end; the log of its app."""
+    async with rig.running():
+        await rig.create({**subject, "spec": {"restartPolicy": "Never", **subject["spec"]}})
+        await rig.until(lambda: rig.status().get("phase") in ("Succeeded", "Failed"), limit_s=20)
+        yield await rig.logs("web")
+
+
+async def test_pod_runs_with_its_name_address_and_variables(rig: NodeRig) -> None:
+    env = [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+    script = "hostname; echo $IP; cat /etc/hosts /etc/resolv.conf; id -u; echo bye > /dev/termination-log"
+    async with done(rig, pod("web", sh(script, env=env))) as text:
+        lines = text.splitlines()
+        assert lines[:2] == ["web", rig.status()["podIP"]]
+        assert f"{rig.status()['podIP']}\tweb" in text and "nameserver 10.96.0.10" in text
+        assert rig.status()["phase"] == "Succeeded"
+        assert rig.status()["containerStatuses"][0]["state"]["terminated"]["message"] == "bye\n"
+
+
+async def test_volumes_are_there_and_gone_afterwards(rig: NodeRig) -> None:
+    await rig.client().create(CONFIG_MAPS, {"metadata": {"name": "c", "namespace": "default"}, "data": {"a": "one", "b": "two"}})
+    volumes = [
+        {"name": "c", "configMap": {"name": "c"}},
+        {"name": "e", "emptyDir": {}},
+        {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+    ]
+    mounts = [
+        {"name": "c", "mountPath": "/c"},
+        {"name": "c", "mountPath": "/only/b", "subPath": "b"},
+        {"name": "e", "mountPath": "/e", "subPathExpr": "$(POD)"},
+        {"name": "m", "mountPath": "/m"},
+        {"name": "t", "mountPath": "/t", "readOnly": True},
+    ]
+    env = [{"name": "POD", "value": "mine"}]
+    script = (
+        "cat /c/a; echo; cat /only/b; echo; cat /t/token; echo; touch /e/x && ls /e; stat -c %a /m;"
+        "dd if=/dev/zero of=/m/big bs=1M count=2 2>/dev/null || echo full; touch /t/x 2>/dev/null || echo ro"
+    )
+    subject = pod("web", sh(script, volumeMounts=mounts, env=env), volumes=volumes, securityContext={"fsGroup": 7})
+    async with done(rig, subject) as text:
+        assert text.split() == ["one", "two", "jwt", "x", "2777", "full", "ro"]
+        await rig.until(lambda: not mounts_of(f"{rig.node.folder}/agent/data"))
+        assert not list((rig.folder / "data" / "pods").glob("*/volumes"))
+
+
+async def test_config_map_change_reaches_the_running_container(rig: NodeRig) -> None:
+    config = await rig.client().create(CONFIG_MAPS, {"metadata": {"name": "c", "namespace": "default"}, "data": {"a": "old"}})
+    volumes = [{"name": "c", "configMap": {"name": "c"}}]
+    script = "while ! grep -q new /c/a; do sleep 0.05; done; echo seen; sleep infinity"
+    async with rig.running():
+        await rig.create(pod("web", sh(script, volumeMounts=[{"name": "c", "mountPath": "/c"}]), volumes=volumes, terminationGracePeriodSeconds=0))
+        await rig.until(lambda: rig.status().get("phase") == "Running", limit_s=10)
+        await rig.client().update(CONFIG_MAPS, {**config, "data": {"a": "new"}})
+        async with asyncio.timeout(10):
+            while await rig.logs("web") != "seen\n":
+                await asyncio.sleep(0.02)
+
+
+async def test_restarted_agent_adopts_and_logs_go_on(rig: NodeRig) -> None:
+    script = "i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done"
+    async with rig.running():
+        await rig.create(pod("web", sh(script), terminationGracePeriodSeconds=0))
+        await rig.until(lambda: rig.status().get("phase") == "Running", limit_s=10)
+        before = rig.status()["containerStatuses"][0]["containerID"]
+    async with rig.running() as agent:
+        await rig.until(lambda: agent.pods(), limit_s=10)
+        count = (await rig.logs("web")).count("\n")
+        async with asyncio.timeout(5):
+            while (await rig.logs("web")).count("\n") <= count:
+                await asyncio.sleep(0.02)
+        assert rig.status()["containerStatuses"][0]["containerID"] == before
+        assert rig.status()["containerStatuses"][0]["restartCount"] == 0
+        await rig.client().delete(PODS, "web", "default")
+        await rig.until(lambda: not agent.pods(), limit_s=10)
+        assert await rig.engines[-1].sandboxes() == []
+        assert not mounts_of(rig.node.id) or all("/run/wat" in line for line in mounts_of(rig.node.id))
+
+
+async def test_http_probe_reaches_the_pod_and_deletion_honours_grace(rig: NodeRig) -> None:
+    probe = {"httpGet": {"port": 8080, "path": "/index.html"}, "periodSeconds": 1}
+    script = "trap 'echo got term; exit 0' TERM; echo ok > /tmp/index.html; httpd -p 8080 -h /tmp; while true; do sleep 0.05; done"
+    async with rig.running() as agent:
+        await rig.create(pod("web", sh(script, readinessProbe=probe), terminationGracePeriodSeconds=5))
+        await rig.until(
+            lambda: (condition_of(rig.status().get("conditions"), "Ready") or {}).get("status") == "True", limit_s=15
+        )
+        follow = asyncio.ensure_future(rig.logs("web", follow="true"))
+        await asyncio.sleep(0)
+        await rig.client().delete(PODS, "web", "default")
+        assert "got term" in await follow
+        await rig.until(lambda: not agent.pods(), limit_s=10)

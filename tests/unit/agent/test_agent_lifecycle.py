@@ -1,0 +1,170 @@
+"""The life of pods on a node: what the API shows and what the engine is told."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from agent_rig import Rig, container, pod
+
+from wherry.orchestration.objects.kinds import NODES, PODS
+from wherry.orchestration.objects.meta import condition_of
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+async def test_pod_that_ends_well_goes_pending_running_succeeded(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container("app", "sh", "-c", "echo hi; sleep 0.2; exit 0"), restartPolicy="Never"))
+        running = await rig.phase("Running")
+        assert running["podIP"].startswith("10.244.0.")
+        assert condition_of(running["conditions"], "Ready")["status"] == "True"
+        assert running["containerStatuses"][0]["containerID"].startswith("wherry://")
+        done = await rig.phase("Succeeded")
+        state = done["containerStatuses"][0]["state"]["terminated"]
+        assert (state["exitCode"], state["reason"]) == (0, "Completed")
+        assert condition_of(done["conditions"], "Ready")["reason"] == "PodCompleted"
+
+
+async def test_node_is_registered_ready(rig: Rig) -> None:
+    async with rig.running():
+        await rig.until(lambda: (rig.api.find(NODES, "node-1", "") or {}).get("status"))
+        node = rig.api.find(NODES, "node-1", "")
+        assert condition_of(node["status"]["conditions"], "Ready")["message"] == "kubelet is posting ready status"
+
+
+async def test_failed_container_makes_never_pod_failed(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container("app", "sh", "-c", "exit 3"), restartPolicy="Never"))
+        done = await rig.phase("Failed")
+        assert done["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+
+
+async def test_first_crash_restarts_at_once_and_the_second_backs_off(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container("app", "sh", "-c", "exit 1")))
+        await rig.until(
+            lambda: rig.status().get("containerStatuses", [{}])[0].get("state", {}).get("waiting", {}).get("reason")
+            == "CrashLoopBackOff"
+        )
+        shown = rig.status()["containerStatuses"][0]
+        assert shown["restartCount"] == 1
+        assert shown["state"]["waiting"]["message"].startswith("back-off 10s restarting failed container=app pod=web_default(")
+        assert shown["lastState"]["terminated"]["exitCode"] == 1
+        assert rig.status()["phase"] == "Running"
+
+
+async def test_deleted_pod_is_stopped_reported_and_removed(rig: Rig) -> None:
+    async with rig.running() as agent:
+        await rig.create(pod())
+        await rig.phase("Running")
+        await rig.client().delete(PODS, "web", "default")
+        await rig.until(lambda: rig.pod() is None)
+        await rig.until(lambda: not agent.pods())
+        assert await rig.engine.sandboxes() == []
+        assert await rig.engine.containers() == []
+        assert not any((rig.folder / "data" / "pods").iterdir())
+
+
+async def test_init_containers_run_one_by_one_before_the_app(rig: Rig) -> None:
+    first, second = (dict(container(n, "sh", "-c", "sleep 0.02; exit 0"), image="init:1") for n in ("one", "two"))
+    async with rig.running():
+        await rig.create(pod("web", container(), initContainers=[first, second]))
+        await rig.phase("Running")
+        started = [name for call, name in rig.engine.calls if call == "start_container"]
+        assert started == ["one", "two", "app"]
+
+
+async def test_sidecar_starts_before_the_app_and_stops_after_it(rig: Rig) -> None:
+    side = dict(container("side"), image="side:1", restartPolicy="Always")
+    async with rig.running():
+        await rig.create(pod("web", container(), initContainers=[side]))
+        await rig.phase("Running")
+        assert [n for c, n in rig.engine.calls if c == "start_container"] == ["side", "app"]
+        await rig.client().delete(PODS, "web", "default")
+        await rig.until(lambda: rig.pod() is None)
+        assert [n for c, n in rig.engine.calls if c == "stop_container"] == ["app", "side"]
+
+
+async def test_failing_init_container_fails_a_never_pod_without_starting_the_app(rig: Rig) -> None:
+    bad = dict(container("one", "false"), image="init:1")
+    async with rig.running():
+        await rig.create(pod("web", container(), initContainers=[bad], restartPolicy="Never"))
+        status = await rig.phase("Failed")
+        assert ("start_container", "app") not in rig.engine.calls
+        assert condition_of(status["conditions"], "Initialized")["reason"] == "ContainersNotInitialized"
+
+
+async def test_missing_image_backs_off(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", dict(container(), image="none:1")))
+        await rig.until(lambda: "ImagePullBackOff" in str(rig.status()))
+        assert rig.status()["phase"] == "Pending"
+        assert ("Failed", "Error: ErrImagePull") in rig.events()
+
+
+async def test_missing_config_map_is_named_and_start_follows_its_creation(rig: Rig) -> None:
+    from wherry.orchestration.objects.kinds import CONFIG_MAPS
+
+    source = {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "cfg", "key": "a"}}}
+    async with rig.running():
+        await rig.create(pod("web", container(env=[source])))
+        await rig.until(lambda: "CreateContainerConfigError" in str(rig.status()))
+        waiting = rig.status()["containerStatuses"][0]["state"]["waiting"]
+        assert waiting["message"] == 'configmap "cfg" not found'
+        await rig.client().create(CONFIG_MAPS, {"metadata": {"name": "cfg", "namespace": "default"}, "data": {"a": "1"}})
+        await rig.phase("Running")
+        assert ("A", "1") in next(iter(rig.engine.configs.values())).env
+
+
+async def test_restarted_agent_adopts_running_containers(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod())
+        await rig.phase("Running")
+    before = [c.id for c in await rig.engine.containers()]
+    async with rig.running() as agent:
+        await rig.until(lambda: agent.pods())
+        await asyncio.sleep(0.05)
+        assert [c.id for c in await rig.engine.containers()] == before
+        assert ("stop_container", "app") not in rig.engine.calls
+        assert condition_of(rig.status()["conditions"], "Ready")["status"] == "True"
+
+
+async def test_pod_deleted_while_the_agent_was_down_is_removed_at_start(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod())
+        await rig.phase("Running")
+    await rig.client().delete(PODS, "web", "default", grace_s=0)
+    async with rig.running():
+        await rig.until(lambda: ("remove_container", "app") in rig.engine.calls)
+        assert await rig.engine.sandboxes() == []
+
+
+async def test_deadline_ends_the_pod(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container(), activeDeadlineSeconds=1))
+        status = await rig.phase("Failed")
+        assert status["reason"] == "DeadlineExceeded"
+        assert status["message"] == "Pod was active on the node longer than the specified deadline"
+
+
+async def test_pod_larger_than_the_node_is_rejected(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container(resources={"requests": {"cpu": "5"}})))
+        status = await rig.phase("Failed")
+        assert status["reason"] == "OutOfcpu"
+        assert status["message"] == "Pod was rejected: Node didn't have enough resource: cpu, requested: 5000, used: 0, capacity: 4000"
+        assert rig.engine.calls == [("restore", "")]
+
+
+async def test_stubborn_container_is_killed_after_its_grace(rig: Rig) -> None:
+    from wherry.testing.fake_engine import Program
+
+    rig.engine.programs["app"] = Program(ignores_stop=True)
+    async with rig.running():
+        await rig.create(pod("web", container(), terminationGracePeriodSeconds=0))
+        await rig.phase("Running")
+        await rig.client().delete(PODS, "web", "default")
+        await rig.until(lambda: rig.pod() is None)

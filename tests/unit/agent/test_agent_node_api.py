@@ -1,0 +1,94 @@
+"""The node's HTTP API over a real socket, and who may use it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from agent_rig import Rig, container, pod
+
+from wherry.kit.errors import Forbidden
+from wherry.kit.http.message import Request
+from wherry.kit.http.server import serve
+from wherry.orchestration.agent.loop import Agent
+from wherry.orchestration.agent.review import Unauthorized, subresource_of
+
+PRINTS = container("app", "sh", "-c", "echo hello; sleep infinity")
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    rig = Rig(tmp_path)
+    async with rig.running() as agent:
+        await rig.create(pod("web", PRINTS))
+        await rig.phase("Running")
+        async with serve(agent.api.handle) as server, aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http:
+            rig.http = http  # type: ignore[attr-defined]
+            rig.node_agent = agent  # type: ignore[attr-defined]
+            yield rig
+
+
+async def get(rig: Any, path: str) -> tuple[int, str]:
+    async with rig.http.get(path) as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "text"),
+    [
+        pytest.param("/healthz", 200, "ok", id="health"),
+        pytest.param("/containerLogs/default/web/app", 200, "hello\n", id="logs"),
+        pytest.param("/containerLogs/default/web/no", 404, 'container "no" not found in pod "web"\n', id="no container"),
+        pytest.param("/containerLogs/default/no/app", 404, 'pod "no" not found in namespace "default"\n', id="no pod"),
+        pytest.param("/containerLogs/default/web/app?tailLines=x", 400, "must be a number", id="bad option"),
+        pytest.param("/containerLogs/default/web/app?previous=true", 400, "previous terminated container", id="no previous"),
+        pytest.param("/checkpoint/default/web/app", 501, "not offered", id="refused by name"),
+        pytest.param("/nothing", 404, "404 page not found", id="unknown path"),
+        pytest.param("/metrics", 200, "kubelet_running_pods 1", id="own metrics"),
+        pytest.param("/metrics/resource", 200, 'container_cpu_usage_seconds_total{container="app"', id="resource metrics"),
+        pytest.param("/stats/summary", 200, '"nodeName":"node-1"', id="summary"),
+        pytest.param("/configz", 200, '"node_name":"node-1"', id="configuration"),
+        pytest.param("/pods", 200, '"kind":"PodList"', id="pods"),
+    ],
+)
+async def test_answers(rig: Rig, path: str, code: int, text: str) -> None:
+    status, body = await get(rig, path)
+    assert (status, text in body) == (code, True), body
+
+
+async def test_run_gives_the_output_of_a_command(rig: Rig) -> None:
+    async with rig.http.post("/run/default/web/app", params={"cmd": "sh -c"}) as answer:  # type: ignore[attr-defined]
+        assert answer.status == 200
+
+
+async def test_followed_log_ends_with_the_container(rig: Rig) -> None:
+    async with rig.http.get("/containerLogs/default/web/app?follow=true") as answer:  # type: ignore[attr-defined]
+        assert await answer.content.readany() == b"hello\n"
+        rig.engine.end("app", 0)
+        assert await answer.content.read() == b""
+
+
+class Denies:
+    """Knows nobody without a header."""
+
+    async def review(self, request: Request) -> None:
+        if "authorization" not in request.headers:
+            raise Unauthorized("Unauthorized")
+        raise Forbidden("Forbidden (user=eve, verb=get, resource=nodes, subresource=proxy)")
+
+
+async def test_reviewer_decides_before_anything_is_done(rig: Rig) -> None:
+    agent: Agent = rig.node_agent  # type: ignore[attr-defined]
+    agent.api._reviewer = Denies()
+    assert (await get(rig, "/pods"))[0] == 401
+    async with rig.http.get("/pods", headers={"authorization": "Bearer x"}) as answer:  # type: ignore[attr-defined]
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "subresource"),
+    [("/pods", "pods"), ("/metrics/resource", "metrics"), ("/stats/summary", "stats"), ("/exec/a/b/c", "proxy")],
+)
+def test_subresource_of_a_path(path: str, subresource: str) -> None:
+    assert subresource_of(path) == subresource
