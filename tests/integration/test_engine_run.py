@@ -27,7 +27,6 @@ async def box(tmp_path: Path) -> AsyncIterator[Harness]:
     [
         pytest.param("exit 0", 0, "Completed", id="success"),
         pytest.param("exit 7", 7, "Error", id="own exit code"),
-        pytest.param("kill -9 $$; sleep 9", 0, "Completed", id="pid 1 ignores its own SIGKILL", marks=pytest.mark.skip("slow")),
         pytest.param("exec /bin/false", 1, "Error", id="false"),
     ],
 )
@@ -91,7 +90,7 @@ async def test_stop_uses_the_signal_of_the_config(box: Harness) -> None:
 async def test_out_of_memory_is_oomkilled(box: Harness) -> None:
     await box.sandbox()
     await box.start(
-        script="head -c 200000000 /dev/zero | tail -c 199999999 > /dev/null; sleep 60",
+
         command=("tail", "-c", "200000000", "/dev/zero"),
         resources=Resources(memory_limit_bytes=20 << 20),
     )

@@ -179,3 +179,49 @@ def test_foreign_file_is_refused_and_kept(tmp_path: Path, text: str) -> None:
     with pytest.raises(Invalid, match="not a kubeconfig"):
         kubeconfig.merge_into(path, OURS)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("more", [
+    {"node_name": "n" * 60}, {"addresses": ["300.1.2.3"]}, {"names": ["münchen.example"]}], ids=["long", "address", "name"])
+def test_name_no_certificate_can_hold_is_invalid(tmp_path: Path, more: dict[str, object]) -> None:
+    with pytest.raises(Invalid, match="certificate for"):
+        pki.ensure(tmp_path, **{"node_name": "n1", "now": NOW} | more)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_printed_pki_shows_no_key(tmp_path: Path) -> None:
+    made = ensure(tmp_path)
+    assert repr(made) == f"Pki(folder={tmp_path!r})"
+
+
+async def test_running_server_takes_up_the_renewed_certificate(tmp_path: Path) -> None:
+    from auth_source import StepClock
+
+    class DayClock(StepClock):
+        days = 0
+
+        async def sleep(self, seconds: float) -> None:
+            self.advance(seconds)
+            self.days += 1
+            await asyncio.sleep(0)
+
+    clock = DayClock()
+    made = ensure(tmp_path, clock.now())
+    first = made.leaf_file("apiserver").read_bytes()
+    context = made.server_tls("apiserver")
+    loop = asyncio.ensure_future(
+        pki.keep_renewed(lambda: ensure(tmp_path, clock.now()), {"apiserver": context}, clock))
+    while made.leaf_file("apiserver").read_bytes() == first and clock.days < 400:
+        await asyncio.sleep(0)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    assert 290 <= clock.days <= 294
+
+
+def test_kubeconfig_of_a_component_logs_in_as_it(tmp_path: Path) -> None:
+    document = ensure(tmp_path).kubeconfig("scheduler", "https://127.0.0.1:6443")
+    import base64
+
+    data = base64.b64decode(document["users"][0]["user"]["client-certificate-data"])
+    assert x509.load_pem_x509_certificate(data).subject.rfc4514_string() == "CN=system:kube-scheduler"
+    assert document["contexts"][0]["context"]["user"] == "wherry-scheduler"

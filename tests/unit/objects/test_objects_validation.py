@@ -188,7 +188,7 @@ kind: APIService
 metadata: {name: v1beta1.metrics.k8s.io}
 spec: {group: metrics.k8s.io, version: v1beta1, groupPriorityMinimum: 100, versionPriority: 100, service: {name: a, namespace: b}}
 """
-DOCUMENTS = [doc for doc in yaml.safe_load_all(VALID)]
+DOCUMENTS = list(yaml.safe_load_all(VALID))
 BY_NAME = {f"{doc['kind']}/{doc['metadata']['name']}": doc for doc in DOCUMENTS}
 
 

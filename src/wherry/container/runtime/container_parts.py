@@ -21,7 +21,7 @@ from wherry.container.runtime.oci_spec import Surroundings
 from wherry.container.runtime.records import ContainerRecord, SandboxRecord
 from wherry.container.runtime.rootfs import LayerSource
 from wherry.container.runtime.sandbox_parts import Doors, cgroup_of
-from wherry.infrastructure.linux import processes, signals
+from wherry.infrastructure.linux import capabilities, processes, signals
 from wherry.infrastructure.linux.cgroup_layout import Kind
 from wherry.kit.errors import Broken, Invalid
 
@@ -116,6 +116,8 @@ def _surroundings(doors: Doors, config: ContainerConfig, target: Target, cgroup:
         shm_source=sandbox.shm_path,
         cgroup_path=f"/{cgroup}",
         seccomp=_seccomp(config),
+        available_capabilities=capabilities.available(),
+        oom_score_adj_min=processes.oom_score_adj_min(),
         devices=tuple(_devices(config)),
         swap_limit=layout.kind is Kind.V2 or os.path.exists(f"{memory}/memory.memsw.limit_in_bytes"),
         oom_group=layout.kind is Kind.V2,

@@ -258,7 +258,8 @@ class CrunEngine:
             except OSError as error:
                 failure = failure or error
         assert failure is not None
-        raise Unavailable(f"dial tcp 127.0.0.1:{port}: connect: {failure.strerror or failure}".lower()) from failure
+        why = os.strerror(failure.errno or errno.EIO).lower()
+        raise Unavailable(f"dial tcp 127.0.0.1:{port}: connect: {why}") from failure
 
     async def reopen_log(self, container_id: str) -> None:
         record = self._container(container_id)

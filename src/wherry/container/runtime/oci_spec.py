@@ -33,6 +33,10 @@ class Surroundings:
     shm_source: str
     cgroup_path: str
     seccomp: Mapping[str, Any] | None
+    # In a machine that is itself a container, root may lack capabilities; then it can neither hand them on nor go below
+    # its own OOM score, and insisting would start nothing.
+    available_capabilities: frozenset[str] = frozenset(capabilities.ALL)
+    oom_score_adj_min: int = -1000
     devices: tuple[tuple[Device, int, int, str], ...] = ()  # device, major, minor, "c" or "b"
     swap_limit: bool = False  # does the kernel account swap
     oom_group: bool = False  # cgroup v2: out of memory ends the whole container, not one process of it
@@ -43,11 +47,9 @@ def render(config: ContainerConfig, image: Mapping[str, Any], user: ProcessUser,
     security = config.security
     spec: dict[str, Any] = {
         "ociVersion": VERSION,
-        "process": _process(config, image, user, around.hostname),
+        "process": _process(config, image, user, around),
         "root": {"path": "rootfs", "readonly": security.read_only_root},
-        "mounts": oci_mounts.mounts(
-            config.mounts, shm_source=around.shm_source, privileged=security.privileged
-        ),
+        "mounts": oci_mounts.mounts(config.mounts, shm_source=around.shm_source, privileged=security.privileged),
         "linux": _linux(config, around),
     }
     return spec
@@ -107,18 +109,18 @@ def held_capabilities(config: ContainerConfig) -> tuple[str, ...]:
     return capabilities.effective(security.add_capabilities, security.drop_capabilities)
 
 
-def _process(config: ContainerConfig, image: Mapping[str, Any], user: ProcessUser, hostname: str) -> dict[str, Any]:
-    held = list(held_capabilities(config))
+def _process(config: ContainerConfig, image: Mapping[str, Any], user: ProcessUser, around: Surroundings) -> dict[str, Any]:
+    held = [name for name in held_capabilities(config) if name in around.available_capabilities]
     sets = {"bounding": held, "effective": held, "permitted": held}
     return {
         "terminal": config.tty,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
         "args": command(config, image),
-        "env": environment(config, image, user, hostname),
+        "env": environment(config, image, user, around.hostname),
         "cwd": config.working_dir or str(image.get("WorkingDir") or "") or "/",
         "capabilities": sets if user.uid == 0 else {"bounding": held},
         "noNewPrivileges": config.security.no_new_privileges,
-        "oomScoreAdj": config.resources.oom_score_adj,
+        "oomScoreAdj": max(config.resources.oom_score_adj, around.oom_score_adj_min),
     }
 
 

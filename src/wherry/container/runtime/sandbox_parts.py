@@ -161,11 +161,12 @@ def _init_spec(program: str, cgroup: str, record: SandboxRecord) -> dict[str, ob
         "ociVersion": "1.0.2",
         "process": {
             "user": {"uid": 65535, "gid": 65535}, "args": ["/init", "-P"], "cwd": "/", "noNewPrivileges": True,
-            "env": [], "oomScoreAdj": -998, "capabilities": {},
+            "env": [], "oomScoreAdj": max(-998, processes.oom_score_adj_min()), "capabilities": {},
         },
         "root": {"path": "rootfs", "readonly": True},
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=64k"]},
             {"destination": "/init", "type": "bind", "source": program, "options": ["bind", "ro"]},
         ],
         "linux": {"cgroupsPath": cgroup, "namespaces": namespaces_, "resources": {"cpu": {"shares": 2}}},

@@ -144,19 +144,19 @@ class ExecSession:
             file.unlink(missing_ok=True)
 
     async def kill(self) -> None:
-        """SIGKILL to the process and its session's group, and to the runtime that waits for it."""
+        """SIGKILL to the process, its group and the runtime that waits for it (which is of that group without a terminal)."""
         if self._process.returncode is not None:
             return
         try:
             pid = int(self._pid_file.read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             pid = 0
-        if pid > 1 and processes.start_ticks(pid) is not None:
-            for target in (-pid, pid):
-                try:
-                    os.kill(target, signal.SIGKILL)
-                except (ProcessLookupError, PermissionError):
-                    pass
+        alive = pid > 1 and processes.start_ticks(pid) is not None
+        for target in (-pid, pid, -self._process.pid) if alive else (-self._process.pid,):
+            try:
+                os.kill(target, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         try:
             async with asyncio.timeout(2):
                 await self._process.wait()

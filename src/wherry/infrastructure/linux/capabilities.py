@@ -4,6 +4,7 @@ Spec: capabilities(7); the default 14 are those of containerd and Docker, which 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from wherry.kit.errors import Invalid
 
@@ -28,6 +29,14 @@ def effective(add: Sequence[str], drop: Sequence[str]) -> tuple[str, ...]:
         held = set()
     held = (held | (added - {"CAP_ALL"})) - dropped
     return tuple(name for name in ALL if name in held)
+
+
+def available(status: str = "") -> frozenset[str]:
+    """What this process could hand on: its bounding set, from /proc/self/status or `status` (the text of such a file)."""
+    text = status or Path("/proc/self/status").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("CapBnd:"))
+    bits = int(line.split()[1], 16)
+    return frozenset(name for bit, name in enumerate(ALL) if bits >> bit & 1)
 
 
 def _full(name: str) -> str:

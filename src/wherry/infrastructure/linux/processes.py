@@ -10,6 +10,8 @@ import os
 import signal
 from pathlib import Path
 
+from wherry.infrastructure.linux import capabilities
+
 
 def start_ticks(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None when it is gone or a zombie."""
@@ -19,6 +21,13 @@ def start_ticks(pid: int) -> int | None:
         return None
     fields = text.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def oom_score_adj_min() -> int:
+    """The lowest oom_score_adj this process may give to a child."""
+    if "CAP_SYS_RESOURCE" in capabilities.available():
+        return -1000
+    return int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
 
 
 def is_same(pid: int, ticks: int) -> bool:

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from wherry.kit.http import head
 from wherry.kit.http.message import Response, Upgrade
 
-JOINED_BYTES_MAX = 64 * 1024  # parts are gathered into writes of about this size
+JOINED_BYTES_MAX = 256 * 1024  # parts are gathered into writes of about this size
 
 
 class Sink(Protocol):

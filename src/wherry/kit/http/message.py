@@ -23,6 +23,9 @@ class BodyTooLarge(WherryError):
 class Request:
     """One request. Header names are lower-case; `path` is percent-decoded, `raw_target` is as received.
 
+    Repeated headers are joined with ", " (cookies with "; "). A body of up to `Limits.small_body_bytes` with a length comes
+    whole, as bytes. `remote_address` is the client's IP address, "" on a UNIX socket.
+
     `query` keeps repeated keys in order. `peer_certificate` is the DER of a client certificate that the TLS layer
     has verified against the server's client CA, else None. `identity` is set by in-process callers only: they
     skip authentication and say who they are (an `orchestration.apiserver.auth.user.User`).

@@ -187,8 +187,11 @@ class HttpConnection(asyncio.Protocol):
             self._pause_or_resume()
 
     async def _serve_or_abort(self) -> None:
-        if not await attempt("http connection", self._serve()):
-            self._transport.abort()  # one connection's failure must not reach the server's task group
+        try:
+            await attempt("http connection", self._serve())  # a failure must not reach the server's task group
+        finally:
+            if not self._transport.is_closing():
+                self._transport.abort()
 
     async def _serve(self) -> None:
         """The connection's task: one exchange after the other until either side wants no more."""

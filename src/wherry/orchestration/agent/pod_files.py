@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wherry.container.runtime.engine import ContainerStatus
 from wherry.orchestration.agent import names
-from wherry.orchestration.agent.pod import is_host_network, spec_of
+from wherry.orchestration.agent.pod import is_host_network
 from wherry.orchestration.agent.pod_plan import TERMINATION_PATH
 from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.objects.meta import Object
@@ -30,9 +30,7 @@ def write_network_files(pod: Object, folder: Path, settings: AgentSettings, *, a
     found = names.resolv_conf(pod, host, cluster_dns=settings.cluster_dns, domain=settings.cluster_domain)
     _rewrite(resolv, found.text())
     _rewrite(hostname, names.kernel_hostname(pod, settings.cluster_domain, node_name=settings.node_name) + "\n")
-    # A pod on the host network without aliases sees the host's own file, as upstream.
-    is_own = not is_host_network(pod) or bool(spec_of(pod).get("hostAliases"))
-    return (str(hosts) if is_own else ""), str(resolv), str(hostname)
+    return str(hosts), str(resolv), str(hostname)
 
 
 def termination_file(folder: Path, container: str, attempt: int) -> str:

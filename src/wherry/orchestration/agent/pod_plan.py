@@ -33,6 +33,7 @@ CONTAINER_NAME = "io.kubernetes.container.name"
 GRACE = "io.kubernetes.pod.terminationGracePeriod"
 ATTEMPT = "wherry.dev/attempt"
 TERMINATION_PATH = "io.kubernetes.container.terminationMessagePath"
+IMAGE_REF = "wherry.dev/image-ref"
 SPEC_HASH = "io.kubernetes.container.hash"
 CONTAINER_ID_LENGTH = 32
 
@@ -46,7 +47,7 @@ class ContainerInputs:
     image: Image
     environment: Mapping[str, str]
     mount_sources: Sequence[str]  # one a volumeMount, same order
-    hosts_path: str  # "" : leave the image's
+    hosts_path: str
     resolv_path: str
     hostname_path: str
     termination_path: str  # file on the machine, "" : none
@@ -141,6 +142,7 @@ def container_config(
             CONTAINER_NAME: name,
             TERMINATION_PATH: inputs.termination_path,
             SPEC_HASH: spec_hash(container),
+            IMAGE_REF: next(iter(inputs.image.digests), inputs.image.id),
         },
     )
 

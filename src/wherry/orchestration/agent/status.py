@@ -23,6 +23,7 @@ from wherry.orchestration.agent.pod import (
     spec_of,
     status_of,
 )
+from wherry.orchestration.agent.pod_plan import IMAGE_REF
 from wherry.orchestration.agent.settings import RUNTIME_NAME
 from wherry.orchestration.objects.meta import Object, condition_of, with_condition
 
@@ -54,7 +55,6 @@ class StatusInputs:
     reason: str = ""
     message: str = ""
     termination_messages: Mapping[str, str] = field(default_factory=dict)  # by container id
-    image_ids: Mapping[str, str] = field(default_factory=dict)  # container name -> imageID of its last start
     disruption: str = ""  # message of condition DisruptionTarget
 
 
@@ -63,7 +63,7 @@ def build(inputs: StatusInputs) -> Object:
     pod = inputs.pod
     old = status_of(pod)
     status: Object = {
-        "observedGeneration": pod.get("metadata", {}).get("generation"),
+        **_generation(pod),
         "qosClass": old.get("qosClass") or qos.qos_class(pod),
         "startTime": old.get("startTime") or rfc3339(inputs.now),
         "hostIP": inputs.node_ip,
@@ -91,12 +91,17 @@ def build(inputs: StatusInputs) -> Object:
     return status
 
 
+def _generation(pod: Object) -> Object:
+    generation = pod.get("metadata", {}).get("generation")
+    return {} if generation is None else {"observedGeneration": generation}
+
+
 def rejected(pod: Object, reason: str, message: str, now: datetime) -> Object:
     """The status of a pod that this node will not run."""
     return {
         **{key: value for key, value in status_of(pod).items() if key != "conditions"},
         "conditions": status_of(pod).get("conditions") or [],
-        "observedGeneration": pod.get("metadata", {}).get("generation"),
+        **_generation(pod),
         "qosClass": status_of(pod).get("qosClass") or qos.qos_class(pod),
         "startTime": status_of(pod).get("startTime") or rfc3339(now),
         "phase": "Failed",
@@ -126,7 +131,7 @@ def _container_status(inputs: StatusInputs, container: Object, *, is_init: bool)
         "ready": False,
         "restartCount": last.attempt if last is not None else 0,
         "image": str(container.get("image") or ""),
-        "imageID": inputs.image_ids.get(name, ""),
+        "imageID": "",
         "started": False,
     }
     previous = _previous(runs, status["state"])
@@ -134,7 +139,7 @@ def _container_status(inputs: StatusInputs, container: Object, *, is_init: bool)
         status["lastState"] = {"terminated": _terminated(previous, inputs)}
     if last is not None:
         status["containerID"] = f"{RUNTIME_NAME}://{last.id}"
-        status["imageID"] = last.image_ref or status["imageID"] or last.image
+        status["imageID"] = last.labels.get(IMAGE_REF) or last.image_ref or last.image
         status["ready"], status["started"] = _ready(inputs, container, last, is_init=is_init)
     if container.get("resources"):
         status["resources"] = container["resources"]
@@ -173,8 +178,8 @@ def _terminated(run: ContainerStatus, inputs: StatusInputs) -> Object:
     found: Object = {
         "exitCode": run.exit_code,
         "reason": "StartError" if reason == "ContainerCannotRun" else reason,
-        "startedAt": moment(run.started_at_ns) if run.started_at_ns else None,
-        "finishedAt": moment(run.finished_at_ns) if run.finished_at_ns else None,
+        **({"startedAt": moment(run.started_at_ns)} if run.started_at_ns else {}),
+        **({"finishedAt": moment(run.finished_at_ns)} if run.finished_at_ns else {}),
         "containerID": f"{RUNTIME_NAME}://{run.id}",
     }
     if message:
@@ -235,7 +240,6 @@ def _last(inputs: StatusInputs, container: Object) -> ContainerStatus | None:
 
 def _conditions(inputs: StatusInputs, phase: str, init: list[Object], apps: list[Object]) -> list[Object]:
     pod = inputs.pod
-    generation = pod.get("metadata", {}).get("generation")
     conditions: list[Object] = list(status_of(pod).get("conditions") or [])
     containers_ready = _containers_ready(pod, phase, init, apps)
     wanted = [
@@ -247,13 +251,7 @@ def _conditions(inputs: StatusInputs, phase: str, init: list[Object], apps: list
     if inputs.disruption:
         wanted.append(_condition("DisruptionTarget", True, "TerminationByKubelet", inputs.disruption))
     for condition in wanted:
-        stamped = {**condition, **({"observedGeneration": generation} if generation is not None else {})}
-        old = condition_of(conditions, condition["type"])
-        if old is not None:
-            stamped.setdefault("lastProbeTime", old.get("lastProbeTime"))
-        else:
-            stamped["lastProbeTime"] = None
-        conditions = with_condition(conditions, stamped, inputs.now)
+        conditions = with_condition(conditions, {**condition, **_generation(pod)}, inputs.now)
     return conditions
 
 

@@ -3,6 +3,7 @@
 Spec: core/v1 PodStatus patch keys: conditions by type, podIPs and hostIPs by ip; other lists are replaced whole.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from wherry.orchestration.objects.meta import Object, condition_of, uid_of
@@ -28,8 +29,17 @@ def status_patch(pod: Object, old: Object, new: Object) -> Object | None:
 
 def _list_changes(before: list[Object], after: list[Object], key: str) -> list[Object]:
     if key == "type":  # conditions of others must survive
-        return [condition for condition in after if condition_of(before, condition["type"]) != condition]
+        return [
+            _with_nulls(condition_of(before, condition["type"]) or {}, condition)
+            for condition in after
+            if condition_of(before, condition["type"]) != condition
+        ]
     kept = {entry[key] for entry in after}
     removed = [{"$patch": "delete", key: entry[key]} for entry in before if entry[key] not in kept]
     known = {entry[key] for entry in before}
     return removed + [entry for entry in after if entry[key] not in known]
+
+
+def _with_nulls(before: Mapping[str, Any], after: Object) -> Object:
+    """A merged entry keeps what the patch does not name, so what is gone must be named."""
+    return {**{key: None for key in before if key not in after}, **after}

@@ -6,6 +6,7 @@ Never: invents 429 or 503; those come from evictions and from parts that do not 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 from wherry.kit.errors import WherryError
 from wherry.kit.http.message import Request, Response, Upgrade
@@ -55,18 +56,8 @@ class Pipeline:
                         "dryRun" in request.query)
         self._metrics.finished(what, answer.status, time.perf_counter() - began, is_long=is_long)
         if is_long and isinstance(answer, Response) and isinstance(answer.body, AsyncIterator):
-            answer.body = self._counted(answer.body, what)
+            answer.body = Counted(answer.body, self._metrics, what)
         return answer
-
-    async def _counted(self, body: AsyncIterator[bytes], what: Measured) -> AsyncIterator[bytes]:
-        with self._metrics.long_running(what):
-            try:
-                async for chunk in body:
-                    yield chunk
-            finally:
-                close = getattr(body, "aclose", None)
-                if close is not None:
-                    await close()
 
     async def _answer(self, request: Request, target: Target) -> Response | Upgrade:
         user = self._authenticated(request)
@@ -128,6 +119,32 @@ class Pipeline:
         elif target.namespace and target.resource != "namespaces":
             raise errors.path_not_found()
         return served
+
+
+class Counted:
+    """A streamed body that counts as a long-running request until it ends or is closed."""
+
+    def __init__(self, body: AsyncIterator[bytes], metrics: ApiMetrics, what: Measured) -> None:
+        self._body = body
+        self._open = ExitStack()
+        self._open.enter_context(metrics.long_running(what))
+
+    def __aiter__(self) -> "Counted":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._body)
+        except StopAsyncIteration:
+            self._open.close()
+            raise
+
+    async def aclose(self) -> None:
+        """End the stream. Idempotent."""
+        self._open.close()
+        close = getattr(self._body, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _scope(target: Target) -> str:

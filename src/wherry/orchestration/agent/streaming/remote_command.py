@@ -100,8 +100,7 @@ async def _joined(channels: Channels, session: Session, receiving: asyncio.Task[
             tasks.create_task(_end_when_left(session, receiving), name="command client"),
         ]
         try:
-            async for stream, data in session.output():
-                await channels.send(stream, data)
+            await _send_output(channels, session)
             code = await session.wait()
         except (WherryError, OSError) as error:
             failure.append(error)
@@ -110,6 +109,17 @@ async def _joined(channels: Channels, session: Session, receiving: asyncio.Task[
     if failure:
         raise failure[0]
     return code
+
+
+async def _send_output(channels: Channels, session: Session) -> None:
+    output = session.output()
+    try:
+        async for stream, data in output:
+            await channels.send(stream, data)
+    finally:
+        close = getattr(output, "aclose", None)
+        if close is not None:
+            await close()  # a client that left mid-way must not leave a generator to the garbage collector
 
 
 async def _feed_stdin(channels: Channels, session: Session) -> None:

@@ -18,7 +18,7 @@ from wherry.kit.clock import Clock
 from wherry.kit.http.message import Request
 from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.bounded import BoundedCache
-from wherry.orchestration.apiserver.auth.impersonation import impersonated
+from wherry.orchestration.apiserver.auth.impersonation import IMPERSONATE, impersonated, wants_impersonation
 from wherry.orchestration.apiserver.auth.jwt import decode
 from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, EXTRA_CREDENTIAL_ID, Unauthorized, User
 
@@ -44,9 +44,8 @@ class Authenticator:
     def authenticate(self, request: Request) -> User:
         """The caller. Raise `Unauthorized` without a valid credential, `ApiError` 403 for refused impersonation."""
         user = self._caller(request)
-        for name in request.headers:
-            if name.startswith("impersonate-"):
-                return impersonated(user, request.headers, self._authorizer)
+        if any(name.startswith(IMPERSONATE) for name in request.headers) and wants_impersonation(request.headers):
+            return impersonated(user, request.headers, self._authorizer)
         return user
 
     def user_of_token(self, token: str, audiences: Sequence[str] = ()) -> User | None:
@@ -80,9 +79,13 @@ class Authenticator:
 
 
 def _read_certificate(der: bytes) -> tuple[User, datetime]:
-    certificate = x509.load_der_x509_certificate(der)
-    names = [str(part.value) for part in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    groups = [str(part.value) for part in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        subject = certificate.subject
+    except ValueError as error:  # stricter than the TLS library that let it in
+        raise Unauthorized("Unauthorized") from error
+    names = [str(part.value) for part in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    groups = [str(part.value) for part in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
     if not names or not names[0]:
         raise Unauthorized("Unauthorized")
     extra = {EXTRA_CREDENTIAL_ID: (f"X509SHA256={hashlib.sha256(der).hexdigest()}",)}

@@ -20,7 +20,14 @@ from wherry.orchestration.apiserver.errors import ApiError
 
 ANONYMOUS = "system:anonymous"
 AUTHENTICATION_GROUP = "authentication.k8s.io"
-EXTRA_HEADER = "impersonate-extra-"
+IMPERSONATE = "impersonate-"
+EXTRA_HEADER = f"{IMPERSONATE}extra-"
+_HEADERS = (f"{IMPERSONATE}user", f"{IMPERSONATE}group", f"{IMPERSONATE}uid")
+
+
+def wants_impersonation(headers: Mapping[str, str]) -> bool:
+    """True when one of the headers of the specification is there."""
+    return any(name in _HEADERS or name.startswith(EXTRA_HEADER) for name in headers)
 
 
 def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer) -> User:

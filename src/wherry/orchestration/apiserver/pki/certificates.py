@@ -186,13 +186,19 @@ def _builder(
 
 
 def _subject(request: LeafRequest) -> x509.Name:
-    organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, text) for text in request.organizations]
-    return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, request.common_name)])
+    try:
+        organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, text) for text in request.organizations]
+        return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, request.common_name)])
+    except ValueError as error:  # RFC 5280 allows 64 characters, so a node's name may have 52
+        raise Invalid(f"certificate for {request.common_name!r}: {error}") from error
 
 
 def _general_names(request: LeafRequest) -> list[x509.GeneralName]:
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in request.names]
-    return names + [x509.IPAddress(ip_address(text)) for text in request.addresses]
+    try:
+        names: list[x509.GeneralName] = [x509.DNSName(name) for name in request.names]
+        return names + [x509.IPAddress(ip_address(text)) for text in request.addresses]
+    except ValueError as error:
+        raise Invalid(f"certificate for {request.common_name!r}: {error}") from error
 
 
 def _alternative_names(leaf: x509.Certificate) -> set[x509.GeneralName]:

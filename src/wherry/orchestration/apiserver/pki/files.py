@@ -17,10 +17,11 @@ signing is 20 times faster. Keys of both kinds are read.
 import os
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -40,6 +41,7 @@ from wherry.orchestration.apiserver.pki.certificates import (
     private_pem,
     split_leaf,
 )
+from wherry.orchestration.apiserver.pki.kubeconfig import document
 
 APISERVER_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
 ENCRYPTION_KEY_BYTES = 32
@@ -52,10 +54,10 @@ class Pki:
     scheduler, node, node-serving, gateway, front-proxy-client."""
 
     folder: Path
-    ca: Authority
-    front_proxy_ca: Authority
-    encryption_key: bytes
-    account_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    ca: Authority = field(repr=False)
+    front_proxy_ca: Authority = field(repr=False)
+    encryption_key: bytes = field(repr=False)
+    account_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = field(repr=False)
 
     @property
     def ca_file(self) -> Path:
@@ -74,6 +76,27 @@ class Pki:
     def leaf(self, who: str) -> tuple[bytes, bytes]:
         """(certificate, key) of `who`, PEM."""
         return split_leaf(self.leaf_file(who).read_bytes())
+
+    def kubeconfig(self, who: str, server: str, *, name: str = "wherry") -> dict[str, Any]:
+        """A kubeconfig document for `who`, everything inline."""
+        certificate, key = self.leaf(who)
+        return document(server, ca_pem=self.ca_pem, certificate_pem=certificate, key_pem=key, name=name, user=f"{name}-{who}")
+
+    def authentication_config_map(self) -> dict[str, Any]:
+        """ConfigMap kube-system/extension-apiserver-authentication: what aggregated API servers trust."""
+        return {
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+            "data": {
+                "client-ca-file": self.ca_pem.decode(),
+                "requestheader-client-ca-file": self.front_proxy_ca.certificate_pem.decode(),
+                "requestheader-allowed-names": f'["{FRONT_PROXY_CLIENT}"]',
+                "requestheader-username-headers": '["X-Remote-User"]',
+                "requestheader-uid-headers": '["X-Remote-Uid"]',
+                "requestheader-group-headers": '["X-Remote-Group"]',
+                "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+            },
+        }
 
     def server_tls(self, who: str) -> ssl.SSLContext:
         """TLS for a listener that reads client certificates of this cluster, and also lets in those without one."""

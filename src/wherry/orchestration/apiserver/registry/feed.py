@@ -103,6 +103,11 @@ class Registry:
             await self.reached(target)
         return self.revision
 
+    async def settled(self) -> None:
+        """Wait until the caches hold this server's own acknowledged writes; admission decides by them."""
+        if self.revision < self._acknowledged:
+            await self.reached(self._acknowledged)
+
     async def reached(self, revision: int, timeout_s: float = FRESH_TIMEOUT_S) -> None:
         """Wait until the caches hold `revision`. Raise `TimedOut`."""
         if self.revision >= revision:

@@ -81,7 +81,7 @@ class Verbs:
         watching.check(options)
         form = form_of(call.request.headers.get("accept", ""))
         timeout_s = watching.default_timeout_s(options.timeout_s, self._settings.watch_timeout_s)
-        stream = watching.watch(
+        stream = await watching.watch(
             self.registry, call.served, call.namespace, options, self.renderer(call, form), timeout_s=timeout_s,
             bookmark_period_s=self._settings.bookmark_period_s)
         headers = list(STREAM_JSON)

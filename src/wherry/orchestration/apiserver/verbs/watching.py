@@ -7,12 +7,12 @@ Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-de
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Protocol
 
 from wherry.kit.errors import TimedOut
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.registry.cache import Cached, CacheEvent, Watcher
+from wherry.orchestration.apiserver.registry.cache import Cached, CacheEvent, ResourceCache, Watcher
 from wherry.orchestration.apiserver.registry.feed import ROOT, Registry, closing
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.verbs.options import ListOptions, Matches, invalid, matcher
@@ -47,56 +47,86 @@ def check(options: ListOptions) -> None:
                       "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
 
 
+class WatchStream:
+    """The body of a watch. It follows the cache from the moment it is made; close it to stop."""
+
+    def __init__(self, cache: ResourceCache, watcher: Watcher, chunks: AsyncGenerator[bytes, None]) -> None:
+        self._cache = cache
+        self._watcher = watcher
+        self._chunks = chunks
+
+    def __aiter__(self) -> "WatchStream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        has_ended = True
+        try:
+            chunk = await anext(self._chunks)
+            has_ended = False
+            return chunk
+        finally:
+            if has_ended:
+                self._cache.watchers.discard(self._watcher)
+
+    async def aclose(self) -> None:
+        """End the watch. Idempotent."""
+        self._cache.watchers.discard(self._watcher)
+        await self._chunks.aclose()
+
+
 async def watch(
     registry: Registry, served: Served, namespace: str, options: ListOptions, encoder: Encoder, *,
     timeout_s: float, bookmark_period_s: float,
-) -> AsyncIterator[bytes]:
-    """Ends after the timeout, or with an ERROR event when changes were missed. Close it to end earlier."""
-    matches = matcher(served, namespace, options)
+) -> WatchStream:
+    """Ends after the timeout, or with an ERROR event when changes were missed."""
     asked = options.revision
-    wants_initial = options.initial_events if options.initial_events is not None else not asked
     if asked is None:
         await registry.fresh()
     elif options.initial_events and asked > registry.revision:
         try:
             await registry.reached(asked)
-        except TimedOut:
-            yield encoder.error(errors.too_large_revision(asked, registry.revision).status())
-            return
+        except TimedOut as error:
+            raise errors.too_large_revision(asked, registry.revision) from error
     watcher = Watcher()
     served.cache.watchers.add(watcher)
-    try:
-        start = registry.revision
-        if wants_initial:
-            for chunk in _chunks(_initial(served, namespace, matches, encoder)):
-                yield chunk
-        elif asked:
-            try:
-                async for chunk in _missed(registry, served, asked, start, matches, encoder):
-                    yield chunk
-            except Compacted as error:
-                yield encoder.error(errors.too_old(error.asked, error.oldest).status())
-                return
-            start = max(start, asked)
-        if options.initial_events and options.bookmarks:
-            yield encoder.bookmark(start, ends_initial_events=True)
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        async for chunk in _live(registry, watcher, start, matches, encoder, deadline,
-                                 bookmark_period_s if options.bookmarks else 0.0):
+    wants_initial = options.initial_events if options.initial_events is not None else not asked
+    # No await from here to the end: what is in the cache now and what the watcher gets make one history.
+    initial = list(served.cache.select(namespace)) if wants_initial else None
+    chunks = _stream(registry, served, namespace, options, encoder, watcher, registry.revision, initial, timeout_s,
+                     bookmark_period_s if options.bookmarks else 0.0)
+    return WatchStream(served.cache, watcher, chunks)
+
+
+async def _stream(
+    registry: Registry, served: Served, namespace: str, options: ListOptions, encoder: Encoder, watcher: Watcher,
+    start: int, initial: list[Cached] | None, timeout_s: float, bookmark_period_s: float,
+) -> AsyncGenerator[bytes, None]:
+    """`start` is the revision the watcher follows from; `initial` what was there then, when it is to be sent."""
+    matches = matcher(served, namespace, options)
+    asked = options.revision
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    if initial is not None:
+        selected = (cached for cached in initial if matches is None or matches(cached))
+        for chunk in _chunks(encoder.event("ADDED", cached) for cached in selected):
             yield chunk
-    finally:
-        served.cache.watchers.discard(watcher)
+        initial.clear()
+    elif asked:
+        try:
+            async for chunk in _missed(registry, served, asked, start, matches, encoder):
+                yield chunk
+        except Compacted as error:
+            yield encoder.error(errors.too_old(error.asked, error.oldest).status())
+            return
+        start = max(start, asked)
+    if options.initial_events and options.bookmarks:
+        yield encoder.bookmark(start, ends_initial_events=True)
+    async for chunk in _live(registry, watcher, start, matches, encoder, deadline, bookmark_period_s):
+        yield chunk
 
 
 def default_timeout_s(asked_s: float | None, minimum_s: float) -> float:
     """What the client asked for, else between one and two times the minimum, so that watches do not end together."""
     return asked_s if asked_s else minimum_s * random.uniform(1.0, 2.0)
-
-
-def _initial(served: Served, namespace: str, matches: Matches | None, encoder: Encoder) -> Iterator[bytes]:
-    for cached in list(served.cache.select(namespace)):
-        if matches is None or matches(cached):
-            yield encoder.event("ADDED", cached)
 
 
 async def _missed(

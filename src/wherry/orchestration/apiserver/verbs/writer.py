@@ -39,6 +39,7 @@ class Writer:
         """Raise `ApiError` 409 when the name is taken. `is_tracked`: managedFields are already right (apply)."""
         served = call.served
         meta.check_new(call, obj)
+        await self.registry.settled()
         for attempt in range(NAME_TRIES_MAX):
             is_generated = meta.stamp_new(obj, self.clock)
             final = await self._prepared_create(call, obj, is_tracked)

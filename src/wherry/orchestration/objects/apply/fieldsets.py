@@ -22,6 +22,7 @@ from wherry.orchestration.objects.apply.places import (
 from wherry.orchestration.objects.structure import ANY, Node
 
 _ABSENT = object()
+_ROOTS = frozenset({(), ("f:metadata",)})  # always there, so nobody's
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def paths_of(value: dict[str, Any], node: Node, *, strict: bool = True) -> Paths
     """The paths `value` sets. `strict` refuses duplicates and keyless items in keyed lists."""
     found: set[Path] = set()
     _collect(value, node, (), found, strict)
-    return frozenset(found)
+    return frozenset(found) - _ROOTS
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], node: Node) -> Comparison:
@@ -57,7 +58,7 @@ def compare(old: dict[str, Any], new: dict[str, Any], node: Node) -> Comparison:
     walk = _Walk()
     if old != new:
         walk.visit(old, new, node, ())
-    return Comparison(frozenset(walk.added), frozenset(walk.changed), frozenset(walk.removed))
+    return Comparison(*(frozenset(found) - _ROOTS for found in (walk.added, walk.changed, walk.removed)))
 
 
 def _collect(value: Any, node: Node, path: Path, found: set[Path], strict: bool) -> None:
@@ -65,7 +66,7 @@ def _collect(value: Any, node: Node, path: Path, found: set[Path], strict: bool)
         for name, inner in value.items():
             below = (*path, f"f:{name}")
             _collect(inner, child(node, name), below, found, strict)
-            if inner is None or inner == {} or not is_declared(node, name):
+            if inner is None or inner == {} or inner == [] or not is_declared(node, name):
                 found.add(below)
     elif isinstance(value, list) and is_keyed_list(node):
         if strict:

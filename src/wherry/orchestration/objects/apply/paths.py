@@ -19,7 +19,6 @@ Fields = dict[str, Any]
 
 NO_PATHS: Paths = frozenset()
 _ELEMENT = re.compile(r"[fkvi]:", re.DOTALL)
-_ORDER = {".": 0, "f": 1, "k": 2, "v": 3, "i": 4}
 _DEPTH_MAX = 200
 
 
@@ -46,7 +45,7 @@ def write_fields(paths: Iterable[Path]) -> Fields:
     """The FieldsV1 tree of `paths`, in upstream's order."""
     root: Fields = {}
     members = set(paths)
-    for path in sorted(members, key=_path_order):
+    for path in sorted(members):  # parents before children, f: before k: before v:, as upstream writes them
         here = root
         for depth, element in enumerate(path):
             below = here.get(element)
@@ -91,10 +90,6 @@ def parents(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         for size in range(1, len(path)):
             yield path[:size]
-
-
-def _path_order(path: Path) -> tuple[tuple[int, str], ...]:
-    return tuple((_ORDER[element[0]], element) for element in path)
 
 
 def _element_text(element: str) -> str:

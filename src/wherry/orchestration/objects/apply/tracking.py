@@ -17,7 +17,7 @@ from wherry.orchestration.objects.apply.managers import UPDATE, Manager, Manager
 from wherry.orchestration.objects.apply.paths import NO_PATHS, Path
 from wherry.orchestration.objects.apply.places import with_metadata
 from wherry.orchestration.objects.meta import Object
-from wherry.orchestration.objects.structure import Node, Shape
+from wherry.orchestration.objects.structure import Node
 
 # Never tracked, as `apiVersion` and `kind`: names and what the server itself keeps.
 _UNTRACKED_METADATA = frozenset(
@@ -52,7 +52,7 @@ def track_update(
     difference = _difference(old, new, node, branches_reset(node, subresource, reset))
     if old is not None and not difference:
         return with_managers(new, entries)
-    managers = decode(entries)
+    managers = _readable(entries)
     writer = Manager(manager or "unknown", UPDATE, api_version, subresource)
     after = after_change(managers, writer, difference, now)
     return with_managers(new, entries if after == managers else encode(after))
@@ -83,10 +83,9 @@ def branches_reset(node: Node, subresource: str, reset: Sequence[str] | None) ->
 
 def untracked_removed(obj: Object) -> Object:
     """`obj` without the fields nobody owns; shares everything else."""
-    metadata = obj.get("metadata")
-    shown = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata")}
-    if isinstance(metadata, dict):
-        shown["metadata"] = {key: value for key, value in metadata.items() if key not in _UNTRACKED_METADATA}
+    shown = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
+    metadata = obj.get("metadata") or {}
+    shown["metadata"] = {key: value for key, value in metadata.items() if key not in _UNTRACKED_METADATA}
     return shown
 
 
@@ -99,9 +98,14 @@ def with_managers(obj: Object, entries: list[Any]) -> Object:
 
 
 def live_managers(obj: Object | None) -> Managers:
-    """Those of a stored object; none when its entries cannot be read."""
+    """Those of a stored object."""
+    return _readable(_entries(obj))
+
+
+def _readable(entries: list[Any]) -> Managers:
+    """The managers of `entries`; none when they are malformed."""
     try:
-        return decode(_entries(obj))
+        return decode(entries)
     except Invalid:
         return {}
 
@@ -113,12 +117,15 @@ def _entries_before(old: Object | None, new: Object, subresource: str) -> list[A
         return []
     if not subresource and theirs != stored and live_managers(new):
         return theirs
-    return stored if live_managers(old) else []
+    return stored
 
 
 def _difference(old: Object | None, new: Object, node: Node, ignored: tuple[Path, ...]) -> Comparison:
-    base = untracked_removed(old) if old is not None else _skeleton(new, node, SKELETON_DEPTH)
-    return compare(base, untracked_removed(new), node).without(ignored)
+    after = untracked_removed(new)
+    base = _skeleton(after, node, SKELETON_DEPTH)
+    if old is not None:
+        base = {name: {} for name in base if name != "metadata"} | untracked_removed(old)
+    return compare(base, after, node).without(ignored)
 
 
 def _entries(obj: Object | None) -> list[Any]:
@@ -126,13 +133,13 @@ def _entries(obj: Object | None) -> list[Any]:
 
 
 def _skeleton(new: Any, node: Node, depth: int) -> Object:
-    """What an empty object of the kind looks like as far as `new` goes: required and always-there structs, empty."""
-    found: Object = {}
+    """What an empty object of a built-in kind looks like as far as `new` goes: its always-there structs, empty."""
+    found: Object = {"metadata": {}} if depth == SKELETON_DEPTH else {}
     for name, value in new.items():
         below = node.fields.get(name)
         if below is None or not (name in _ALWAYS_THERE or name in node.required):
             continue
-        if isinstance(value, dict) and below.shape is Shape.OBJECT and below.map_type != "atomic" and depth:
+        if isinstance(value, dict) and below.type_name and below.map_type != "atomic" and depth:
             found[name] = _skeleton(value, below, depth - 1)
         elif isinstance(value, list) and below.list_type in ("set", "map"):
             found[name] = None

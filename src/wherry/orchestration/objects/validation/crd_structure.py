@@ -144,8 +144,9 @@ def _check_lists(schema: Object, path: str, found: Causes) -> None:
         found.invalid(f"{path}.x-kubernetes-list-type", kind, text)
     item = schema.get("items")
     fields = item.get("properties") if isinstance(item, dict) else None
+    known = fields if isinstance(fields, dict) else {}
     for key in keys:
-        if key not in (fields or ()) if isinstance(fields, dict | None) else True:
+        if key not in known:
             text = "entries must all be names of item properties"
             found.invalid(f"{path}.x-kubernetes-list-map-keys", list(keys), text)
     found.one_of(f"{path}.x-kubernetes-map-type", schema.get("x-kubernetes-map-type"), ("atomic", "granular"),
