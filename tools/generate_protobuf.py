@@ -15,7 +15,7 @@ import zstandard
 
 OUT = Path(__file__).parent.parent / "src/wherry/orchestration/apiserver/protobuf/fields.json.zst"
 ROOTS = {"api": "", "apimachinery": "pkg/", "apiextensions-apiserver": "pkg/apis/", "kube-aggregator": "pkg/apis/"}
-MESSAGE = re.compile(r"^message (\w+) \{(.*?)^\}", re.M | re.S)
+MESSAGE = re.compile(r"^message (\w+) \{\n(.*?)^\}", re.M | re.S)
 FIELD = re.compile(r"^\s*(optional|repeated)?\s*(map<\s*\w+\s*,\s*[\w.]+\s*>|[\w.]+)\s+(\w+)\s*=\s*(\d+)\s*(?:\[.*\])?;", re.M)
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.M | re.S)
 GO_FIELD = re.compile(r"^\s*(?:\w+\s+)?(\*?[\w.\[\]*]+)\s+`(?=.*json:\"([^\"]*)\")(?=.*protobuf:\"\w+,(\d+))", re.M)
@@ -49,6 +49,7 @@ def package_table(package: str, proto: str, structs: dict[str, dict[str, tuple[s
     table: dict[str, dict[str, list[str]]] = {}
     bare = re.sub(r"//.*", "", proto)
     for message, body in MESSAGE.findall(bare):
+        table[f"{package.removeprefix('k8s.io.')}.{message}"] = {}
         for label, kind, name, number in FIELD.findall(body):
             json_name, drops_zero = structs.get(message, {}).get(number, (name, False))
             flags = ("r" if label == "repeated" else "") + ("z" if drops_zero else "")
@@ -57,7 +58,7 @@ def package_table(package: str, proto: str, structs: dict[str, dict[str, tuple[s
             if kind not in SCALARS:
                 kind = kind.lstrip(".") if "." in kind else f"{package}.{kind}"
                 kind = kind.removeprefix("k8s.io.")
-            table.setdefault(f"{package.removeprefix('k8s.io.')}.{message}", {})[number] = [json_name, kind, flags]
+            table[f"{package.removeprefix('k8s.io.')}.{message}"][number] = [json_name, kind, flags]
     return table
 
 

@@ -52,6 +52,22 @@ async def test_all_is_there_after_reopening(tmp_path: Path) -> None:
     assert (tmp_path / "state.db").stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_backup_is_one_moment_and_a_store_of_its_own(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "state.db")
+    first = await store.put("/a", b"1", expected=0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(store.backup(tmp_path / "backup.db"))
+        for i in range(50):
+            tasks.create_task(store.put(f"/k/{i}", b"v", expected=0))
+    await store.close()
+    assert sorted(p.name for p in tmp_path.glob("backup*")) == ["backup.db"]
+    copy = await SqliteStore.open(tmp_path / "backup.db")
+    assert await copy.integrity_errors() == ()
+    assert (await copy.get("/a")) is not None
+    assert len((await copy.list("/k/")).entries) == await copy.revision() - first
+    await copy.close()
+
+
 async def test_close_lets_waiting_writes_finish(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "state.db")
     async with asyncio.TaskGroup() as tasks:

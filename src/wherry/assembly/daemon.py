@@ -48,7 +48,7 @@ def start(settings: ClusterSettings) -> None:
 def tls_context(settings: ClusterSettings) -> ssl.SSLContext:
     """Trusts the cluster's CA and presents the admin's certificate."""
     context = ssl.create_default_context(cafile=str(settings.pki_dir / "ca.crt"))
-    context.load_cert_chain(settings.pki_dir / "admin.crt", settings.pki_dir / "admin.key")
+    context.load_cert_chain(settings.pki_dir / "admin.pem")
     return context
 
 

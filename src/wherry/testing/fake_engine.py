@@ -205,7 +205,10 @@ class FakeEngine:
 
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         container = self._need(container_id)
-        container.config = replace(container.config, resources=resources)
+        container.config = self.configs[container_id] = replace(container.config, resources=resources)
+
+    async def update_sandbox_resources(self, sandbox_id: str, resources: Resources) -> None:
+        self.sandbox_configs[sandbox_id] = replace(self.sandbox_configs[sandbox_id], resources=resources)
 
     async def reopen_log(self, container_id: str) -> None:
         Path(self._need(container_id).config.log_path).touch()

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agent_rig import Rig, container, pod
@@ -168,3 +169,110 @@ async def test_stubborn_container_is_killed_after_its_grace(rig: Rig) -> None:
         await rig.phase("Running")
         await rig.client().delete(PODS, "web", "default")
         await rig.until(lambda: rig.pod() is None)
+
+
+async def resized(rig: Rig, cpu: str, **fields: Any) -> None:
+    """Play the /resize subresource."""
+    found = await rig.client().get(PODS, "web", "default")
+    found["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}
+    await rig.client().update(PODS, found)
+
+
+SIZED = container(resources={"requests": {"cpu": "1"}, "limits": {"cpu": "1"}})
+
+
+async def test_resize_changes_the_limits_of_the_running_container(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", SIZED))
+        await rig.phase("Running")
+        await resized(rig, "2")
+        await rig.until(lambda: next(iter(rig.engine.configs.values())).resources.cpu_quota_us == 200_000)
+        await rig.until(lambda: rig.status()["containerStatuses"][0]["resources"]["limits"]["cpu"] == "2")
+        assert rig.status()["containerStatuses"][0]["restartCount"] == 0
+
+
+async def test_resize_restarts_when_its_policy_says_so(rig: Rig) -> None:
+    policy = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
+    async with rig.running():
+        await rig.create(pod("web", {**SIZED, "resizePolicy": policy}))
+        await rig.phase("Running")
+        await resized(rig, "2")
+        await rig.until(lambda: rig.status()["containerStatuses"][0]["restartCount"] == 1)
+        assert ("Killing", "Container app resize requires restart") in rig.events()
+
+
+async def test_resize_beyond_the_node_is_infeasible(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", SIZED))
+        await rig.phase("Running")
+        await resized(rig, "50")
+        await rig.until(lambda: condition_of(rig.status()["conditions"], "PodResizePending") is not None)
+        pending = condition_of(rig.status()["conditions"], "PodResizePending")
+        assert pending["reason"] == "Infeasible"
+        assert rig.status()["containerStatuses"][0]["resources"]["limits"]["cpu"] == "1"
+
+
+async def test_ephemeral_container_joins_a_running_pod(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod())
+        await rig.phase("Running")
+        found = await rig.client().get(PODS, "web", "default")
+        found["spec"]["ephemeralContainers"] = [container("debug", "sh", "-c", "exit 1")]
+        await rig.client().update(PODS, found)
+        await rig.until(lambda: "terminated" in str(rig.status().get("ephemeralContainerStatuses")))
+        assert rig.status()["ephemeralContainerStatuses"][0]["restartCount"] == 0
+        assert rig.status()["phase"] == "Running"
+
+
+async def test_unknown_runtime_class_keeps_the_sandbox_from_being_made(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container(), runtimeClassName="gone"))
+        await rig.until(lambda: any(reason == "FailedCreatePodSandBox" for reason, _ in rig.events()))
+        assert rig.status()["phase"] == "Pending"
+
+
+async def test_labels_reach_a_downward_volume(rig: Rig) -> None:
+    items = [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]
+    async with rig.running():
+        await rig.create(pod("web", container(), volumes=[{"name": "d", "downwardAPI": {"items": items}}]))
+        await rig.phase("Running")
+        found = await rig.client().get(PODS, "web", "default")
+        found["metadata"]["labels"] = {"new": "1"}
+        await rig.client().update(PODS, found)
+        path = next((rig.folder / "data" / "pods").glob("*/volumes/kubernetes.io~downward-api/d"))
+        await rig.until(lambda: (path / "labels").read_text() == 'new="1"')
+
+
+async def test_unsupported_volume_is_named_in_an_event(rig: Rig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container(), volumes=[{"name": "v", "nfs": {"server": "s", "path": "/"}}]))
+        text = 'MountVolume.SetUp failed for volume "v" : volume kind nfs is not offered on this node'
+        await rig.until(lambda: ("FailedMount", text) in rig.events())
+
+
+async def test_same_name_again_is_another_pod(rig: Rig) -> None:
+    async with rig.running() as agent:
+        await rig.create(pod())
+        await rig.phase("Running")
+        await rig.client().delete(PODS, "web", "default", grace_s=0)
+        await rig.create(pod())
+        await rig.phase("Running")
+        await rig.until(lambda: len(agent.pods()) == 1)
+        assert len(await rig.engine.sandboxes()) == 1
+
+
+async def test_unreachable_api_costs_no_container(rig: Rig) -> None:
+    from wherry.testing.fake_api import Refused
+
+    def down(method: str, path: str) -> None:
+        raise Refused(503, "ServiceUnavailable", "down")
+
+    async with rig.running():
+        await rig.create(pod())
+        await rig.phase("Running")
+        rig.api.fault = down
+        await rig.api.hang_up()
+        rig.engine.end("app", 1)
+        await rig.until(lambda: [c for c in rig.engine.calls if c[0] == "start_container"] == [("start_container", "app")] * 2)
+        rig.api.fault = None
+        await rig.until(lambda: rig.status()["containerStatuses"][0]["restartCount"] == 1)

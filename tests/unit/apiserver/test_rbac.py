@@ -176,6 +176,35 @@ def test_default_grants(who: User, asked: dict[str, str], is_allowed: bool) -> N
     assert decide(DEFAULTS, who, **asked).allowed is is_allowed
 
 
+GATEWAY = User("system:wherry:gateway", groups=("system:authenticated",))
+
+
+@pytest.mark.parametrize(("who", "verbs", "resource", "api_group"), [
+    *[pytest.param(CONTROLLER_MANAGER, verbs, resource, group_, id=f"controllers {resource}") for verbs, resource, group_ in (
+        ("create patch delete", "pods", ""), ("patch", "pods/status", ""), ("patch update", "deployments/status", "apps"),
+        ("create update patch delete", "replicasets", "apps"), ("create update patch delete", "controllerrevisions", "apps"),
+        ("create patch delete", "persistentvolumeclaims", ""), ("create patch delete", "persistentvolumes", ""),
+        ("create update patch delete", "endpointslices", "discovery.k8s.io"), ("create patch delete", "jobs", "batch"),
+        ("patch update", "nodes", ""), ("create patch", "events", ""), ("create patch", "events", "events.k8s.io"),
+        ("create update", "configmaps", ""), ("create", "serviceaccounts", ""), ("update patch", "namespaces/finalize", ""),
+        ("list watch delete patch", "widgets", "example.com"), ("get update", "widgets/scale", "example.com"),
+        ("update", "certificatesigningrequests/status", "certificates.k8s.io"), ("list watch", "secrets", ""),
+    )],
+    *[pytest.param(SCHEDULER, verbs, resource, group_, id=f"scheduler {resource}") for verbs, resource, group_ in (
+        ("create", "pods/binding", ""), ("patch update", "pods/status", ""), ("list watch", "storageclasses", "storage.k8s.io"),
+        ("list watch", "nodes", ""), ("list watch delete", "pods", ""), ("patch update", "persistentvolumeclaims", ""),
+    )],
+    *[pytest.param(NODE_USER, verbs, resource, group_, id=f"node {resource}") for NODE_USER in (node_user("n1"),)
+      for verbs, resource, group_ in (("list watch", "services", ""), ("list watch", "endpointslices", "discovery.k8s.io"),)],
+    pytest.param(GATEWAY, "list watch", "ingresses", "networking.k8s.io", id="gateway ingresses"),
+    pytest.param(GATEWAY, "patch update", "ingresses/status", "networking.k8s.io", id="gateway status"),
+    pytest.param(GATEWAY, "list watch", "httproutes", "gateway.networking.k8s.io", id="gateway routes"),
+])
+def test_own_parts_may_do_their_work(who: User, verbs: str, resource: str, api_group: str) -> None:
+    for verb in verbs.split():
+        assert decide(DEFAULTS, who, verb, resource, api_group=api_group, namespace="x").allowed, verb
+
+
 def test_every_default_is_labelled_and_refers_to_a_default_role() -> None:
     objects = bootstrap.objects()
     roles = {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]) for o in objects}

@@ -474,6 +474,26 @@ async def test_upgraded_stream_waits_for_a_slow_peer():
         writer.close()
 
 
+async def test_last_words_of_an_upgrade_reach_a_client_that_is_still_sending():
+    async def curt(request: Request) -> Upgrade:
+        async def run(connection: Connection) -> None:
+            await connection.read()
+            await connection.write(b"last words")
+
+        return Upgrade([("upgrade", "curt")], run)
+
+    async with serve(curt) as server, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: curt\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(50):
+            writer.write(bytes(100_000))
+            await writer.drain()
+        assert await reader.read() == b"last words"
+        writer.close()
+        await until(lambda: server.connection_count == 0)
+
+
 async def test_closing_finishes_what_is_under_way_and_cuts_the_endless():
     application = Application()
     async with serve(application, limits=QUICK) as server:

@@ -1,67 +1,28 @@
 """Server-side apply on real kinds: ownership, conflicts, force, removal, list types, subresources, no-ops."""
 
 import copy
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
+from apply_rig import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LATER,
+    NOW,
+    SERVICE,
+    apply,
+    config,
+    deployment,
+    entries,
+    fields,
+    update,
+    with_containers,
+)
 
 from wherry.kit.errors import Invalid
-from wherry.orchestration.objects.apply import ApplyConflict, apply_patch, track_update
-from wherry.orchestration.objects.schema_data import structure_of
-from wherry.orchestration.objects.structure import ANY, Node
-
-NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
-LATER = NOW + timedelta(minutes=5)
-
-
-def node_of(api_version: str, kind: str) -> Node:
-    found = structure_of(api_version, kind)
-    assert found is not None
-    return found
-
-
-DEPLOYMENT = node_of("apps/v1", "Deployment")
-SERVICE = node_of("v1", "Service")
-CONFIG_MAP = node_of("v1", "ConfigMap")
-
-
-def apply(
-    live: Any, applied: Any, manager: str = "me", *, node: Node = DEPLOYMENT, force: bool = False, now: datetime = NOW,
-    subresource: str = "",
-) -> Any:  # fmt: skip
-    return apply_patch(
-        live, applied, node, manager=manager, api_version=applied.get("apiVersion", "apps/v1"), force=force,
-        subresource=subresource, now=now,
-    )  # fmt: skip
-
-
-def update(old: Any, new: Any, manager: str = "editor", *, node: Node = DEPLOYMENT, now: datetime = NOW,
-           subresource: str = "") -> Any:  # fmt: skip
-    return track_update(
-        old, new, node, manager=manager, api_version=new.get("apiVersion", "apps/v1"), subresource=subresource, now=now
-    )
-
-
-def deployment(**spec: Any) -> dict[str, Any]:
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"}, "spec": spec}
-
-
-def with_containers(*containers: dict[str, Any]) -> dict[str, Any]:
-    return deployment(template={"spec": {"containers": list(containers)}})
-
-
-def config(data: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", **metadata}} | ({"data": data} if data else {})
-
-
-def entries(obj: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(e["manager"], e["operation"]): e for e in obj["metadata"].get("managedFields", [])}
-
-
-def fields(obj: dict[str, Any], manager: str = "me", operation: str = "Apply") -> dict[str, Any]:
-    found: dict[str, Any] = entries(obj)[manager, operation]["fieldsV1"]
-    return found
+from wherry.orchestration.objects.apply import ApplyConflict, apply_patch
+from wherry.orchestration.objects.structure import ANY
 
 
 def test_the_first_apply_creates_and_owns_just_what_it_says() -> None:
@@ -285,3 +246,35 @@ def test_neither_argument_is_changed() -> None:
 def test_equal_quantities_do_not_conflict() -> None:
     live = apply(None, with_containers({"name": "a", "resources": {"limits": {"cpu": "500m"}}}), "one")
     apply(live, with_containers({"name": "a", "resources": {"limits": {"cpu": "0.5"}}}), "two")
+
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def applied_by_the_client(data: dict[str, str]) -> dict[str, Any]:
+    text = orjson.dumps(config(data)).decode()
+    return update(None, config(data, annotations={LAST_APPLIED: text}), "kubectl-client-side-apply", node=CONFIG_MAP)  # type: ignore[no-any-return]
+
+
+def test_kubectl_takes_over_what_its_client_side_apply_wrote() -> None:
+    live = applied_by_the_client({"a": "1"})
+    done = apply(live, config({"a": "2"}), "kubectl", node=CONFIG_MAP)
+    assert done["data"] == {"a": "2"}
+    assert orjson.loads(done["metadata"]["annotations"][LAST_APPLIED])["data"] == {"a": "2"}
+    with pytest.raises(ApplyConflict):
+        apply(live, config({"a": "2"}), "somebody", node=CONFIG_MAP)
+
+
+def test_kubectl_does_not_take_what_was_changed_since() -> None:
+    live = applied_by_the_client({"a": "1"})
+    edited = copy.deepcopy(live)
+    edited["data"]["a"] = "9"
+    with pytest.raises(ApplyConflict, match='conflict with "editor" using v1: .data.a'):
+        apply(update(live, edited, node=CONFIG_MAP), config({"a": "2"}), "kubectl", node=CONFIG_MAP)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"metadata": 1}'], ids=["empty", "cut", "list", "no metadata"])
+def test_an_annotation_that_cannot_be_read_allows_nothing(text: str) -> None:
+    live = update(None, config({"a": "1"}, annotations={LAST_APPLIED: text}), node=CONFIG_MAP)
+    with pytest.raises(ApplyConflict):
+        apply(live, config({"a": "2"}), "kubectl", node=CONFIG_MAP)

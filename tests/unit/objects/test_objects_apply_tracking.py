@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from apply_rig import CONFIG_MAP, DEPLOYMENT, LATER, NOW, apply, config, deployment, entries, fields, update
 from hypothesis import given
 from hypothesis import strategies as st
-from test_objects_apply import CONFIG_MAP, DEPLOYMENT, LATER, NOW, apply, config, deployment, entries, fields, update
 
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.apply import ApplyConflict

@@ -282,6 +282,17 @@ class CrunEngine:
             raise
         self._keep(replace(record, config=replace(record.config, resources=resources)))
 
+    async def update_sandbox_resources(self, sandbox_id: str, resources: Resources) -> None:
+        if sandbox_id not in self._sandboxes:
+            raise NotFound(f"sandbox {sandbox_id!r} is not there")
+        parent = sandbox_parts.cgroup_of(self._settings, self._sandboxes[sandbox_id].config.cgroup_parent)
+        try:
+            self._doors.cgroups.limit(parent, sandbox_parts.limits_of(resources))
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                raise Conflict(f"sandbox {sandbox_id!r} uses more memory than the new limit") from error
+            raise
+
     async def usage(self, container_id: str) -> Usage:
         cgroups, path = self._doors.cgroups, self._container(container_id).cgroup
         used = cgroups.memory_usage_bytes(path)

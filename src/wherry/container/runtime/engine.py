@@ -261,6 +261,9 @@ class Engine(Protocol):
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         """Change the cgroup limits of a running container."""
 
+    async def update_sandbox_resources(self, sandbox_id: str, resources: Resources) -> None:
+        """Change the limits of the sandbox's cgroup parent. Raises `Conflict` when more memory is in use."""
+
     async def reopen_log(self, container_id: str) -> None:
         """After the log file was renamed: write to a new one of the old name."""
 

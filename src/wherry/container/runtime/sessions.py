@@ -151,8 +151,7 @@ class ExecSession:
             pid = int(self._pid_file.read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             pid = 0
-        alive = pid > 1 and processes.start_ticks(pid) is not None
-        for target in (-pid, pid, -self._process.pid) if alive else (-self._process.pid,):
+        for target in (*_with_group(pid), -self._process.pid):
             try:
                 os.kill(target, signal.SIGKILL)
             except ProcessLookupError:
@@ -204,6 +203,17 @@ class AttachSession:
     async def close(self) -> None:
         self._output.close()
         self._connection.close()
+
+
+def _with_group(pid: int) -> tuple[int, ...]:
+    """kill(2) targets for a process and those that stayed in its group; the group's leader is the runtime's, long gone."""
+    if pid <= 1 or processes.start_ticks(pid) is None:
+        return ()
+    try:
+        group = os.getpgid(pid)
+    except ProcessLookupError:
+        return ()
+    return (pid,) if group == os.getpgrp() else (-group, pid)
 
 
 def _decode_packet(_: str, data: bytes) -> tuple[str, bytes]:

@@ -32,7 +32,6 @@ class AddressPool:
         self._lock = threading.Lock()
         self._held: dict[str, IPv4Address] = {}
         self._last = FIRST_OFFSET - 1
-        self._load()
 
     def acquire(self, owner: str) -> IPv4Address:
         """The address of `owner`, a new one if it holds none."""
@@ -75,7 +74,8 @@ class AddressPool:
                 return address
         raise AddressesExhausted(f"all {usable} sandbox addresses of {self._network} are in use")
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Take over what the file says. Once, at the start."""
         try:
             data = json.loads(self._journal.read_text(encoding="utf-8"))
             held = {owner: IPv4Address(address) for owner, address in data["held"].items()}

@@ -50,6 +50,7 @@ class SandboxNetwork:
     async def restore(self, live_ids: Collection[str]) -> None:
         """Load the rules, adopt what `live_ids` hold and take away the remains of all others."""
         await asyncio.to_thread(self._prepare_machine)
+        self._pool.load()
         self._ports = {owner: ports for owner, ports in self._read_ports().items() if owner in live_ids}
         for owner in self._pool.owners() - frozenset(live_ids):
             await asyncio.to_thread(self._delete_links, [self.link_name(owner)])
@@ -89,8 +90,9 @@ class SandboxNetwork:
         return self._pool.holder(id)
 
     async def teardown(self) -> None:
-        """Remove every link, rule and file of this cluster's sandbox network. Idempotent."""
+        """Remove every link (the node's own too), rule and file of this cluster's sandbox network. Idempotent."""
         await asyncio.to_thread(self._delete_strays, set())
+        await asyncio.to_thread(self._delete_links, [self._settings.node_link])
         await nft.delete_table(self._settings.table)
         self._pool.forget()
         self._ports.clear()

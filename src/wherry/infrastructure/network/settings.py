@@ -1,5 +1,6 @@
 """What the sandbox network of one cluster on this machine is made of."""
 
+import hashlib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -30,8 +31,11 @@ class NetworkSettings:
 
     @property
     def link_prefix(self) -> str:
-        """What every link name of this cluster starts with; 15 characters are all a name may have."""
-        return f"w{self.cluster[:6]}"
+        """What every link name of this cluster starts with: of one length, so that none is the beginning of another's.
+
+        A link name has at most 15 characters, so it is a digest.
+        """
+        return "w" + hashlib.sha256(self.cluster.encode()).hexdigest()[:6]
 
     @property
     def node_link(self) -> str:

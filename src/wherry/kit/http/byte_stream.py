@@ -24,7 +24,9 @@ class TransportConnection:
         self._buffered_bytes = len(first)
         self._is_read_paused = False
         self._is_ended = False
+        self._is_closed = False  # by us: what still comes is discarded
         self._is_lost = False
+        self._peer_ended = asyncio.Event()
         self._reader: asyncio.Future[None] | None = None
         self._can_write: asyncio.Future[None] | None = None  # present while the transport is full
 
@@ -45,8 +47,8 @@ class TransportConnection:
         return data
 
     async def write(self, data: bytes) -> None:
-        if self._is_lost or self._transport.is_closing():
-            raise PeerGone("connection closed by the peer")
+        if self._is_closed or self._transport.is_closing():
+            raise PeerGone("connection is closed")
         self._transport.write(data)
         if self._can_write is not None:
             await asyncio.shield(self._can_write)
@@ -54,10 +56,37 @@ class TransportConnection:
             raise PeerGone("connection closed by the peer")
 
     async def close(self) -> None:
+        """End our side; `linger` closes the transport."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._parts.clear()
         self._end()
-        self._transport.close()
+        if self._transport.is_closing():
+            return
+        if self._is_read_paused:
+            self._is_read_paused = False
+            self._transport.resume_reading()
+        end_writing(self._transport)
+
+    async def linger(self, limit_s: float) -> None:
+        """Close once the peer has ended its side too, or after `limit_s`.
+
+        Closing with input unread resets the connection, and the peer may lose what it has not read yet: the exit code
+        of a command that left its input lying.
+        """
+        try:
+            await self.close()
+            async with asyncio.timeout(limit_s):
+                await self._peer_ended.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._transport.close()
 
     def feed(self, data: bytes) -> None:
+        if self._is_closed:
+            return
         self._parts.append(data)
         self._buffered_bytes += len(data)
         self._wake_reader()
@@ -66,10 +95,12 @@ class TransportConnection:
             self._transport.pause_reading()
 
     def feed_end(self) -> None:
+        self._peer_ended.set()
         self._end()
 
     def lost(self) -> None:
         self._is_lost = True
+        self._peer_ended.set()
         self._end()
         self.resume_writing()
 
@@ -120,13 +151,18 @@ class StreamConnection:
 
     async def end_writing(self) -> bool:
         """End our direction only. False where the transport cannot (TLS) or is gone."""
-        if not self._writer.can_write_eof() or self._writer.is_closing():
-            return False
-        try:
-            self._writer.write_eof()
-        except OSError:
-            return False
-        return True
+        return end_writing(self._writer.transport)
 
     async def close(self) -> None:
         self._writer.close()
+
+
+def end_writing(transport: asyncio.WriteTransport) -> bool:
+    """End our direction. False where the transport cannot, or the peer is gone already."""
+    if transport.is_closing() or not transport.can_write_eof():
+        return False
+    try:
+        transport.write_eof()
+    except OSError:
+        return False
+    return True

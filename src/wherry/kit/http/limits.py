@@ -23,6 +23,6 @@ class Limits:
     body_buffer_bytes: int = 256 * 1024  # unread body per connection before the socket is no longer read
     small_body_bytes: int = 64 * 1024  # bodies up to this are handed over whole
     pipelined_max: int = 16  # waiting requests per connection before the socket is no longer read
-    linger_s: float = 2.0  # after an early answer, discard what the client still sends so that it can read the answer
+    linger_s: float = 2.0  # after an early answer or an upgrade, discard what the client still sends; close
     tls_handshake_s: float = 10.0  # close
     close_grace_s: float = 1.0  # on shutdown, time for answers under way; then cut

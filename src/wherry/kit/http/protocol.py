@@ -20,7 +20,7 @@ from typing import cast
 from wherry.kit.errors import Broken
 from wherry.kit.http import answering
 from wherry.kit.http.body import BodyBroken
-from wherry.kit.http.byte_stream import TransportConnection
+from wherry.kit.http.byte_stream import TransportConnection, end_writing
 from wherry.kit.http.incoming import Exchange, Phase, RequestReader
 from wherry.kit.http.limits import Limits
 from wherry.kit.http.message import BodyTooLarge, Handler, Request, Response, Upgrade
@@ -64,6 +64,7 @@ class HttpConnection(asyncio.Protocol):
         self._deadline = _NEVER
         self._is_read_paused = False
         self._is_half_closed = False
+        self._is_tls = False
         self._has_begun_stream = False
         self._is_endless = False  # the answer under way has no end: a watch, a followed log
 
@@ -75,6 +76,7 @@ class HttpConnection(asyncio.Protocol):
         home.connections.add(self)
         _keep_alive(transport.get_extra_info("socket"))
         tls = transport.get_extra_info("ssl_object")
+        self._is_tls = tls is not None
         if tls is not None and tls.context.verify_mode != ssl.CERT_NONE:
             certificate = tls.getpeercert(binary_form=True)
         peer = transport.get_extra_info("peername")
@@ -108,14 +110,14 @@ class HttpConnection(asyncio.Protocol):
         self._is_half_closed = True
         if self._upgraded is not None:
             self._upgraded.feed_end()
-            return True
+            return not self._is_tls  # TLS has no half-close: the transport closes itself
         if self._reader.body is not None:
             self._reader.body.fail("the connection ended inside the body")
         is_busy = bool(self._waiting) or self._current is not None
         if is_busy:
             # A client that closed looks the same as one that ended its side and waits. The latter is rare.
             self._loop.call_later(0 if self._is_endless else self._limits.half_closed_s, self._give_up_half_closed)
-        return is_busy
+        return is_busy and not self._is_tls
 
     def connection_lost(self, error: Exception | None) -> None:
         home = self._home
@@ -311,7 +313,7 @@ class HttpConnection(asyncio.Protocol):
         except ConnectionError as error:
             log.debug("upgraded connection ended: %s", error)
         finally:
-            await self._upgraded.close()
+            await self._upgraded.linger(self._limits.linger_s)
 
     async def _finish(self) -> None:
         """Close so that the client can read the last answer: unread input would turn the close into a reset."""
@@ -324,8 +326,7 @@ class HttpConnection(asyncio.Protocol):
             self._is_read_paused = False
             self._transport.resume_reading()
         if is_unread and not self._is_half_closed:
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
+            end_writing(self._transport)
             self._deadline = _NEVER
             await asyncio.sleep(self._limits.linger_s)  # cancelled by connection_lost when the client closes first
         self._transport.close()

@@ -29,6 +29,7 @@ from wherry.orchestration.agent.pod import is_mirror
 from wherry.orchestration.agent.pod_removal import remove_from_engine
 from wherry.orchestration.agent.pod_worker import PodWorker
 from wherry.orchestration.agent.references import ReferencedObjects
+from wherry.orchestration.agent.resize import judge
 from wherry.orchestration.agent.review import Reviewer
 from wherry.orchestration.agent.runtime_view import RuntimeView
 from wherry.orchestration.agent.settings import AgentSettings
@@ -85,6 +86,7 @@ class Agent:
             clock=clock,
             services=self._services.list,
             admit=self._admit,
+            judge_resize=lambda pod: judge(pod, self._admitted_others(pod), self.parts.allocatable),
             allocatable=node_object.allocatable(machine, settings),
             memory_capacity_bytes=machine.memory_bytes,
         )

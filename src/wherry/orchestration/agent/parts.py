@@ -8,6 +8,7 @@ from wherry.kit.clock import Clock
 from wherry.orchestration.agent.admission import Rejection
 from wherry.orchestration.agent.image_puller import ImagePuller
 from wherry.orchestration.agent.references import ReferencedObjects
+from wherry.orchestration.agent.resize import Verdict
 from wherry.orchestration.agent.runtime_view import RuntimeView
 from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.agent.volumes.setup import PodVolumes
@@ -18,7 +19,7 @@ from wherry.orchestration.objects.meta import Object
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`services` gives the Services known now; `admit` judges a new pod; `allocatable` is the node's."""
+    """`services` gives the Services known now; `admit` judges a new pod, `judge_resize` a changed one."""
 
     settings: AgentSettings
     client: Client
@@ -31,5 +32,6 @@ class Parts:
     clock: Clock
     services: Callable[[], Iterable[Object]]
     admit: Callable[[Object], Rejection | None]
+    judge_resize: Callable[[Object], Verdict]
     allocatable: Mapping[str, str]
     memory_capacity_bytes: int

@@ -6,12 +6,15 @@ API's status and the engine's records.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from wherry.container.image.service import Image
-from wherry.container.runtime.engine import ContainerStatus, State
+from wherry.container.runtime.engine import ContainerStatus, Resources, State
 from wherry.kit.clock import parse_rfc3339
+from wherry.orchestration.agent import qos
 from wherry.orchestration.agent.decide import Kill
-from wherry.orchestration.agent.pod import all_containers, status_of
+from wherry.orchestration.agent.pod import all_containers, container_named, status_of
+from wherry.orchestration.agent.resize import Verdict
 from wherry.orchestration.agent.status import Waiting
 from wherry.orchestration.objects.meta import Object
 
@@ -46,6 +49,16 @@ class PodMemory:
     termination_messages: dict[str, str] = field(default_factory=dict)
     sandbox_attempt: int = -1
     ending: Ending | None = None
+    volumes_stale: bool = False  # their content must be written again
+    renew_at: datetime | None = None  # when a token in them is due
+    applied: dict[str, Resources] = field(default_factory=dict)  # limits in force, by container id
+    shown_resources: dict[str, Object] = field(default_factory=dict)  # the spec's words for them, by container name
+    resize: Verdict = field(default_factory=Verdict)
+
+    def note_resources(self, container_id: str, limits: Resources, pod: Object, name: str) -> None:
+        """These limits are in force now."""
+        self.applied[container_id] = limits
+        self.shown_resources[name] = (container_named(pod, name) or {}).get("resources") or {}
 
     def adopt(self, pod: Object, runs: Mapping[str, tuple[ContainerStatus, ...]]) -> None:
         """At start: containers that run already are past their hooks, and as ready as the API says."""
@@ -56,6 +69,11 @@ class PodMemory:
             self.hooked_ids.add(last.id)
             if shown.get(last.id, {}).get("started"):
                 self.started_ids.add(last.id)
+            resources = shown.get(last.id, {}).get("resources")
+            if resources is not None and (container := container_named(pod, last.name)) is not None:
+                as_shown = {**container, "resources": resources}
+                self.shown_resources[last.name] = resources
+                self.applied[last.id] = qos.container_resources(pod, as_shown, memory_capacity_bytes=1)
             if shown.get(last.id, {}).get("ready"):
                 self.ready_ids.add(last.id)
 
@@ -79,6 +97,7 @@ class PodMemory:
         self.started_ids.discard(container_id)
         self.ready_ids.discard(container_id)
         self.kills.pop(container_id, None)
+        self.applied.pop(container_id, None)
 
 
 def recorded_statuses(pod: Object) -> list[Object]:

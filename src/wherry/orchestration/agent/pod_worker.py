@@ -8,50 +8,33 @@ How:   look (`_step`): build a view, `decide`, launch what is to be done as task
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
-from wherry.container.runtime.engine import ContainerStatus, State
+from wherry.container.runtime.engine import State
 from wherry.kit.clock import parse_rfc3339
-from wherry.kit.errors import Conflict, NotFound
-from wherry.kit.supervise import attempt
-from wherry.orchestration.agent import status, status_patch
-from wherry.orchestration.agent.container_start import StartFailed, run_post_start, start_container
+from wherry.orchestration.agent import resize, status
 from wherry.orchestration.agent.decide import (
     Action,
-    CreateSandbox,
     Kill,
-    KillContainer,
     Plan,
     PodView,
     PrepareImage,
-    RemoveContainer,
     SetUpVolumes,
-    StartContainer,
     decide,
     key_of_action,
 )
-from wherry.orchestration.agent.image_puller import ImageFailed, field_path
 from wherry.orchestration.agent.operations import NS, Operations, now_ns
 from wherry.orchestration.agent.parts import Parts
-from wherry.orchestration.agent.pod import (
-    container_named,
-    describe,
-    grace_s,
-    is_terminal,
-    spec_of,
-    status_of,
-)
-from wherry.orchestration.agent.pod_files import termination_message
-from wherry.orchestration.agent.pod_memory import Ending, PodMemory, with_lost_runs
-from wherry.orchestration.agent.pod_plan import sandbox_config
+from wherry.orchestration.agent.pod import describe, grace_s, is_terminal, spec_of, status_of
+from wherry.orchestration.agent.pod_actions import PodActions
+from wherry.orchestration.agent.pod_context import PodContext
+from wherry.orchestration.agent.pod_memory import Ending
+from wherry.orchestration.agent.pod_probes import PodProbes
 from wherry.orchestration.agent.pod_removal import remove_everything
-from wherry.orchestration.agent.probes.check import Target
-from wherry.orchestration.agent.probes.worker import ContainerProbes
+from wherry.orchestration.agent.pod_report import PodReport
+from wherry.orchestration.agent.resize import Verdict
 from wherry.orchestration.agent.runtime_view import attempt_of
-from wherry.orchestration.agent.status import StatusInputs, Waiting
-from wherry.orchestration.agent.termination import stop_all, stop_one
-from wherry.orchestration.objects.kinds import PODS
-from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of, revision_of, uid_of
+from wherry.orchestration.agent.status import Waiting
+from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, labels_of, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -62,29 +45,30 @@ class PodWorker:
     """`run()` ends once the pod is gone from the API and from this machine."""
 
     def __init__(self, pod: Object, parts: Parts) -> None:
-        self.pod = pod
         self.uid = uid_of(pod)
         self._parts = parts
-        self._memory = PodMemory()
         self._wake = asyncio.Event()
-        self._operations = Operations(f"{namespace_of(pod)}/{name_of(pod)}", parts.clock, self.poke)
-        self._tasks: asyncio.TaskGroup | None = None
-        self._probes: dict[str, asyncio.Task[None]] = {}
-        self._is_gone = False  # from the API
-        self._is_admitted = False
-        self._rejected: Object | None = None
-        self._are_stopped = False  # its containers, for good
-        self._is_ended = False  # and its volumes down
-        self._is_removed = False
-        self._stopping_grace_s: float | None = None
-        self._renew_at: datetime | None = None
-        self._last_patch: tuple[str, Object] | None = None
         self._wake_at_ns: int | None = None
+        self._context = PodContext(self.uid, pod, parts, self.poke)
+        self._memory = self._context.memory
+        self._operations = Operations(f"{namespace_of(pod)}/{name_of(pod)}", parts.clock, self.poke)
+        self._actions = PodActions(self._context, self._operations.allow_cancel)
+        self._probes = PodProbes(self._context)
+        self._report = PodReport(self._context)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._is_admitted = False
+        self._stopping_grace_s: float | None = None
+
+    @property
+    def pod(self) -> Object:
+        """The newest state known."""
+        return self._context.pod
 
     @property
     def holds_resources(self) -> bool:
         """Counts against the node's allocatable amounts: admitted and not at its end."""
-        return self._is_admitted and self._rejected is None and not self._are_stopped and not is_terminal(self.pod)
+        is_refused = self._context.rejected is not None or is_terminal(self.pod)
+        return self._is_admitted and not is_refused and not self._context.are_stopped
 
     def poke(self) -> None:
         """Look again soon; calls coalesce."""
@@ -92,81 +76,79 @@ class PodWorker:
 
     def update(self, pod: Object) -> None:
         """A newer state of the pod."""
-        if _revision(pod) >= _revision(self.pod):
-            self.pod = pod
+        old = self.pod
+        self._context.take(pod)
+        if labels_of(old) != labels_of(self.pod) or annotations_of(old) != annotations_of(self.pod):
+            self._memory.volumes_stale = True  # the downward API shows them
         self.poke()
 
     def references_changed(self) -> None:
         """A ConfigMap or Secret it names changed: write its volumes again, retry what waits for it."""
-        if self._memory.paths is not None and not self._is_ended:
-            self._launch_action(SetUpVolumes())
+        self._memory.volumes_stale = True
         self._operations.not_before_ns.clear()
         self.poke()
 
     def forget(self) -> None:
         """The API has it no longer: stop it and remove everything."""
-        self._is_gone = True
+        self._context.is_gone = True
         self.poke()
+
+    def evict(self, reason: str, message: str, *, grace: float) -> None:
+        """The node needs its resources back."""
+        if not self._context.must_end():
+            self._parts.recorder.event(self.pod, "Warning", reason, message)
+            self._memory.ending = Ending(grace, True, reason, message)
+            self.poke()
 
     async def run(self) -> None:
         """Until nothing is left. Cancelling leaves the containers running."""
         self._memory.adopt(self.pod, self._parts.view.runs(self.uid))
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            while not self._is_removed:
+            while True:
                 self._wake.clear()
-                self._step()
-                await self._wait()
-            for probe in self._probes.values():
-                probe.cancel()
+                self._step(tasks)
+                if self._context.is_removed:
+                    break
+                alarm = tasks.create_task(self._ring(), name="alarm")
+                await self._wake.wait()
+                alarm.cancel()
+            self._probes.stop()
             self._operations.cancel(*self._operations.busy)
 
-    async def _wait(self) -> None:
-        """Until poked or the next time that matters."""
-        if self._is_removed:
-            return
+    async def _ring(self) -> None:
         delay_s = self._parts.settings.resync_s
         if self._wake_at_ns is not None:
             delay_s = min(delay_s, max((self._wake_at_ns - now_ns(self._parts.clock)) / NS, 0.0))
-        assert self._tasks is not None
-        alarm = self._tasks.create_task(self._ring(delay_s), name="alarm")
-        await self._wake.wait()
-        alarm.cancel()
-
-    async def _ring(self, delay_s: float) -> None:
         await self._parts.clock.sleep(delay_s)
-        self._wake.set()
+        self.poke()
 
-    def _step(self) -> None:
+    def _step(self, tasks: asyncio.TaskGroup) -> None:
         """One look. Never awaits, so it always sees one consistent state."""
         self._wake_at_ns = None
         if not self._is_admitted:
             self._admit()
         self._check_deadline()
-        self._follow_runs()
-        if self._must_end():
-            self._step_to_end()
-        else:
+        self._probes.follow(tasks)
+        if not self._context.must_end():
             self._step_forward()
+        if self._context.must_end():
+            self._step_to_end()
         self._publish()
 
     def _admit(self) -> None:
         self._is_admitted = True
-        has_run = bool(self._parts.view.runs(self.uid)) or self._parts.view.sandbox(self.uid) is not None
-        if has_run or is_deleting(self.pod) or is_terminal(self.pod) or self._is_gone:
+        has_run = bool(self._parts.view.runs(self.uid)) or self._context.sandbox() is not None
+        if has_run or self._context.must_end():
             return
         if (rejection := self._parts.admit(self.pod)) is not None:
             self._parts.recorder.event(self.pod, "Warning", rejection.reason, rejection.message)
-            self._rejected = status.rejected(self.pod, rejection.reason, rejection.message, self._parts.clock.now())
-
-    def _must_end(self) -> bool:
-        ending = self._rejected is not None or self._memory.ending is not None
-        return ending or self._is_gone or is_deleting(self.pod) or is_terminal(self.pod)
+            now = self._parts.clock.now()
+            self._context.rejected = status.rejected(self.pod, rejection.reason, rejection.message, now)
 
     def _check_deadline(self) -> None:
-        limit = spec_of(self.pod).get("activeDeadlineSeconds")
-        started = status_of(self.pod).get("startTime")
-        if limit is None or not started or self._must_end():
+        limit, started = spec_of(self.pod).get("activeDeadlineSeconds"), status_of(self.pod).get("startTime")
+        if limit is None or not started or self._context.must_end():
             return
         due_ns = int((parse_rfc3339(started).timestamp() + float(limit)) * NS)
         if now_ns(self._parts.clock) >= due_ns:
@@ -175,34 +157,24 @@ class PodWorker:
         else:
             self._wake_by(due_ns)
 
-    def evict(self, reason: str, message: str, *, grace: float) -> None:
-        """The node needs its resources back."""
-        self._memory.ending = Ending(grace, True, reason, message)
-        self.poke()
-
     # Forward: bring the pod up and keep it up.
 
     def _step_forward(self) -> None:
-        view = self._view()
-        plan = decide(view)
+        plan = decide(self._view())
         self._note_crash_loops(plan)
         if plan.is_finished:
             self._memory.ending = Ending(grace_s(self.pod))
-            self._step_to_end()
             return
         for action in plan.actions:
             self._launch_action(action)
         self._wake_by(plan.wake_at_ns)
-        if self._renew_at is not None:
-            self._wake_by(int(self._renew_at.timestamp() * NS))
-            if self._parts.clock.now() >= self._renew_at:
-                self._launch_action(SetUpVolumes())
+        self._refresh_volumes()
+        self._resize()
 
     def _view(self) -> PodView:
-        memory, sandbox = self._memory, self._parts.view.sandbox(self.uid)
+        memory, sandbox, runs = self._memory, self._context.sandbox(), self._context.runs()
         if sandbox is not None:
             memory.sandbox_attempt = max(memory.sandbox_attempt, attempt_of(sandbox))
-        runs = self._runs()
         memory.forgive(runs)
         return PodView(
             pod=self.pod,
@@ -220,301 +192,107 @@ class PodWorker:
             busy=self._operations.busy,
         )
 
-    def _runs(self) -> dict[str, tuple[ContainerStatus, ...]]:
-        return with_lost_runs(self.pod, self._parts.view.runs(self.uid))
-
     def _note_crash_loops(self, plan: Plan) -> None:
         for name, delay_s in plan.crash_loops.items():
             message = f"back-off {_go_duration(delay_s)} restarting failed container={name} pod={describe(self.pod)}"
             if self._memory.waiting.get(name) != Waiting("CrashLoopBackOff", message):
                 self._memory.waiting[name] = Waiting("CrashLoopBackOff", message)
                 text = f"Back-off restarting failed container {name} in pod {describe(self.pod)}"
-                self._container_event(name, "Warning", "BackOff", text)
+                self._context.container_event(name, "Warning", "BackOff", text)
 
-    def _launch_action(self, action: Action) -> None:
-        key = key_of_action(action)
-        match action:
-            case CreateSandbox(attempt):
-                self._launch(key, lambda: self._create_sandbox(attempt))
-            case SetUpVolumes():
-                self._launch(key, self._set_up_volumes, may_cancel=True)
-            case PrepareImage(name):
-                self._launch(key, lambda: self._prepare_image(name), may_cancel=True)
-            case StartContainer(name, attempt):
-                self._launch(key, lambda: self._start_container(name, attempt))
-            case KillContainer():
-                self._launch(key, lambda: self._kill_container(action))
-            case RemoveContainer(run_id):
-                self._launch(key, lambda: self._remove_container(run_id))
+    def _refresh_volumes(self) -> None:
+        """New content, or a token that is due."""
+        if self._memory.renew_at is not None:
+            self._wake_by(int(self._memory.renew_at.timestamp() * NS))
+            if self._parts.clock.now() >= self._memory.renew_at:
+                self._memory.volumes_stale = True
+        is_due = self._operations.not_before_ns.get("volumes", 0) <= now_ns(self._parts.clock)
+        if self._memory.volumes_stale and self._memory.paths is not None and is_due:
+            self._launch_action(SetUpVolumes())
 
-    def _launch(self, key: str, work: Callable[[], Awaitable[None]], *, may_cancel: bool = False) -> None:
-        assert self._tasks is not None
-        self._operations.launch(self._tasks, key, work, lambda e: self._failed(key, e), may_cancel=may_cancel)
-
-    def _failed(self, key: str, error: Exception) -> float | None:
-        """Record why, for the status and as an event; the delay before the next try."""
-        kind, _, name = key.partition(":")
-        match error:
-            case ImageFailed():
-                self._memory.waiting[name] = Waiting(error.reason, str(error))
-                return error.retry_s
-            case StartFailed():
-                self._memory.waiting[name] = Waiting(error.reason, str(error))
-                return None
-        event = {
-            "sandbox": ("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"),
-            "volumes": ("FailedMount", str(error)),
-            "end": ("FailedKillPod", f"error killing pod: {error}"),
-        }.get(kind)
-        if event is not None:
-            self._parts.recorder.event(self.pod, "Warning", *event)
-        return None
-
-    async def _create_sandbox(self, attempt: int) -> None:
-        old = self._parts.view.sandbox(self.uid)
-        if old is not None and not old.ready:
-            await self._parts.view.stop_sandbox(old)
-        sandbox = await self._parts.engine.create_sandbox(sandbox_config(self.pod, attempt, self._parts.settings))
-        self._parts.view.note_sandbox(sandbox)
-
-    async def _set_up_volumes(self) -> None:
-        references = await self._parts.references.fetch(self.pod)
-        found = await self._parts.volumes.set_up(self.pod, references, dict(self._parts.allocatable))
-        self._memory.paths = found.paths
-        self._renew_at = found.renew_at
-
-    async def _prepare_image(self, name: str) -> None:
-        container = container_named(self.pod, name)
-        if container is None:
+    def _resize(self) -> None:
+        live = [history[-1] for history in self._parts.view.runs(self.uid).values() if history[-1].state == State.RUNNING]
+        changes = resize.changes(
+            self.pod, live, self._memory.applied, memory_capacity_bytes=self._parts.memory_capacity_bytes
+        )
+        if not changes:
+            if "resize" not in self._operations.busy:
+                self._memory.resize = Verdict()
             return
-        references = await self._parts.references.fetch(self.pod)
-        self._memory.images[name] = await self._parts.images.ensure(self.pod, container, references)
-
-    async def _start_container(self, name: str, attempt: int) -> None:
-        container, sandbox = container_named(self.pod, name), self._parts.view.sandbox(self.uid)
-        image = self._memory.images[name]
-        if container is None or sandbox is None or self._memory.paths is None:
+        self._memory.resize = self._parts.judge_resize(self.pod)
+        is_due = self._operations.not_before_ns.get("resize", 0) <= now_ns(self._parts.clock)
+        if self._memory.resize.condition or not is_due:
             return
-        # The downward API shows addresses that the API server may not have yet.
-        pod = {**self.pod, "status": self._status()}
-        try:
-            run_id = await start_container(
-                self._parts, pod, container, image, sandbox, self._memory.paths, attempt=attempt
-            )
-        except StartFailed as error:
-            if error.reason == "RunContainerError":  # that run counts: the next one is a restart
-                self._memory.note_started(name, attempt=attempt, delay_s_max=self._parts.settings.crash_backoff_s_max)
-            raise
-        self._memory.note_started(name, attempt=attempt, delay_s_max=self._parts.settings.crash_backoff_s_max)
-        self.poke()
-        self._operations.allow_cancel(f"container:{name}")
-        address = str(sandbox.address or self._parts.settings.node_ip)
-        await run_post_start(self._parts, pod, container, attempt, address, grace=lambda: grace_s(self.pod))
-        self._memory.hooked_ids.add(run_id)
-
-    async def _kill_container(self, action: KillContainer) -> None:
-        run = await self._parts.engine.container_status(action.container_id)
-        grace = grace_s(self.pod) if action.grace_s is None else action.grace_s
-        await stop_one(self._parts, self.pod, run, self._address(), grace_s=grace, message=action.message)
-
-    async def _remove_container(self, run_id: str) -> None:
-        if run_id:
-            await self._parts.engine.remove_container(run_id)
-            self._parts.view.drop_container(run_id)
+        for change in changes:
+            if change.restarts:
+                self._memory.kills[change.container_id] = Kill(f"Container {change.name} resize requires restart")
+                self._memory.applied.pop(change.container_id)
+                self.poke()
+        in_place = [change for change in changes if not change.restarts]
+        if in_place:
+            self._memory.resize = Verdict("PodResizeInProgress")
+            self._launch("resize", lambda: self._actions.resize(in_place))
 
     # To the end: stop, report, delete, remove.
 
     def _step_to_end(self) -> None:
-        if self._is_ended:
-            if self._is_gone:
-                self._launch("remove", self._remove_everything)
-            elif is_deleting(self.pod) and self._is_reported():
-                self._launch("delete", self._delete_from_api)
-            return
-        grace = self._ending_grace_s()
+        context = self._context
+        if context.is_ended and context.is_gone:
+            self._launch("remove", self._remove)
+        elif context.is_ended:
+            # First the API shows how it ended, then the object goes.
+            if is_deleting(self.pod) and is_terminal(self.pod) and "status" not in self._operations.busy:
+                self._launch("delete", self._report.delete)
+        else:
+            self._stop(self._ending_grace_s())
+
+    def _stop(self, grace: float) -> None:
         if self._stopping_grace_s is not None and grace < self._stopping_grace_s:
             self._operations.cancel("end")  # asked for more speed; the next look starts over with it
-        if "end" not in self._operations.busy:
+        if "end" not in self._operations.busy and self._is_due("end"):
             self._stopping_grace_s = grace
             self._launch("end", lambda: self._end(grace))
 
     def _ending_grace_s(self) -> float:
         ending = self._memory.ending
-        grace = grace_s(self.pod)
-        if ending is not None:
-            grace = min(grace, ending.grace_s)
-        return grace
+        return grace_s(self.pod) if ending is None else min(grace_s(self.pod), ending.grace_s)
 
     async def _end(self, grace: float) -> None:
-        """Containers, sandbox, volumes: all down, records kept for the status and the logs."""
         await self._operations.settle(but="end")
-        runs = [run for history in self._parts.view.runs(self.uid).values() for run in history]
-        await stop_all(self._parts, self.pod, runs, self._address(), grace_s=grace)
-        for sandbox in self._parts.view.sandboxes(self.uid):
-            await self._parts.view.stop_sandbox(sandbox)
-        self._are_stopped = True
-        self.poke()
-        await self._parts.volumes.tear_down(self.uid)
-        self._memory.paths = None
-        self._is_ended = True
+        await self._actions.end(grace)
 
-    def _is_reported(self) -> bool:
-        """The API shows the final status, so that nobody misses how the pod ended."""
-        return is_terminal(self.pod) and "status" not in self._operations.busy
-
-    async def _delete_from_api(self) -> None:
-        try:
-            await self._parts.client.delete(PODS, name_of(self.pod), namespace_of(self.pod), uid=self.uid, grace_s=0)
-        except (NotFound, Conflict):
-            self._is_gone = True  # deleted already, or the name belongs to another pod by now
-
-    async def _remove_everything(self) -> None:
+    async def _remove(self) -> None:
         await remove_everything(self._parts, self.pod)
-        self._is_removed = True
-
-    # Probes.
-
-    def _follow_runs(self) -> None:
-        """Probe what runs; forget what ended; read last words."""
-        live: set[str] = set()
-        for name, history in self._parts.view.runs(self.uid).items():
-            container = container_named(self.pod, name) or {"name": name}
-            for run in history:
-                if run.state == State.RUNNING:
-                    live.add(run.id)
-                    if run.id in self._memory.hooked_ids and run.id not in self._probes:
-                        self._begin_probes(run, container)
-                elif run.state == State.EXITED and run.id not in self._memory.termination_messages:
-                    self._memory.termination_messages[run.id] = termination_message(run, container)
-        for run_id in [run_id for run_id in self._probes if run_id not in live]:
-            self._probes.pop(run_id).cancel()
-            self._memory.forget_run(run_id)
-
-    def _begin_probes(self, run: ContainerStatus, container: Object) -> None:
-        assert self._tasks is not None
-        if self._must_end():
-            return
-        target = Target(run.id, container, self._address())
-        probes = ContainerProbes(
-            target,
-            self._parts.engine,
-            self,
-            self._parts.clock,
-            started_for_s=max((now_ns(self._parts.clock) - run.started_at_ns) / NS, 0.0),
-            is_started=run.id in self._memory.started_ids,
-        )
-        if not container.get("startupProbe"):
-            self._note_started(run.id, container)
-        self._probes[run.id] = self._tasks.create_task(_probe(run.name, probes), name=f"probes {run.name}")
-
-    def _note_started(self, run_id: str, container: Object) -> None:
-        self._memory.started_ids.add(run_id)
-        if not container.get("readinessProbe"):
-            self._memory.ready_ids.add(run_id)
-
-    def started(self, container_id: str) -> None:
-        """See `probes.worker.Report`."""
-        run = self._run(container_id)
-        if run is not None and container_id not in self._memory.started_ids:
-            self._note_started(container_id, container_named(self.pod, run.name) or {})
-            self.poke()
-
-    def ready(self, container_id: str, is_ready: bool) -> None:
-        """See `probes.worker.Report`."""
-        (self._memory.ready_ids.add if is_ready else self._memory.ready_ids.discard)(container_id)
-        self.poke()
-
-    def unhealthy(self, container_id: str, kind: str, grace_s: float | None) -> None:
-        """See `probes.worker.Report`."""
-        run = self._run(container_id)
-        if run is not None and not self._must_end():
-            text = f"Container {run.name} failed {kind} probe, will be restarted"
-            self._memory.kills[container_id] = Kill(text, grace_s)
-            self.poke()
-
-    def failed_once(self, container_id: str, kind: str, text: str) -> None:
-        """See `probes.worker.Report`."""
-        run = self._run(container_id)
-        if run is not None and not (self._must_end() and kind != "Readiness"):
-            self._container_event(run.name, "Warning", "Unhealthy", f"{kind} probe failed: {text}")
-
-    def _run(self, run_id: str) -> ContainerStatus | None:
-        runs = self._parts.view.runs(self.uid).values()
-        return next((run for history in runs for run in history if run.id == run_id), None)
-
-    # Status.
+        self._context.is_removed = True
 
     def _publish(self) -> None:
-        """Send what differs from what the API has; one patch at a time, the newest state each."""
-        if self._is_gone or "status" in self._operations.busy:
-            return
-        patch = status_patch.status_patch(self.pod, status_of(self.pod), self._status())
-        if patch is None or self._last_patch == (revision_of(self.pod), patch):
-            return  # nothing to say, or the server keeps saying it otherwise: do not insist
-        due_ns = self._operations.not_before_ns.get("status", 0)
+        if "status" not in self._operations.busy and self._is_due("status"):
+            patch = self._report.due()
+            if patch is not None:
+                self._launch("status", lambda: self._report.send(patch))
+
+    def _is_due(self, key: str) -> bool:
+        """False, and a wake-up at its time, while a failed operation must wait."""
+        due_ns = self._operations.not_before_ns.get(key, 0)
         if due_ns > now_ns(self._parts.clock):
             self._wake_by(due_ns)
-            return
-        self._launch("status", lambda: self._send(patch))
+            return False
+        return True
 
-    async def _send(self, patch: Object) -> None:
-        try:
-            answer = await self._parts.client.patch(
-                PODS, name_of(self.pod), namespace_of(self.pod), patch,
-                content_type=status_patch.CONTENT_TYPE, subresource="status",
-            )  # fmt: skip
-        except (NotFound, Conflict) as error:
-            log.debug("pod %s: status not taken: %s", describe(self.pod), error)
-            return
-        if _revision(answer) >= _revision(self.pod):
-            self.pod = answer
-        self._last_patch = (revision_of(self.pod), patch)
+    def _launch_action(self, action: Action) -> None:
+        may_cancel = isinstance(action, SetUpVolumes | PrepareImage)
+        self._launch(key_of_action(action), self._actions.work_for(action), may_cancel=may_cancel)
 
-    def _status(self) -> Object:
-        if self._rejected is not None:
-            return self._rejected
-        memory, ending = self._memory, self._memory.ending
-        return status.build(
-            StatusInputs(
-                pod=self.pod,
-                node_ip=self._parts.settings.node_ip,
-                now=self._parts.clock.now(),
-                runs=self._runs(),
-                sandbox=self._parts.view.sandbox(self.uid),
-                waiting=memory.waiting,
-                ready=frozenset(memory.ready_ids),
-                started=frozenset(memory.started_ids),
-                is_ended=self._are_stopped,
-                is_failed=ending is not None and ending.is_failed and self._are_stopped,
-                reason=ending.reason if ending is not None and self._are_stopped else "",
-                message=ending.message if ending is not None and self._are_stopped else "",
-                termination_messages=memory.termination_messages,
-                disruption=ending.message if ending is not None and ending.reason == "Evicted" else "",
+    def _launch(self, key: str, work: Callable[[], Awaitable[None]], *, may_cancel: bool = False) -> None:
+        assert self._tasks is not None
+        if self._is_due(key):
+            self._operations.launch(
+                self._tasks, key, work, lambda error: self._actions.failed(key, error), may_cancel=may_cancel
             )
-        )
-
-    def _address(self) -> str:
-        """Where the host reaches the pod."""
-        sandbox = self._parts.view.sandbox(self.uid)
-        return str(sandbox.address) if sandbox is not None and sandbox.address else self._parts.settings.node_ip
-
-    def _container_event(self, name: str, kind: str, reason: str, text: str) -> None:
-        path = field_path(self.pod, {"name": name})
-        self._parts.recorder.event(self.pod, kind, reason, text, field_path=path)
 
     def _wake_by(self, when_ns: int | None) -> None:
         if when_ns is not None and (self._wake_at_ns is None or when_ns < self._wake_at_ns):
             self._wake_at_ns = when_ns
-
-
-async def _probe(name: str, probes: ContainerProbes) -> None:
-    await attempt(f"probes of {name}", probes.run())
-
-
-def _revision(pod: Object) -> int:
-    """resourceVersions of one object may be compared since 1.35 (KEP-5504)."""
-    text = revision_of(pod)
-    return int(text) if text.isdigit() else 0
 
 
 def _go_duration(seconds: float) -> str:

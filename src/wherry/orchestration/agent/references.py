@@ -73,8 +73,14 @@ class ReferencedObjects:
 
     async def fetch(self, pod: Object) -> PodReferences:
         """All of them at once; raises what the client raises, except that NotFound leaves a name out."""
-        config_maps, secrets = names_used(pod)
-        secrets |= {str(entry.get("name", "")) for entry in spec_of(pod).get("imagePullSecrets") or ()} - {""}
+        return await self._fetch(pod, *names_used(pod))
+
+    async def fetch_pull_secrets(self, pod: Object) -> PodReferences:
+        """Those of imagePullSecrets only."""
+        names = {str(entry.get("name", "")) for entry in spec_of(pod).get("imagePullSecrets") or ()}
+        return await self._fetch(pod, set(), names - {""})
+
+    async def _fetch(self, pod: Object, config_maps: set[str], secrets: set[str]) -> PodReferences:
         found = PodReferences()
         wanted = [(CONFIG_MAPS, name, found.config_maps) for name in sorted(config_maps)]
         wanted += [(SECRETS, name, found.secrets) for name in sorted(secrets)]

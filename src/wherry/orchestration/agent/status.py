@@ -24,6 +24,7 @@ from wherry.orchestration.agent.pod import (
     status_of,
 )
 from wherry.orchestration.agent.pod_plan import IMAGE_REF
+from wherry.orchestration.agent.resize import Verdict
 from wherry.orchestration.agent.settings import RUNTIME_NAME
 from wherry.orchestration.objects.meta import Object, condition_of, with_condition
 
@@ -55,6 +56,8 @@ class StatusInputs:
     reason: str = ""
     message: str = ""
     termination_messages: Mapping[str, str] = field(default_factory=dict)  # by container id
+    resize: Verdict = field(default_factory=Verdict)
+    resources: Mapping[str, Object] = field(default_factory=dict)  # in force, by container name; else the spec's
     disruption: str = ""  # message of condition DisruptionTarget
 
 
@@ -141,10 +144,11 @@ def _container_status(inputs: StatusInputs, container: Object, *, is_init: bool)
         status["containerID"] = f"{RUNTIME_NAME}://{last.id}"
         status["imageID"] = last.labels.get(IMAGE_REF) or last.image_ref or last.image
         status["ready"], status["started"] = _ready(inputs, container, last, is_init=is_init)
-    if container.get("resources"):
-        status["resources"] = container["resources"]
-        if container["resources"].get("requests"):
-            status["allocatedResources"] = container["resources"]["requests"]
+    resources = inputs.resources.get(name, container.get("resources") or {})
+    if resources:
+        status["resources"] = resources
+        if resources.get("requests"):
+            status["allocatedResources"] = resources["requests"]
     return status
 
 
@@ -250,6 +254,10 @@ def _conditions(inputs: StatusInputs, phase: str, init: list[Object], apps: list
     ]
     if inputs.disruption:
         wanted.append(_condition("DisruptionTarget", True, "TerminationByKubelet", inputs.disruption))
+    if inputs.resize.condition:
+        wanted.append(_condition(inputs.resize.condition, True, inputs.resize.reason, inputs.resize.message))
+    for gone in {"PodResizePending", "PodResizeInProgress"} - {inputs.resize.condition}:
+        conditions = [condition for condition in conditions if condition.get("type") != gone]
     for condition in wanted:
         conditions = with_condition(conditions, {**condition, **_generation(pod)}, inputs.now)
     return conditions

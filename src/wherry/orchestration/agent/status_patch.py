@@ -28,8 +28,9 @@ def status_patch(pod: Object, old: Object, new: Object) -> Object | None:
 
 
 def _list_changes(before: list[Object], after: list[Object], key: str) -> list[Object]:
-    if key == "type":  # conditions of others must survive
-        return [
+    if key == "type":  # conditions of others must survive; `after` lacks only what is ours to remove
+        removed = [{"$patch": "delete", "type": c["type"]} for c in before if condition_of(after, c["type"]) is None]
+        return removed + [
             _with_nulls(condition_of(before, condition["type"]) or {}, condition)
             for condition in after
             if condition_of(before, condition["type"]) != condition

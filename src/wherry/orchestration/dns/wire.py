@@ -73,7 +73,8 @@ def read_query(message: bytes) -> Query:
 
 def _plain_name(message: bytes, at: int) -> tuple[list[str], int]:
     """An uncompressed name in lower case, and where it ends."""
-    labels, start = [], at
+    labels: list[str] = []
+    start = at
     while True:
         if at >= len(message):
             raise Malformed("name cut short")

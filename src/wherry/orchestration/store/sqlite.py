@@ -117,6 +117,10 @@ class SqliteStore:
         """What is wrong with the file; empty when all is well. Reads all of it, on a reader thread."""
         return tuple(await self._read(sqlite_file.integrity_errors))
 
+    async def backup(self, target: str | os.PathLike[str]) -> None:
+        """A copy of one moment that can be opened as a store; writes go on meanwhile. Replaces `target` atomically."""
+        await self._read(partial(sqlite_file.copy_to, target=Path(target)))
+
     async def close(self) -> None:
         """Let writes under way finish, then give back threads, files and the lock. Idempotent."""
         self._closed = True

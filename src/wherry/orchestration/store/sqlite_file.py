@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wherry.kit.atomic_file import sync_folder
 from wherry.kit.errors import Broken, Unavailable, Unsupported, WherryError
 
 APPLICATION_ID = 0x57485259  # "WHRY", in the file's header
@@ -84,6 +85,23 @@ def integrity_errors(connection: sqlite3.Connection) -> list[str]:
     return found
 
 
+def copy_to(connection: sqlite3.Connection, target: Path) -> None:
+    """A whole copy of one moment, complete and on disk under its name when this returns; replaces what was there."""
+    partial = target.with_name(f"{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    copy = sqlite3.connect(partial)
+    try:
+        partial.chmod(0o600)
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+    finally:
+        copy.close()
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+    sync_folder(target.parent)
+
+
 def lock(path: Path) -> int:
     """An exclusive lock beside the file, held until the descriptor is closed. Raises `Unavailable`."""
     try:
@@ -124,11 +142,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
     connection.executescript(
         f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     )
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)  # the names of the file and its log must outlive a power cut, not only their contents
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)  # the names of the file and its log must outlive a power cut, not only their contents
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:

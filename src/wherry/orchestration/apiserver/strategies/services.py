@@ -46,6 +46,7 @@ class ServiceStrategy(Strategy):
             _keep_node_ports(spec, before)
         elif not _needs_node_ports(spec) and _needs_node_ports(before):
             _drop_node_ports(spec, before)
+        _drop_dependents(spec, before)
         if spec.get("healthCheckNodePort") is None and _needs_health_port(spec) and "healthCheckNodePort" in before:
             spec["healthCheckNodePort"] = before["healthCheckNodePort"]
 
@@ -83,6 +84,21 @@ def _drop_node_ports(spec: Object, before: Object) -> None:
     for port in spec.get("ports") or ():
         if port.get("nodePort") in earlier:
             port.pop("nodePort", None)
+
+
+def _drop_dependents(spec: Object, before: Object) -> None:
+    """Fields of the earlier type that the client has not changed go with it."""
+    kind = spec.get("type")
+    gone: tuple[str, ...] = ()
+    if kind not in NODE_PORT_TYPES and not spec.get("externalIPs"):
+        gone += ("externalTrafficPolicy",)
+    if not _needs_health_port(spec):
+        gone += ("healthCheckNodePort",)
+    if kind != "LoadBalancer":
+        gone += ("allocateLoadBalancerNodePorts", "loadBalancerClass")
+    for name in gone:
+        if name in spec and spec.get(name) == before.get(name):
+            del spec[name]
 
 
 class Allocator:

@@ -81,7 +81,7 @@ def decide(job: Object, pods: Sequence[Object], tally: Tally, record: Record, no
     if is_suspended(job):
         return Plan(delete=tally.active)
     due = _deadline_in_s(job, now)
-    surplus, lacking = _balance(job, tally)
+    surplus, lacking = _balance(job, tally, now)
     if surplus:
         return Plan(delete=tuple(surplus), look_again_s=due)
     if lacking <= 0:
@@ -144,7 +144,7 @@ def _deadline_in_s(job: Object, now: datetime) -> float | None:
     return (parse_rfc3339(start) + timedelta(seconds=int(limit)) - now).total_seconds()
 
 
-def _balance(job: Object, tally: Tally) -> tuple[list[Object], int]:
+def _balance(job: Object, tally: Tally, now: datetime) -> tuple[list[Object], int]:
     """(pods too many, how many are lacking)."""
     parallelism = int(job["spec"].get("parallelism", 1))
     completions = job["spec"].get("completions")
@@ -156,7 +156,7 @@ def _balance(job: Object, tally: Tally) -> tuple[list[Object], int]:
     useless = _useless(job, tally) if is_indexed(job) else []
     kept = [pod for pod in tally.active if pod not in useless]
     more = max(0, len(kept) - wanted)
-    surplus = [*useless, *to_delete(kept, kept, more, read.created_at(kept[0]))] if more else useless
+    surplus = [*useless, *to_delete(kept, kept, more, now)] if more else useless
     waiting = tally.terminating if replaces_only_failed(job) else 0
     return surplus[:BURST], wanted - len(tally.active) - waiting
 

@@ -38,7 +38,7 @@ def index_of(pod: Object) -> int | None:
 
 def is_indexed(job: Object) -> bool:
     """spec.completionMode is Indexed."""
-    return job["spec"].get("completionMode") == "Indexed"
+    return str(job["spec"].get("completionMode")) == "Indexed"
 
 
 def _runs(indexes: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -70,6 +70,8 @@ def step(job: Object, pods: Sequence[Object], tally: Tally, plan: Plan, active: 
     held = set() if plan.ending or is_deleting(job) else _held(job, pods, now)
     release = [pod for uid, pod in tracked.items() if uid in listed_now and uid not in held]
     release += [pod for pod in countless if is_tracked(pod) and uid_of(pod) not in held]
+    if is_deleting(job):
+        release = [*tracked.values()]
     conditions, says = _conditions(job, plan, now)
     settled = not (tracked or listed_now or tally.terminating or active)
     if plan.ending is not None and settled:

@@ -14,6 +14,7 @@ from wherry.kit.clock import rfc3339
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.apply.conflict import ApplyConflict
 from wherry.orchestration.objects.apply.fieldsets import compare, paths_of
+from wherry.orchestration.objects.apply.last_applied import KUBECTL, allowed_conflicts, with_last_applied
 from wherry.orchestration.objects.apply.managers import (
     APPLY,
     BEFORE_FIRST_APPLY,
@@ -69,6 +70,8 @@ def apply_patch(
     merged = merge(with_managers(base, []), written, node)
     pruned = _prune(merged, claimed, before.paths if before else NO_PATHS, node)
     after = _settle(base, pruned, claimed, applier, node, ignored, force=force)
+    if manager == KUBECTL:
+        pruned = with_last_applied(pruned, applied)
     return _result(live, pruned, managers, after, applier, now)
 
 
@@ -120,7 +123,10 @@ def _settle(
     others = {identity: owned for identity, owned in claimed.items() if identity != applier.identity}
     conflicts = {owned.manager: both for owned in others.values() if (both := owned.paths & difference.taken)}
     if conflicts and not force:
-        raise ApplyConflict(conflicts)
+        allowed = allowed_conflicts(base, node) if applier.name == KUBECTL else NO_PATHS
+        refused = {owner: rest for owner, paths in conflicts.items() if (rest := paths - allowed)}
+        if refused:
+            raise ApplyConflict(refused)
     lost = difference.taken | difference.removed
     after = changed(others, lambda owned: owned.paths if owned.paths.isdisjoint(lost) else owned.paths - lost)
     mine = claimed[applier.identity]

@@ -1,0 +1,161 @@
+"""The API server over TLS and SQLite: GET, LIST of 1,000 pods, CREATE, and how late a watch event is.
+
+Usage: python bench/api_rates.py [--seconds 3] [--small] [--record]    needs wrk (apt install wrk) and openssl
+Prints one JSON line a figure. The load generator shares the machine's cores. `--small` is a smoke run.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import uvloop
+
+from wherry.orchestration.objects.kinds import CLUSTER_ROLE_BINDINGS, PODS, SERVICE_ACCOUNTS
+from wherry.orchestration.store.sqlite import SqliteStore
+from wherry.testing.api import TestApi, api_server
+
+RESULTS = Path(__file__).parent / "results" / "api_rates.jsonl"
+CREATE_SCRIPT = """
+counter = 0
+function setup(thread) thread:set("id", tostring(math.random(1000000))) end
+request = function()
+  counter = counter + 1
+  local body = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"bench-"},"data":{"a":"b"}}'
+  return wrk.format("POST", "/api/v1/namespaces/default/configmaps", nil, body)
+end
+"""
+
+
+def pod(index: int) -> dict[str, object]:
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": f"pod-{index:04}", "labels": {"app": f"app-{index % 20}", "tier": "bench"}},
+        "spec": {"nodeName": f"node-{index % 50}", "containers": [{
+            "name": "main", "image": "registry.local/bench:1", "ports": [{"containerPort": 8080}],
+            "env": [{"name": f"SETTING_{n}", "value": "x" * 20} for n in range(8)],
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}]},
+    }
+
+
+@asynccontextmanager
+async def running(pods: int) -> AsyncIterator[tuple[TestApi, str]]:
+    """A server with pods, and a bearer token of an administrator."""
+    with tempfile.TemporaryDirectory(prefix="wherry-bench-") as folder:
+        store = await SqliteStore.open(Path(folder) / "state.db")
+        try:
+            async with api_server(store=store, listen=True, folder=Path(folder)) as api:
+                binding = {
+                    "metadata": {"name": "bench"},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+                    "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+                }
+                await api.client.create(CLUSTER_ROLE_BINDINGS, binding)
+                reply = await api.client.create_subresource(SERVICE_ACCOUNTS, "default", "default", "token", {"spec": {}})
+                for start in range(0, pods, 50):
+                    async with asyncio.TaskGroup() as tasks:
+                        for index in range(start, min(start + 50, pods)):
+                            tasks.create_task(api.client.create(PODS, pod(index), "default"))
+                yield api, str(reply["status"]["token"])
+        finally:
+            await store.close()
+
+
+async def wrk(api: TestApi, token: str, path: str, seconds: float, connections: int, script: str = "") -> float:
+    extra = []
+    if script:
+        file = Path(api.kubeconfig).parent / "load.lua"
+        file.write_text(script)
+        extra = ["-s", str(file)]
+    process = await asyncio.create_subprocess_exec(
+        "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-H", f"Authorization: Bearer {token}",
+        "-H", "Content-Type: application/json", *extra, f"{api.url}{path}", stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    found = re.search(rb"Requests/sec:\s+([\d.]+)", out)
+    if found is None or b"Non-2xx" in out:
+        sys.exit(f"wrk saw errors:\n{out.decode()}")
+    return float(found.group(1))
+
+
+async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> list[float]:
+    """Seconds from the start of a create to the event at each watcher, over TLS."""
+    context = ssl.create_default_context(cadata=api.pki.ca_pem.decode() if api.pki else "")
+    delays: list[float] = []
+    sent: dict[str, float] = {}
+    path = f"{api.url}/api/v1/namespaces/default/secrets"
+    async with aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {token}"}, connector=aiohttp.TCPConnector(ssl=context, limit=0),
+    ) as session:
+        ready = asyncio.Semaphore(0)
+
+        async def follow() -> None:
+            async with session.get(f"{path}?watch=true&resourceVersion=0") as response:
+                ready.release()
+                seen = 0
+                async for line in response.content:
+                    delays.append(time.perf_counter() - sent[json.loads(line)["object"]["metadata"]["name"]])
+                    seen += 1
+                    if seen == events:
+                        return
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(watchers):
+                tasks.create_task(follow())
+            for _ in range(watchers):
+                await ready.acquire()
+            for index in range(events):
+                name = f"w-{index}"
+                sent[name] = time.perf_counter()
+                async with session.post(path, json={"metadata": {"name": name}}) as answer:
+                    await answer.read()
+                await asyncio.sleep(0.01)
+    return delays
+
+
+async def measure(seconds: float, pods: int, events: int) -> dict[str, tuple[float, str]]:
+    async with running(pods) as (api, token):
+        figures = {
+            "get": (await wrk(api, token, "/api/v1/namespaces/default/pods/pod-0001", seconds, 16), "requests/s"),
+            f"list_{pods}_pods": (await wrk(api, token, "/api/v1/namespaces/default/pods", seconds, 4), "requests/s"),
+        }
+        delays = sorted(await watch_delays(api, token, 20, events))
+        figures["watch_delivery_p50"] = (statistics.median(delays) * 1000, "ms")
+        figures["watch_delivery_p99"] = (delays[int(len(delays) * 0.99)] * 1000, "ms")
+        figures["create_configmap"] = (await wrk(api, token, "/", seconds, 32, CREATE_SCRIPT), "requests/s")
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    given = parser.parse_args()
+    work = measure(1, 20, 10) if given.small else measure(given.seconds, 1000, 200)
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    lines = [
+        json.dumps({"bench": "api_rates", "figure": name, "value": round(value, 2), "unit": unit,
+                    "commit": done.stdout.strip() or "none", "machine": f"{platform.machine()} x{os.cpu_count()}"})
+        for name, (value, unit) in uvloop.run(work).items()
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    if given.record:
+        RESULTS.parent.mkdir(exist_ok=True)
+        with RESULTS.open("a") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

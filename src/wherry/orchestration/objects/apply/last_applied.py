@@ -1,0 +1,57 @@
+"""The way from kubectl's client-side apply to server-side apply, without conflicts with kubectl itself.
+
+In:    a live object with the annotation client-side apply leaves, and conflicts of an apply by the manager `kubectl`.
+Out:   the paths kubectl may take by force, because it wrote them and nobody changed them since; the annotation, renewed.
+Spec:  k8s.io/apimachinery/pkg/util/managedfields, lastAppliedManager and lastAppliedUpdater. Other managers opt out.
+"""
+
+from typing import Any
+
+import orjson
+
+from wherry.kit.errors import Invalid
+from wherry.orchestration.objects.apply.fieldsets import compare, paths_of
+from wherry.orchestration.objects.apply.paths import NO_PATHS, Paths
+from wherry.orchestration.objects.apply.tracking import untracked_removed
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.patch.json_value import check_depth
+from wherry.orchestration.objects.structure import Node
+
+ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
+KUBECTL = "kubectl"
+ANNOTATION_PATH = ("f:metadata", "f:annotations", f"f:{ANNOTATION}")
+
+
+def allowed_conflicts(live: Object, node: Node) -> Paths:
+    """The paths client-side apply set that still have the value it gave them; none without a readable annotation."""
+    last = _last_applied(live)
+    if last is None:
+        return NO_PATHS
+    shown = untracked_removed(last)
+    difference = compare(shown, untracked_removed(live), node)
+    same = paths_of(shown, node, strict=False) - difference.added - difference.changed - difference.removed
+    return same | {ANNOTATION_PATH}
+
+
+def with_last_applied(obj: Object, applied: Object) -> Object:
+    """`obj` with the annotation saying `applied`, if it has the annotation at all."""
+    if ANNOTATION not in _annotations(obj):
+        return obj
+    text = orjson.dumps(applied, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+    metadata = {**obj["metadata"], "annotations": {**_annotations(obj), ANNOTATION: text}}
+    return {**obj, "metadata": metadata}
+
+
+def _last_applied(live: Object) -> Object | None:
+    try:
+        found: Any = orjson.loads(_annotations(live).get(ANNOTATION, ""))
+        check_depth(found)
+    except (orjson.JSONDecodeError, Invalid):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("metadata", {}), dict) else None
+
+
+def _annotations(obj: Object) -> dict[str, Any]:
+    """Metadata is not validated yet when a configuration is merged: anything may stand there."""
+    found = (obj.get("metadata") or {}).get("annotations")
+    return found if isinstance(found, dict) else {}
