@@ -105,7 +105,7 @@ async def test_volumes_are_there_and_gone_afterwards(rig: NodeRig) -> None:
     async with done(rig, subject) as text:
         assert text.split() == ["one", "two", "jwt", "x", "2777", "full", "ro"]
         await rig.until(lambda: not mounts_of(f"{rig.node.folder}/agent/data"))
-        assert not list((rig.folder / "data" / "pods").glob("*/volumes"))
+        await rig.until(lambda: not list((rig.folder / "data" / "pods").glob("*/volumes")))
 
 
 async def test_config_map_change_reaches_the_running_container(rig: NodeRig) -> None:
@@ -154,3 +154,36 @@ async def test_http_probe_reaches_the_pod_and_deletion_honours_grace(rig: NodeRi
         await rig.client().delete(PODS, "web", "default")
         assert "got term" in await follow
         await rig.until(lambda: not agent.pods(), limit_s=10)
+
+
+async def test_missing_command_is_a_start_error(rig: NodeRig) -> None:
+    async with rig.running():
+        await rig.create(pod("web", container("app", "no-such-program"), restartPolicy="Never"))
+        await rig.until(lambda: rig.status().get("phase") == "Failed", limit_s=10)
+        state = rig.status()["containerStatuses"][0]["state"]["terminated"]
+        assert (state["reason"], state["exitCode"]) == ("StartError", 128)
+        assert "no-such-program" in state["message"]
+
+
+async def test_container_over_its_memory_limit_is_oom_killed(rig: NodeRig) -> None:
+    limits = {"limits": {"memory": "16Mi"}}
+    async with done(rig, pod("web", sh("exec dd if=/dev/zero of=/dev/null bs=64M count=1", resources=limits))):
+        state = rig.status()["containerStatuses"][0]["state"]["terminated"]
+        assert (state["reason"], state["exitCode"]) == ("OOMKilled", 137)
+
+
+async def test_resize_reaches_the_cgroup(rig: NodeRig) -> None:
+    def sized(memory: str) -> dict[str, Any]:
+        return {"requests": {"memory": memory}, "limits": {"memory": memory}}
+
+    async with rig.running():
+        await rig.create(pod("web", sh("sleep infinity", resources=sized("32Mi")), terminationGracePeriodSeconds=0))
+        await rig.until(lambda: rig.status().get("phase") == "Running", limit_s=10)
+        found = await rig.client().get(PODS, "web", "default")
+        found["spec"]["containers"][0]["resources"] = sized("48Mi")
+        await rig.client().update(PODS, found)
+        shown = lambda: rig.status()["containerStatuses"][0]["resources"]["limits"]["memory"]  # noqa: E731
+        await rig.until(lambda: shown() == "48Mi")
+        limits = {p.read_text().strip() for p in Path("/sys/fs/cgroup").glob(f"memory/wat-{rig.node.id}/**/memory.limit_in_bytes")}
+        limits |= {p.read_text().strip() for p in Path("/sys/fs/cgroup").glob(f"wat-{rig.node.id}/**/memory.max")}
+        assert str(48 << 20) in limits and str(32 << 20) not in limits

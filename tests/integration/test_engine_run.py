@@ -4,14 +4,16 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from engine_harness import Harness, harness, until
 
-from wherry.container.runtime.engine import Mount, Resources, State
-from wherry.kit.errors import AlreadyExists, Conflict, Invalid, NotFound
+from wherry.container.runtime.crun_engine import CrunEngine
+from wherry.container.runtime.engine import Mount, Resources, SandboxConfig, State
+from wherry.kit.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
 
 pytestmark = pytest.mark.node
 
@@ -248,3 +250,16 @@ async def test_the_death_of_conmon_ends_its_container(box: Harness) -> None:
     status = await box.ended()
     assert status.exit_code == 137 and "monitor" in status.message
     await until(lambda: not Path(f"/proc/{pid}").exists(), "the container's process is gone")
+
+
+@pytest.mark.parametrize(("field", "package"), [("runtime", "crun"), ("conmon", "conmon")])
+async def test_a_missing_program_is_named_with_its_package(tmp_path: Path, field: str, package: str) -> None:
+    made = Harness(tmp_path)
+    engine = CrunEngine(replace(made.settings, **{field: "no-such-program"}), made.network, made.layers)
+    try:
+        with pytest.raises(Unavailable, match=f"apt-get install -y {package}"):
+            await engine.restore()
+        with pytest.raises(Unavailable, match="not been restored"):
+            await engine.create_sandbox(SandboxConfig("box", "h", "pods/box"))
+    finally:
+        await made.destroy()

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 from engine_harness import Harness, harness, until
 
-from wherry.container.runtime.engine import PortMapping, Resources
+from wherry.container.runtime.engine import Mount, PortMapping, Resources, Security
+from wherry.infrastructure.linux import mounts
 from wherry.kit.errors import AlreadyExists, Invalid
 
 pytestmark = pytest.mark.node
@@ -170,3 +171,28 @@ async def test_the_machine_sees_a_sandboxs_own_address(box: Harness) -> None:
     connection.close()
     server.close()
     assert peer[0] == str((await box.engine.sandboxes())[0].address)
+
+
+async def test_mounts_travel_in_the_direction_asked_for(box: Harness) -> None:
+    shared = box.folder / "shared"
+    (shared / "from-host").mkdir(parents=True)
+    (shared / "from-box").mkdir()
+    mounts.make_shared_root(str(shared))
+    try:
+        await box.sandbox()
+        waiting = "while [ ! -e /data/from-host/mark ]; do sleep 0.02; done; echo seen; sleep 1000"
+        both = (Mount(str(shared), "/data", propagation="rshared"),)
+        down = (Mount(str(shared), "/data", propagation="rslave"),)
+        privileged = Security(privileged=True)
+        await box.start("both", f"mount -t tmpfs x /data/from-box; {waiting}", mounts=both, security=privileged)
+        await box.start("down", f"mount -t tmpfs y /data/from-box; {waiting}", mounts=down, security=privileged)
+        await until(lambda: mounts.is_mounted(str(shared / "from-box")), "the machine sees the container's mount")
+        mounts.tmpfs(str(shared / "from-host"))
+        (shared / "from-host/mark").touch()
+        await box.logged("seen", "both")
+        await box.logged("seen", "down")
+        sources = [m.source for m in mounts.table() if m.target == str(shared / "from-box")]
+        assert sources == ["x"]
+    finally:
+        await box.engine.remove_sandbox("box")
+        mounts.unmount_below(str(shared))

@@ -5,22 +5,26 @@ Out:   a running supervisor (`start`), the moment the node is Ready (`wait_ready
 Never: imports a component; `wherry up` has about a second.
 """
 
+import asyncio
 import http.client
 import json
 import os
+import select
 import signal
 import ssl
 import subprocess
-import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from wherry.assembly import supervisor
 from wherry.assembly.settings import ClusterSettings
+from wherry.kit.clock import parse_rfc3339
 from wherry.kit.errors import TimedOut, Unavailable
 
 RETRY_S = 0.02  # between connection attempts while the server starts
 SUPERVISOR_STOP_LIMIT_S = 45.0  # three components, each given supervisor.STOP_LIMIT_S
+KILL_LIMIT_S = 5.0
 LOG_TAIL_LINES = 12
 
 
@@ -74,18 +78,29 @@ def node_is_ready(node: dict[str, Any]) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
-def wait_ready(settings: ClusterSettings, *, limit_s: float, since: float) -> None:
-    """Return when the node is Ready with a heartbeat newer than `since` (Unix time). Raises `TimedOut` with the log's tail."""
-    deadline = time.monotonic() + limit_s
-    path = f"/api/v1/nodes/{settings.node_name}"
-    while time.monotonic() < deadline:
-        try:
-            if node_is_ready(get(settings, path)) and supervisor.holder(supervisor.lock_path(settings, "agent")):
-                return
-        except Unavailable:
-            pass
-        time.sleep(RETRY_S)
-    raise TimedOut(f"the node is not Ready after {limit_s:.0f} s; last lines of the logs:\n{log_tail(settings)}")
+async def wait_ready(settings: ClusterSettings, *, limit_s: float, since: datetime) -> None:
+    """Return when the node is Ready and its agent has shown a sign of life after `since`.
+
+    Raises `TimedOut` with the tails of the logs.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            while not await asyncio.to_thread(_is_ready, settings, since):
+                await asyncio.sleep(RETRY_S)
+    except TimeoutError as error:
+        tail = log_tail(settings)
+        raise TimedOut(f"the node is not Ready after {limit_s:.0f} s; last lines of the logs:\n{tail}") from error
+
+
+def _is_ready(settings: ClusterSettings, since: datetime) -> bool:
+    # The node's status may be from before a crash; only the lease tells that this life's agent has come so far.
+    try:
+        lease = get(settings, f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{settings.node_name}")
+        if parse_rfc3339(lease["spec"]["renewTime"]) < since:
+            return False
+        return node_is_ready(get(settings, f"/api/v1/nodes/{settings.node_name}"))
+    except Unavailable:
+        return False
 
 
 def log_tail(settings: ClusterSettings) -> str:
@@ -106,15 +121,14 @@ def stop(settings: ClusterSettings) -> None:
 
 
 def _end(lock: Path) -> None:
-    pid = supervisor.holder(lock)
-    for number, limit_s in ((signal.SIGTERM, SUPERVISOR_STOP_LIMIT_S), (signal.SIGKILL, 5.0)):
+    for number, limit_s in ((signal.SIGTERM, SUPERVISOR_STOP_LIMIT_S), (signal.SIGKILL, KILL_LIMIT_S)):
+        pid = supervisor.holder(lock)
         if not pid:
             return
         try:
+            descriptor = os.pidfd_open(pid)
             os.kill(pid, number)
         except ProcessLookupError:
             return
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline and supervisor.holder(lock) == pid:
-            time.sleep(RETRY_S)
-        pid = supervisor.holder(lock)
+        select.select([descriptor], [], [], limit_s)  # readable once the process has ended
+        os.close(descriptor)

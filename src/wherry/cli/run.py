@@ -8,6 +8,7 @@ import sys
 from wherry.assembly import settings, supervisor
 
 ALREADY_RUNNING = 4
+LOG_FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 after TERM; 4 when the component already runs."""
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
-    )
+        level=logging.INFO, stream=sys.stderr, format=LOG_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S",
+    )  # fmt: skip
     cluster = settings.load(args.data_dir)
     lock = supervisor.hold(supervisor.lock_path(cluster, args.component))
     if lock is None:

@@ -35,7 +35,8 @@ def collect(cluster: settings.ClusterSettings) -> dict[str, Any]:
     processes = []
     for name in ("supervisor", *supervisor.COMPONENTS):
         pid = supervisor.holder(supervisor.lock_path(cluster, name))
-        processes.append({"name": name, "pid": pid, "state": "running" if pid else "stopped", "memoryMiB": round(memory_mib(pid), 1)})
+        state = "running" if pid else "stopped"
+        processes.append({"name": name, "pid": pid, "state": state, "memoryMiB": round(memory_mib(pid), 1)})
     found: dict[str, Any] = {"dataDir": str(cluster.data_dir), "processes": processes, "node": None, "pods": {}}
     try:
         node = daemon.get(cluster, f"/api/v1/nodes/{cluster.node_name}")
@@ -55,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         output.data(found)
         return 0 if ready else EXIT_NOT_RUNNING
-    rows = [(p["name"], p["state"], str(p["pid"] or ""), f"{p['memoryMiB']:.0f} MiB" if p["pid"] else "") for p in found["processes"]]
+    rows = [
+        (p["name"], p["state"], str(p["pid"] or ""), f"{p['memoryMiB']:.0f} MiB" if p["pid"] else "")
+        for p in found["processes"]
+    ]
     output.table(("PROCESS", "STATE", "PID", "MEMORY"), rows)
     output.line()
     if "problem" in found:

@@ -8,7 +8,9 @@ examples:
 """
 
 import argparse
+import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from wherry.assembly import checks, daemon, settings, start
@@ -54,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
     began_at = time.monotonic()
     is_new = not settings.exists(args.data_dir)
     cluster = settings.load_or_create(args.data_dir, given(args))
-    if not daemon.is_running(cluster):
+    since = datetime.now(UTC)
+    if daemon.is_running(cluster):
+        since = datetime.fromtimestamp(0, UTC)
+    else:
         try:
             refuse_if_unfit(cluster)
         except Invalid:
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             raise
     context = start.prepare(cluster, kubeconfig=args.kubeconfig)
     daemon.start(cluster)
-    daemon.wait_ready(cluster, limit_s=READY_LIMIT_S, since=began_at)
+    asyncio.run(daemon.wait_ready(cluster, limit_s=READY_LIMIT_S, since=since))
     seconds = time.monotonic() - began_at
     if args.output == "json":
         output.data({"ready": True, "seconds": round(seconds, 3), "context": cluster.name, "kubeconfig": str(context)})

@@ -7,7 +7,7 @@ Never: logs, retries.
 
 import asyncio
 import os
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping, Sequence
 
 from wherry.kit.errors import WherryError
@@ -34,10 +34,12 @@ async def run(
     cwd: str | os.PathLike[str] | None = None,
 ) -> bytes:
     """Return what `argv` wrote to stdout. Raise `CommandFailed`, or `TimeoutError` after killing it."""
-    process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env, cwd=cwd)
+    # No pipe for nothing: uvloop raises when it writes to a command that has already ended.
+    feed = PIPE if stdin else DEVNULL
+    process = await asyncio.create_subprocess_exec(*argv, stdin=feed, stdout=PIPE, stderr=PIPE, env=env, cwd=cwd)
     try:
         async with asyncio.timeout(timeout_s):
-            out, err = await process.communicate(stdin)
+            out, err = await process.communicate(stdin or None)
     finally:
         if process.returncode is None:
             process.kill()

@@ -77,16 +77,21 @@ class EngineSuite:
 
     async def test_change_of_state_is_told(self, engine: Engine, image: str, log_dir: Path) -> None:
         config = self.config(image, log_dir, "app", "/bin/sh", "-c", "sleep 0.3; exit 0")
-        events = engine.events()
-        first = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0)
-        await self.started(engine, config)
-        async with asyncio.timeout(WAIT_S):
-            told = await first
-            while (await engine.container_status(config.id)).state != State.EXITED:
-                told = await anext(events)
-        assert told == config.id
-        await events.aclose()  # type: ignore[attr-defined]
+        told: list[str] = []
+
+        async def listen() -> None:
+            async for container_id in engine.events():
+                told.append(container_id)
+
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(listen())
+            await asyncio.sleep(0)
+            await self.started(engine, config)
+            await self.seen(engine, config.id, lambda status: status.state == State.EXITED)
+            async with asyncio.timeout(WAIT_S):
+                while config.id not in told:
+                    await asyncio.sleep(0.01)
+            listening.cancel()
 
     async def test_log_is_in_the_cri_format(self, engine: Engine, image: str, log_dir: Path) -> None:
         config = self.config(image, log_dir, "app", "/bin/sh", "-c", "echo hello; exit 0")

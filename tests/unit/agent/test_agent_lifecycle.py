@@ -276,3 +276,17 @@ async def test_unreachable_api_costs_no_container(rig: Rig) -> None:
         await rig.until(lambda: [c for c in rig.engine.calls if c[0] == "start_container"] == [("start_container", "app")] * 2)
         rig.api.fault = None
         await rig.until(lambda: rig.status()["containerStatuses"][0]["restartCount"] == 1)
+
+
+async def test_memory_pressure_evicts_the_pod_that_uses_more_than_it_asked_for(rig: Rig) -> None:
+    async with rig.running() as agent:
+        await rig.create(pod("modest", container(resources={"requests": {"memory": "1Gi"}})))
+        await rig.create(pod("greedy", container()))
+        await rig.phase("Running", "modest")
+        await rig.phase("Running", "greedy")
+        await agent._eviction.relieve(50 << 20)
+        status = await rig.phase("Failed", "greedy")
+        assert status["reason"] == "Evicted"
+        assert status["message"].startswith("The node was low on resource: memory. Threshold quantity: 100Mi, available: 51200Ki")
+        assert condition_of(status["conditions"], "DisruptionTarget")["reason"] == "TerminationByKubelet"
+        assert rig.status("modest")["phase"] == "Running"

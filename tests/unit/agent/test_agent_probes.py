@@ -143,3 +143,32 @@ async def test_pre_stop_runs_before_the_stop_signal(rig: Rig) -> None:
         await rig.until(lambda: rig.pod() is None)
         calls = [c for c in rig.engine.calls if c[0] in ("exec", "stop_container")]
         assert calls == [("exec", "bye"), ("stop_container", "app")]
+
+
+async def test_deletion_cuts_a_hanging_post_start_hook_short(rig: Rig) -> None:
+    hooks = {"postStart": {"sleep": {"seconds": 3000}}}
+    async with rig.running():
+        await rig.create(pod("web", container(lifecycle=hooks), terminationGracePeriodSeconds=1))
+        await rig.until(lambda: ("start_container", "app") in rig.engine.calls)
+        await rig.client().delete(PODS, "web", "default")
+        await rig.until(lambda: rig.pod() is None)
+
+
+async def test_grpc_probe_asks_a_real_server() -> None:
+    import grpc
+
+    async def answer(request: bytes, context: Any) -> bytes:
+        return b"\x08\x01" if request == b"\x0a\x02ok" else b"\x08\x02"
+
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        assert (await probe({"grpc": {"port": port, "service": "ok"}}))[0] == Outcome.PASSED
+        outcome, text = await probe({"grpc": {"port": port, "service": "no"}})
+        assert (outcome, text) == (Outcome.FAILED, "service unhealthy (responded with 2)")
+    finally:
+        await server.stop(0)
+    assert (await probe({"grpc": {"port": 1}}))[0] == Outcome.FAILED

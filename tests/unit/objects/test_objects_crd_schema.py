@@ -1,6 +1,7 @@
 """Custom resources by their schema: structure, pruning, defaults, values; and which schemas are structural."""
 
 import copy
+import re
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from wherry.orchestration.objects.crd_schema import compile_schema
 from wherry.orchestration.objects.structure import Shape
 from wherry.orchestration.objects.validation import Causes
 from wherry.orchestration.objects.validation.crd_structure import check_schema
+from wherry.orchestration.objects.validation.patterns import compile_pattern
 
 PRESERVE = {"x-kubernetes-preserve-unknown-fields": True}
 ITEM = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "port": {"type": "integer", "default": 80}}}
@@ -124,6 +126,24 @@ def test_unchanged_wrong_value_does_not_block_an_update():
     assert COMPILED.validate(new, old) == []
     new["spec"]["replicas"] = 9
     assert [c.field for c in COMPILED.validate(new, old)] == ["spec.replicas"]
+
+
+@pytest.mark.parametrize(("pattern", "text", "matches"), [
+    (r"^a$", "a", True), (r"^a$", "a\n", False), (r"^[[:alpha:]]+$", "abc", True), (r"^[[:alpha:]]+$", "ab1", False),
+    (r"^[^[:space:]]+$", "a b", False), (r"^\Qa.b\E$", "a.b", True), (r"^\Qa.b\E$", "axb", False), (r"^\p{L}+\z", "ä", True),
+    (r"^[a$]+$", "a$", True), (r"^[]a]+$", "]a", True), (r"^[[a]+$", "[a", True), (r"a\$b", "a$b", True), (r"(?m)^a$", "a\nb", True),
+    (r"^[\]$]+$", "]$", True), (r"x*", "", True),
+])
+def test_patterns_mean_what_re2_means(pattern, text, matches):
+    assert (compile_pattern(pattern).search(text) is not None) is matches
+
+
+@given(st.text(max_size=20))
+def test_any_pattern_compiles_or_is_refused(pattern):
+    try:
+        compile_pattern(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

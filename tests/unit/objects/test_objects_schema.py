@@ -1,5 +1,6 @@
 """The kinds table and the schema data against the upstream schema they were made from."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -101,3 +102,14 @@ def test_recursive_schema_is_one_cyclic_tree():
 def test_data_has_no_prose():
     assert "description" not in data()["definitions"]["io.k8s.api.core.v1.Pod"]
     assert structure_of("v1", "Nonsense") is None
+
+
+def test_checked_in_files_are_what_the_tool_makes():
+    tool = Path(__file__).parents[3] / "tools" / "generate_schema.py"
+    spec = importlib.util.spec_from_file_location("generate_schema", tool)
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    fresh = made.compact(json.loads(SOURCE.read_text())["$defs"])
+    assert fresh == data(), "run tools/generate_schema.py"
+    assert (made.OBJECTS / "types.py").read_text() == made.types_text(fresh), "run tools/generate_schema.py"

@@ -17,12 +17,14 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wherry.container.runtime import conmon, container_parts, exec_process, records, rootfs, sandbox_parts
 from wherry.container.runtime.changes import Changes
 from wherry.container.runtime.engine import (
     ContainerConfig,
     ContainerStatus,
+    Engine,
     ExecResult,
     Resources,
     SandboxConfig,
@@ -454,3 +456,7 @@ def _load_containers(settings: RuntimeSettings) -> tuple[dict[str, ContainerReco
         else:
             found[record.config.id] = record
     return found, strays
+
+
+if TYPE_CHECKING:
+    _keeps_the_contract: type[Engine] = CrunEngine

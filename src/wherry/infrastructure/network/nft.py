@@ -36,8 +36,17 @@ async def delete_table(name: str, family: str = "ip") -> None:
 
 async def list_table(name: str, family: str = "ip") -> str:
     """The table as nft prints it, "" when it is not there."""
+    return await _listed("table", family, name)
+
+
+async def list_chain(table: str, name: str, family: str = "ip") -> str:
+    """One chain as nft prints it, with the handles of its rules; "" when it is not there."""
+    return await _listed("chain", family, table, name)
+
+
+async def _listed(*what: str) -> str:
     try:
-        return await _nft("list", "table", family, name)
+        return await _nft(*(("-a",) if what[0] == "chain" else ()), "list", *what)
     except LoadFailed as error:
         if "No such file or directory" in str(error):
             return ""

@@ -19,6 +19,7 @@ from wherry.kit.http.server import serve
 from wherry.kit.supervise import attempt, keep_running
 from wherry.orchestration.agent import node as node_object
 from wherry.orchestration.agent.admission import Rejection, admit
+from wherry.orchestration.agent.eviction import Eviction
 from wherry.orchestration.agent.image_puller import ImagePuller
 from wherry.orchestration.agent.logs.rotation import LogRotation
 from wherry.orchestration.agent.machine import Machine, read_machine
@@ -26,11 +27,11 @@ from wherry.orchestration.agent.node_api import NodeApi
 from wherry.orchestration.agent.node_loop import NodeLoop
 from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod import is_mirror
-from wherry.orchestration.agent.pod_removal import remove_from_engine
+from wherry.orchestration.agent.pod_removal import remove_unknown
 from wherry.orchestration.agent.pod_worker import PodWorker
 from wherry.orchestration.agent.references import ReferencedObjects
 from wherry.orchestration.agent.resize import judge
-from wherry.orchestration.agent.review import Reviewer
+from wherry.orchestration.agent.review import ApiReviewer, Reviewer
 from wherry.orchestration.agent.runtime_view import RuntimeView
 from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.agent.volumes.mount_door import LinuxMounts, MountDoor
@@ -42,6 +43,8 @@ from wherry.orchestration.objects.kinds import PODS, SERVICES
 from wherry.orchestration.objects.meta import Object, uid_of
 
 log = logging.getLogger(__name__)
+
+REMOVAL_RETRY_S = 10.0
 
 
 class Agent:
@@ -69,6 +72,7 @@ class Agent:
         self._tasks: asyncio.TaskGroup | None = None
         machine = machine or read_machine(settings.data_dir)
         self._pods = Informer(client, PODS, fields=f"spec.nodeName={settings.node_name}", clock=clock)
+        self._pods.subscribe(self._pod_changed)
         self._services = Informer(client, SERVICES, clock=clock)
         self._recorder = Recorder(client, "kubelet", settings.node_name)
         self.node = NodeLoop(settings, client, images, machine, self._recorder, clock)
@@ -90,45 +94,58 @@ class Agent:
             allocatable=node_object.allocatable(machine, settings),
             memory_capacity_bytes=machine.memory_bytes,
         )
+        if reviewer is None and tls is not None:
+            reviewer = ApiReviewer(client, settings.node_name, clock)  # a socket is never open to everybody
         self.api = NodeApi(self.parts, self.pods, lambda: self.node.node, reviewer)
         self._rotation = LogRotation(settings, self.view, clock)
+        self._eviction = Eviction(self.parts, self.pods, self._evict)
 
     async def run(self) -> None:
-        """Until cancelled; containers go on running then."""
+        """Until cancelled; containers go on running then. May be called again after it failed."""
+        self._workers.clear()
         await self.engine.restore()
         await self.view.relist()
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            for name, start in (
-                ("engine events", self.view.follow),
-                ("engine relist", self._keep_relisting),
-                ("referenced objects", self._references.run),
-                ("pods", self._pods.run),
-                ("services", self._services.run),
-                ("events", self._recorder.run),
-                ("log rotation", self._rotation.run),
-            ):
-                tasks.create_task(keep_running(name, start), name=name)
-            if self._tls is not None:
-                tasks.create_task(keep_running("node api", self._serve), name="node api")
-            await self.node.register()
-            tasks.create_task(keep_running("node", self.node.run), name="node")
-            # Environment variables of Services must be complete before the first container of this life starts.
-            await self._services.wait_synced()
-            self._pods.subscribe(self._pod_changed)
-            await self._pods.wait_synced()
-            tasks.create_task(attempt("removal of unknown pods", self._remove_unknown()), name="unknown pods")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._start(tasks)
+        finally:
+            self._tasks = None
+
+    async def _start(self, tasks: asyncio.TaskGroup) -> None:
+        for name, start in (
+            ("engine events", self.view.follow),
+            ("engine relist", self._keep_relisting),
+            ("referenced objects", self._references.run),
+            ("pods", self._pods.run),
+            ("services", self._services.run),
+            ("events", self._recorder.run),
+            ("log rotation", self._rotation.run),
+            ("eviction", self._eviction.run),
+        ):
+            tasks.create_task(keep_running(name, start), name=name)
+        if self._tls is not None:
+            tasks.create_task(keep_running("node api", self._serve), name="node api")
+        await self.node.register()
+        tasks.create_task(keep_running("node", self.node.run), name="node")
+        # Environment variables of Services must be complete before the first container of this life starts.
+        await self._services.wait_synced()
+        await self._pods.wait_synced()
+        self._tasks = tasks  # from here on `_pod_changed` acts
+        for pod in self._pods.list():
+            self._pod_changed(None, pod)
+        tasks.create_task(attempt("removal of unknown pods", self._remove_unknown()), name="unknown pods")
 
     def pods(self) -> list[Object]:
         """The pods of this node with their newest status."""
         return [worker.pod for worker in self._workers.values()]
 
-    def evict(self, uid: str, reason: str, message: str, *, grace_s: float) -> None:
-        """End a pod because the node is short of something."""
+    def _evict(self, uid: str, message: str) -> None:
         if uid in self._workers:
-            self._workers[uid].evict(reason, message, grace=grace_s)
+            self._workers[uid].evict("Evicted", message, grace=0.0)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        if self._tasks is None:
+            return
         if new is None or (old is not None and uid_of(old) != uid_of(new)):
             assert old is not None
             if (worker := self._workers.get(uid_of(old))) is not None:
@@ -140,7 +157,6 @@ class Agent:
         if worker is not None:
             worker.update(new)
             return
-        assert self._tasks is not None
         worker = self._workers[uid_of(new)] = PodWorker(new, self.parts)
         self._tasks.create_task(self._work(worker), name=f"pod {uid_of(new)}")
 
@@ -163,12 +179,15 @@ class Agent:
 
     async def _remove_unknown(self) -> None:
         """What earlier lives left of pods that the API has no longer."""
-        known = set(self._workers)
-        for uid in self.view.uids() - known:
-            log.info("pod %s is not in the API: removing what runs of it", uid)
-            await remove_from_engine(self.parts, uid)
-        for uid in self.parts.volumes.pods_on_disk() - set(self._workers):
-            await self.parts.volumes.remove_folder(uid)
+        unknown = (self.view.uids() | self.parts.volumes.pods_on_disk()) - set(self._workers)
+        async with asyncio.TaskGroup() as tasks:
+            for uid in unknown:
+                log.info("pod %s is not in the API: removing what is here of it", uid)
+                tasks.create_task(self._remove_one(uid), name=f"remove {uid}")
+
+    async def _remove_one(self, uid: str) -> None:
+        while not await attempt(f"removal of pod {uid}", remove_unknown(self.parts, uid)):
+            await self._clock.sleep(REMOVAL_RETRY_S)
 
     async def _keep_relisting(self) -> None:
         while True:

@@ -40,6 +40,7 @@ class Operations:
         self._wake = wake
         self._running: dict[str, _Operation] = {}
         self._delay_s: dict[str, float] = {}
+        self._is_settling = False
         self.not_before_ns: dict[str, int] = {}
 
     @property
@@ -66,6 +67,8 @@ class Operations:
         """From here on the operation may be cut short by the pod's end."""
         if key in self._running:
             self._running[key].may_cancel = True
+            if self._is_settling:
+                self._running[key].task.cancel()
 
     def cancel(self, *keys: str) -> None:
         """Cut these short, whatever they do."""
@@ -74,7 +77,8 @@ class Operations:
                 self._running[key].task.cancel()
 
     async def settle(self, *, but: str) -> None:
-        """Cut short what may be, wait for the rest; `but` is the caller's own key."""
+        """Cut short what may be, now or once it may be; wait for the rest. `but` is the caller's own key."""
+        self._is_settling = True
         for key, operation in self._running.items():
             if operation.may_cancel and key != but:
                 operation.task.cancel()

@@ -45,6 +45,7 @@ class PodProbes:
         """End all of them."""
         for task in self._tasks.values():
             task.cancel()
+        self._tasks.clear()
 
     def _begin(self, run: ContainerStatus, container: Object, tasks: asyncio.TaskGroup) -> None:
         parts = self._context.parts

@@ -5,6 +5,7 @@ import shutil
 
 from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod import log_folder
+from wherry.orchestration.agent.pod_plan import GRACE
 from wherry.orchestration.objects.meta import Object, uid_of
 
 
@@ -16,6 +17,17 @@ async def remove_everything(parts: Parts, pod: Object) -> None:
     await asyncio.to_thread(shutil.rmtree, parts.settings.log_dir / log_folder(pod), ignore_errors=True)
     parts.references.release(uid)
     parts.images.release(uid)
+
+
+async def remove_unknown(parts: Parts, uid: str) -> None:
+    """A pod of which nothing but its containers and files is left: its grace is in the sandbox's labels."""
+    labels = next((sandbox.labels for sandbox in parts.view.sandboxes(uid)), {})
+    grace_s = float(labels.get(GRACE, "0"))
+    async with asyncio.TaskGroup() as tasks:
+        for history in parts.view.runs(uid).values():
+            tasks.create_task(parts.engine.stop_container(history[-1].id, grace_s=grace_s), name="stop")
+    await remove_from_engine(parts, uid)
+    await parts.volumes.remove_folder(uid)
 
 
 async def remove_from_engine(parts: Parts, uid: str) -> None:

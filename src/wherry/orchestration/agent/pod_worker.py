@@ -103,18 +103,24 @@ class PodWorker:
     async def run(self) -> None:
         """Until nothing is left. Cancelling leaves the containers running."""
         self._memory.adopt(self.pod, self._parts.view.runs(self.uid))
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            while True:
-                self._wake.clear()
-                self._step(tasks)
-                if self._context.is_removed:
-                    break
-                alarm = tasks.create_task(self._ring(), name="alarm")
-                await self._wake.wait()
-                alarm.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                await self._look_until_removed(tasks)
+                self._operations.cancel(*self._operations.busy)
+                self._probes.stop()
+        finally:
             self._probes.stop()
-            self._operations.cancel(*self._operations.busy)
+
+    async def _look_until_removed(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._wake.clear()
+            self._step(tasks)
+            if self._context.is_removed:
+                return
+            alarm = tasks.create_task(self._ring(), name="alarm")
+            await self._wake.wait()
+            alarm.cancel()
 
     async def _ring(self) -> None:
         delay_s = self._parts.settings.resync_s

@@ -27,7 +27,6 @@ class AgentSettings:
     seccomp_default: str = "runtime/default"  # for pods that name no profile
     cgroup_root: str = "kubepods"  # relative to the engine's cgroup root
     allowed_unsafe_sysctls: tuple[str, ...] = ()
-    static_pod_dir: Path | None = None
     node_labels: Mapping[str, str] = field(default_factory=dict)
     node_taints: tuple[Mapping[str, str], ...] = ()
     system_reserved_bytes: int = 0  # taken from allocatable memory

@@ -12,8 +12,15 @@ from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.discovery.documents import Discovery
 from wherry.orchestration.apiserver.discovery.version import version_info
+from wherry.orchestration.apiserver.openapi import answers as openapi
+from wherry.orchestration.apiserver.openapi.custom import CustomSchema
+from wherry.orchestration.apiserver.openapi.documents import Documents
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.rendering import json_response
+
+
+OTHER_PATHS = ("/.well-known/openid-configuration", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
+               "/openid/v1/jwks", "/readyz", "/version")
 
 
 class Paths:
@@ -25,6 +32,8 @@ class Paths:
         self._server_address = server_address
         self._discovery: Discovery | None = None
         self._discovery_revision = -1
+        self._documents = Documents()
+        self._documents_revision = -1
         self.extra: dict[str, Callable[[Request], Response]] = {}  # exact paths of other parts: /metrics, health
 
     def answer(self, request: Request) -> Response:
@@ -39,6 +48,8 @@ class Paths:
             if found is None:
                 raise errors.path_not_found()
             return found
+        if top == "openapi":
+            return self._openapi(request)
         match path:
             case "/version" | "/version/":
                 return json_response(dict(version_info()))
@@ -59,5 +70,23 @@ class Paths:
             self._discovery_revision = self._table.revision
         return self._discovery
 
+    def _openapi(self, request: Request) -> Response:
+        path = request.path
+        if path == "/openapi/v3" or path.startswith(("/openapi/v3/", "/openapi/v2")):
+            found = openapi.answer(
+                self.documents(), path, accept=request.headers.get("accept", ""),
+                if_none_match=request.headers.get("if-none-match", ""), fingerprint=request.param("hash"))
+            if found is not None:
+                return found
+        raise errors.path_not_found()
+
+    def documents(self) -> Documents:
+        """The OpenAPI documents for what is served now."""
+        if self._documents_revision != self._table.revision:
+            self._documents.set_custom(
+                CustomSchema(served.resource, served.schema) for served in self._table.rows() if served.is_custom)
+            self._documents_revision = self._table.revision
+        return self._documents
+
     def _others(self) -> list[str]:
-        return sorted({"/version", "/openid/v1/jwks", "/.well-known/openid-configuration", *self.extra})
+        return sorted({*OTHER_PATHS, *self.extra})

@@ -22,6 +22,7 @@ from wherry.orchestration.apiserver.request import Call, Target, call_of, target
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.subresources.routes import Subresources
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
+from wherry.orchestration.objects.kinds import API_SERVICES
 
 LONG_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy", "log"})
 
@@ -109,9 +110,18 @@ class Pipeline:
         except TimeoutError as error:
             raise errors.timeout(f"request did not complete within {self._timeout_s:g}s") from error
 
+    def _refuse_aggregated(self, target: Target) -> None:
+        cached = self._table.of(API_SERVICES).cache.items.get(f"{target.version}.{target.group}")
+        backend = cached.obj()["spec"].get("service") if cached else None
+        if backend:
+            raise errors.unavailable(
+                f"the server is currently unable to handle the request: {target.version}.{target.group} is served by "
+                f"{backend.get('namespace')}/{backend.get('name')}, and API aggregation is not supported")
+
     def _served(self, target: Target) -> Served:
         served = self._table.find(target.group, target.version, target.resource)
         if served is None:
+            self._refuse_aggregated(target)
             raise errors.path_not_found()
         if served.resource.namespaced:
             if not target.namespace and target.name:

@@ -37,6 +37,7 @@ from wherry.orchestration.objects.kinds import BUILTIN, EVENTS, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.store.contract import RevisionMismatch, Store
 
+BOOTSTRAP_PERIOD_S = 30.0
 SEALED_PREFIXES = ("/registry/core/secrets/",)
 
 
@@ -87,6 +88,7 @@ class ApiServer:
             self.custom.load()
             tasks.create_task(keep_running("custom resources", self.custom.run))
             self.ready.set()
+            tasks.create_task(keep_running("bootstrap objects", self._keep_bootstrapped))
             tasks.create_task(keep_running("compaction", self._compact_for_ever))
             tasks.create_task(keep_running("event expiry", self._expire_events_for_ever))
 
@@ -100,6 +102,13 @@ class ApiServer:
         async with asyncio.TaskGroup() as tasks:
             for obj, existing in bootstrap.missing_or_changed(self.table, wanted):
                 tasks.create_task(self._write_at_start(obj, existing))
+
+    async def _keep_bootstrapped(self) -> None:
+        """What a user deleted by mistake (Service kubernetes, a default role) comes back."""
+        while True:
+            await self.clock.sleep(BOOTSTRAP_PERIOD_S)
+            await self.registry.fresh()
+            await self._bootstrap()
 
     async def _write_at_start(self, obj: Object, existing: Object | None) -> None:
         served = self.table.by_kind(obj["apiVersion"], obj["kind"])

@@ -3,7 +3,7 @@
 In:    a structural schema (plain dict).
 Out:   `compile_check(schema)`: a function (value, path, causes) that writes what is wrong.
 Spec:  OpenAPI 3.0.3 schema object as CRDs allow it; formats as k8s.io/apiextensions lists them; unknown formats pass.
-       Patterns are run by `re`, which takes nearly all of RE2's syntax.
+       Patterns: `validation/patterns.py`.
 Never: evaluates x-kubernetes-validations.
 """
 
@@ -21,6 +21,7 @@ from wherry.kit.clock import parse_rfc3339
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.validation import metadata, names
 from wherry.orchestration.objects.validation.causes import Cause, Causes, shown
+from wherry.orchestration.objects.validation.patterns import compile_pattern
 from wherry.orchestration.objects.validation.services import is_cidr
 
 ValueCheck = Callable[[Any, str, Causes], None]
@@ -93,7 +94,7 @@ def _enum(schema: Mapping[str, Any]) -> ValueCheck | None:
 
 def _strings(schema: Mapping[str, Any]) -> ValueCheck | None:
     low, high, text, form = (schema.get(k) for k in ("minLength", "maxLength", "pattern", "format"))
-    pattern = re.compile(text) if text else None
+    pattern = compile_pattern(text) if text else None
     is_format = _FORMATS.get(form or "")
     if low is None and high is None and pattern is None and is_format is None:
         return None

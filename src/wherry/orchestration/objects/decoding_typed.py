@@ -37,7 +37,7 @@ def typed(obj: Object, node: Node) -> Typed:
     """Fit `obj`, which the caller owns and which is changed. Raises `Malformed` at the first value of a wrong type."""
     fitter = _Fitter()
     try:
-        fitted = fitter.object(obj, node, "", "")
+        fitted = fitter.object(obj, node)
     except Malformed as error:
         kind, version = str(obj.get("kind", ""))[:80], str(obj.get("apiVersion", "")).rpartition("/")[2][:80]
         raise Malformed(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from error
@@ -73,118 +73,113 @@ def _find_unknown(value: Any, node: Node, path: str, found: list[str]) -> None:
             _find_unknown(item, node.item, f"{path}.{key}", found)
 
 
+class _MapKey(str):
+    """A key of a map on the way to a value: people want to see it, Go's texts leave it out."""
+
+    __slots__ = ()
+
+
 class _Fitter:
-    """One walk. `path` is for people (with indices); `where` is Go's `Struct.field.path` (without)."""
+    """One walk. `_way` holds the field names, indices and map keys down to the value at hand."""
 
     def __init__(self) -> None:
         self.unknown: list[str] = []
+        self._way: list[str | int] = []
 
-    def object(self, value: Any, node: Node, path: str, where: str) -> Object:
-        if not isinstance(value, dict):
-            raise _mismatch(value, node, where)
-        struct = _go_name(node)
-        trail = where.partition(".")[2]
-        fields = node.fields
+    def object(self, value: Any, node: Node) -> Object:
+        if value.__class__ is not dict:
+            raise self._mismatch(value, node, node)
+        fields, way = node.fields, self._way
         for key in list(value):
-            member = value[key]
-            sub = fields.get(key)
+            member, sub = value[key], fields.get(key)
             if sub is None:
-                if node.preserve_unknown:
-                    continue
-                self._note(f"{path}.{key}" if path else key)
-                del value[key]
+                if not node.preserve_unknown:
+                    self._note(key)
+                    del value[key]
             elif member is None:
                 del value[key]
+            elif sub.shape is Shape.STRING and member.__class__ is str and not sub.format:
+                continue
             else:
-                inside = f"{struct}.{trail}.{key}" if trail else f"{struct}.{key}"
-                value[key] = self.value(member, sub, f"{path}.{key}" if path else key, inside)
+                way.append(key)
+                value[key] = self._value(member, sub, node)
+                way.pop()
         return value
 
-    def value(self, value: Any, node: Node, path: str, where: str) -> Any:
+    def _value(self, value: Any, node: Node, struct: Node) -> Any:
         match node.shape:
             case Shape.OBJECT:
-                return self.object(value, node, path, where)
+                if value.__class__ is not dict:
+                    raise self._mismatch(value, node, struct)
+                return self.object(value, node)
             case Shape.LIST:
-                return self._list(value, node, path, where)
+                return self._list(value, node, struct)
             case Shape.MAP:
-                return self._map(value, node, path, where)
-            case Shape.STRING:
-                return _string(value, node, where)
-            case Shape.BOOLEAN:
-                if value.__class__ is bool:
+                return self._map(value, node, struct)
+            case Shape.STRING if value.__class__ is str:
+                return _base64(value) if node.format == "byte" else value
+            case Shape.BOOLEAN if value.__class__ is bool:
+                return value
+            case Shape.NUMBER if value.__class__ in (int, float):
+                return value
+            case Shape.INTEGER if value.__class__ is int:
+                if value in (_INT32 if node.format == "int32" else _INT64):
                     return value
-                raise _mismatch(value, node, where)
+                raise self._mismatch(value, node, struct, shown=f"number {value}")
             case Shape.ANY:
                 return value
-        return _scalar(value, node, where)
+            case Shape.STRING | Shape.BOOLEAN | Shape.NUMBER | Shape.INTEGER:
+                raise self._mismatch(value, node, struct)
+        return _own_reader(value, node)
 
-    def _list(self, value: Any, node: Node, path: str, where: str) -> Any:
-        if not isinstance(value, list):
-            raise _mismatch(value, node, where)
+    def _list(self, value: Any, node: Node, struct: Node) -> Any:
+        if value.__class__ is not list:
+            raise self._mismatch(value, node, struct)
         item = node.item
         assert item is not None, "a list node has an item"
         for index, member in enumerate(value):
-            if member is None:
-                value[index] = _zero(item)
-            else:
-                value[index] = self.value(member, item, f"{path}[{index}]", where)
+            self._way.append(index)
+            value[index] = _zero(item) if member is None else self._value(member, item, struct)
+            self._way.pop()
         return value
 
-    def _map(self, value: Any, node: Node, path: str, where: str) -> Any:
-        if not isinstance(value, dict):
-            raise _mismatch(value, node, where)
+    def _map(self, value: Any, node: Node, struct: Node) -> Any:
+        if value.__class__ is not dict:
+            raise self._mismatch(value, node, struct)
         item = node.item
         assert item is not None, "a map node has an item"
         for key, member in value.items():
-            if member is None:
-                value[key] = _zero(item)
-            else:
-                value[key] = self.value(member, item, f"{path}.{key}", where)
+            self._way.append(_MapKey(key))
+            value[key] = _zero(item) if member is None else self._value(member, item, struct)
+            self._way.pop()
         return value
 
-    def _note(self, path: str) -> None:
+    def _note(self, key: str) -> None:
         if len(self.unknown) < UNKNOWN_MAX:
-            self.unknown.append(f'unknown field "{path}"')
+            path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in [*self._way, key])
+            self.unknown.append(f'unknown field "{path[1:]}"')
+
+    def _mismatch(self, value: Any, node: Node, struct: Node, shown: str = "") -> Malformed:
+        trail = [step for step in self._way if step.__class__ is str]
+        place = f"Go struct field {_go_name(struct)}.{'.'.join(map(str, trail))}" if trail else "Go value"
+        return Malformed(f"json: cannot unmarshal {shown or _json_kind(value)} into {place} of type {_go_type(node)}")
 
 
-def _string(value: Any, node: Node, where: str) -> str:
-    if not isinstance(value, str):
-        raise _mismatch(value, node, where)
-    if node.format == "byte":
-        return _base64(value)
-    return value
-
-
-def _scalar(value: Any, node: Node, where: str) -> Any:
+def _own_reader(value: Any, node: Node) -> Any:
+    """The types that read themselves in Go: their errors name no field."""
     match node.shape:
-        case Shape.INTEGER:
-            return _integer(value, node, where)
-        case Shape.NUMBER:
-            if isinstance(value, int | float) and value.__class__ is not bool:
-                return value
-            raise _mismatch(value, node, where)
         case Shape.INT_OR_STRING:
-            if isinstance(value, str):
-                return value
-            if value.__class__ is int and value in _INT32:
+            if value.__class__ is str or (value.__class__ is int and value in _INT32):
                 return value
             raise Malformed(f"json: cannot unmarshal {_json_kind(value)} into Go value of type int32")
         case Shape.QUANTITY:
-            if isinstance(value, str | int | float) and value.__class__ is not bool:
+            if value.__class__ in (str, int, float):
                 return _quantity(value)
             raise Malformed(f"json: cannot unmarshal {_json_kind(value)} into Go value of type resource.Quantity")
     assert node.shape is Shape.TIME, node.shape
-    if not isinstance(value, str):
+    if value.__class__ is not str:
         raise Malformed(f"json: cannot unmarshal {_json_kind(value)} into Go value of type string")
     return _time(value, node.format == "micro-time")
-
-
-def _integer(value: Any, node: Node, where: str) -> int:
-    if value.__class__ is not int:
-        raise _mismatch(value, node, where)
-    if value not in (_INT32 if node.format == "int32" else _INT64):
-        raise _mismatch(value, node, where, shown=f"number {value}")
-    return int(value)
 
 
 @lru_cache(maxsize=4096)
@@ -225,12 +220,6 @@ def _bad_byte(text: str) -> int:
     first = next((i for i, char in enumerate(text) if char not in allowed), len(text))
     # A wrong "=" or a cut-off end is reported at the start of its group of four.
     return first if first < len(text) and text[first] != "=" else first - first % 4
-
-
-def _mismatch(value: Any, node: Node, where: str, shown: str = "") -> Malformed:
-    seen = shown or _json_kind(value)
-    place = f"Go struct field {where}" if where else "Go value"
-    return Malformed(f"json: cannot unmarshal {seen} into {place} of type {_go_type(node)}")
 
 
 def _json_kind(value: Any) -> str:

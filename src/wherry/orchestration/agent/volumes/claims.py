@@ -4,7 +4,7 @@ In:    client, the machine's `VolumeEngine`. Out: a folder, mounted while a pod 
 Offered: PV sources `hostPath`, `local`, and `csi` with driver wherry.dev/local. Others: `Unsupported`.
 """
 
-import logging
+import asyncio
 from pathlib import Path
 
 from wherry.infrastructure.storage.contract import VolumeEngine
@@ -14,18 +14,17 @@ from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from wherry.orchestration.objects.meta import Object, controller_of, name_of, namespace_of, uid_of
 
-log = logging.getLogger(__name__)
-
 DRIVER = "wherry.dev/local"
 
 
 class Claims:
-    """Counts the pods that use a volume, so that the last one unmounts it."""
+    """The last pod that uses a volume unmounts it. Uses are files, `<pods dir>/<uid>/claims/<volume handle>`."""
 
-    def __init__(self, client: Client, engine: VolumeEngine | None) -> None:
+    def __init__(self, client: Client, engine: VolumeEngine | None, pods_dir: Path) -> None:
         self._client = client
         self._engine = engine
-        self._users: dict[str, set[str]] = {}
+        self._pods_dir = pods_dir
+        self._locks: dict[str, asyncio.Lock] = {}  # by handle: a mount must not meet an unmount of the same volume
 
     async def folder(self, pod: Object, claim_name: str, *, is_ephemeral: bool) -> Path:
         """Raise `Invalid`, `Unavailable` or `Unsupported` with the text for FailedMount."""
@@ -47,21 +46,12 @@ class Claims:
 
     async def release(self, uid: str) -> None:
         """Unmount what only this pod used. Raises what the engine raises; call again."""
-        for handle in [handle for handle, users in self._users.items() if uid in users]:
-            if self._users[handle] == {uid} and self._engine is not None:
-                await self._engine.unmount(handle)
-            self._users[handle].discard(uid)
-            if not self._users[handle]:
-                del self._users[handle]
-
-    async def release_unused(self) -> None:
-        """After a restart, once every pod has its volumes: unmount what pods left that went away meanwhile."""
-        if self._engine is None:
-            return
-        for volume in await self._engine.volumes():
-            if volume.path and volume.name not in self._users:
-                log.info("volume %s is mounted and no pod uses it: unmounting", volume.name)
-                await self._engine.unmount(volume.name)
+        for record in (self._pods_dir / uid / "claims").glob("*"):
+            async with self._lock(record.name):
+                others = [other for other in self._pods_dir.glob(f"*/claims/{record.name}") if other != record]
+                if not others and self._engine is not None:
+                    await self._engine.unmount(record.name)
+                record.unlink(missing_ok=True)
 
     async def _claim(self, pod: Object, name: str, is_ephemeral: bool) -> Object:
         try:
@@ -89,6 +79,14 @@ class Claims:
             )
             raise Unsupported(f"volume {name_of(volume)}: {what} is not offered on this node")
         handle = str(source["volumeHandle"])
-        mounted = await self._engine.mount(handle)
-        self._users.setdefault(handle, set()).add(uid_of(pod))
-        return Path(mounted.path)
+        if handle != Path(handle).name:
+            raise Invalid(f"volume {name_of(volume)}: bad volume handle {handle!r}")
+        async with self._lock(handle):
+            # Before the mount: whoever tears down after a crash must know of it.
+            record = self._pods_dir / uid_of(pod) / "claims" / handle
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.touch()
+            return Path((await self._engine.mount(handle)).path)
+
+    def _lock(self, handle: str) -> asyncio.Lock:
+        return self._locks.setdefault(handle, asyncio.Lock())

@@ -58,7 +58,7 @@ class PodVolumes:
         self._settings = settings
         self._mounts = mounts
         self._clock = clock
-        self.claims = Claims(client, engine)
+        self.claims = Claims(client, engine, settings.data_dir / "pods")
         self._tokens = Tokens(client, clock)
 
     def folder(self, uid: str) -> Path:

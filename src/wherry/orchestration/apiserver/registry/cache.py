@@ -117,7 +117,9 @@ class ResourceCache:
         self.listeners: list[Callable[[CacheEvent], None]] = []
 
     def load(self, items: list[Cached], revision: int) -> None:
-        """Replace everything; watchers are cut off because what lies between is not known here."""
+        """Replace everything. Watchers are cut off because what lies between is not known here; listeners are told
+        what differs."""
+        before = self.items
         self.items = {item.key: item for item in items}
         self._order = sorted(self.items)
         self.revision = revision
@@ -125,6 +127,11 @@ class ResourceCache:
         self._recent_after = revision
         for watcher in tuple(self.watchers):
             watcher.cut()
+        for key in sorted({*before, *self.items}) if self.listeners else ():
+            old, new = before.get(key), self.items.get(key)
+            if old is None or new is None or old.revision != new.revision:
+                for listener in self.listeners:
+                    listener(CacheEvent(revision, new, old))
 
     def apply(self, key: str, new: Cached | None, revision: int) -> None:
         """Take in one change and hand it on."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wherry.orchestration.apiserver.custom.definitions import CLEANUP_FINALIZER
+from wherry.orchestration.apiserver.strategies.jobs import JobStrategy
 from wherry.orchestration.apiserver.strategies.pods import PodStrategy
 from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
 from wherry.orchestration.apiserver.strategies.strategy import Strategy, keep
@@ -179,6 +180,7 @@ _SPECIAL: dict[tuple[str, str], Callable[[], Strategy]] = {
     ("", "namespaces"): NamespaceStrategy,
     ("", "secrets"): SecretStrategy,
     ("", "nodes"): NodeStrategy,
+    ("batch", "jobs"): JobStrategy,
     ("certificates.k8s.io", "certificatesigningrequests"): lambda: CertificateRequestStrategy(
         has_status=True, initial_status={}),
     ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy,

@@ -102,15 +102,17 @@ def _drop_dependents(spec: Object, before: Object) -> None:
 
 
 class Allocator:
-    """What is used is what the cached Services have, plus what was given out and has not come back in the cache."""
+    """What is used is what the cached Services have, plus what was given out and has not come back in the cache.
+
+    Made before the cache is loaded, so that it hears of every Service.
+    """
 
     def __init__(self, cache: ResourceCache, cidr: IPv4Network, ports: tuple[int, int]) -> None:
-        self._cache, self._cidr, self._ports = cache, cidr, ports
+        self._cidr, self._ports = cidr, ports
         self._ips: dict[str, str] = {}  # address -> key of the Service
         self._node_ports: dict[tuple[str, int], str] = {}  # (protocol, port) -> key of the Service
         self._pending: set[object] = set()
         self._random = Random()
-        self._loaded = -1
         cache.listeners.append(self._changed)
 
     def _changed(self, event: CacheEvent) -> None:
@@ -118,13 +120,6 @@ class Allocator:
             self._forget(event.old.key, event.old.obj()["spec"])
         if event.new is not None:
             self._learn(event.new.key, event.new.obj()["spec"])
-
-    def load(self) -> None:
-        """Read all Services; called once the cache is loaded."""
-        self._ips.clear()
-        self._node_ports.clear()
-        for cached in self._cache.select():
-            self._learn(cached.key, cached.obj()["spec"])
 
     def _learn(self, key: str, spec: Object) -> None:
         for address in _addresses(spec):
@@ -145,9 +140,6 @@ class Allocator:
     @contextmanager
     def reserve(self, obj: Object, old: Object | None) -> Iterator[Callable[[], None]]:
         """See `ServiceStrategy.reserve`."""
-        if self._loaded < 0:
-            self.load()
-            self._loaded = 0
         taken: list[object] = []
         committed: list[bool] = []
         try:

@@ -20,7 +20,7 @@ class Kinds:
     def __init__(self, resources: Sequence[Resource] = BUILTIN) -> None:
         self._by_kind: dict[tuple[str, str], Resource] = {}
         for resource in resources:
-            if NEEDED_VERBS <= set(resource.verbs):
+            if set(resource.verbs) >= NEEDED_VERBS:
                 self._by_kind.setdefault((resource.group, resource.kind), resource)
 
     def watched(self) -> list[Resource]:

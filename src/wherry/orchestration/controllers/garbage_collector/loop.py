@@ -72,10 +72,8 @@ class Controller:
         action = act.decide(item, self._graph, self._absent_owners(item))
         if isinstance(action, act.Ask):
             for owner in action.owners:
-                if not await self._exists(item, owner):
-                    continue
-                # It exists, or cannot be looked up: nothing may be deleted; the informer will bring it.
-                return
+                if await self._exists(item, owner):
+                    return  # or cannot be looked up: nothing may be deleted; the informer will bring it
             action = act.decide(item, self._graph, self._absent_owners(item))
         await self._carry_out(item, action)
 
@@ -145,16 +143,15 @@ class Controller:
         return False
 
     def _tell_invalid(self, item: Item, owner: Object) -> None:
-        where = f'namespace "{item.namespace}"' if item.namespace else "the cluster scope"
-        reference = f"[{owner.get('apiVersion')}/{owner.get('kind')}, namespace: {item.namespace}, name: {owner.get('name')}, uid: {owner.get('uid')}]"
+        kind = f"{owner.get('apiVersion')}/{owner.get('kind')}"
+        reference = f"[{kind}, namespace: {item.namespace}, name: {owner.get('name')}, uid: {owner.get('uid')}]"
         about = {
             "apiVersion": item.resource.api_version,
             "kind": item.resource.kind,
             "metadata": {"name": item.name, "namespace": item.namespace, "uid": item.uid},
         }
-        self._recorder.event(
-            about, WARNING, "OwnerRefInvalidNamespace", f"ownerRef {reference} does not exist in {where}"
-        )
+        what = f'ownerRef {reference} does not exist in namespace "{item.namespace}"'
+        self._recorder.event(about, WARNING, "OwnerRefInvalidNamespace", what)
 
     def _monitor(self, resource: Resource) -> None:
         if resource in self._monitors:

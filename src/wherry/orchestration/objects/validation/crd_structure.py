@@ -10,6 +10,7 @@ from typing import Any
 
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.validation.causes import Causes
+from wherry.orchestration.objects.validation.patterns import compile_pattern
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 DEPTH_MAX = 100
@@ -158,7 +159,7 @@ def _check_pattern(schema: Object, path: str, found: Causes) -> None:
     if not pattern:
         return
     try:
-        re.compile(pattern)
+        compile_pattern(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         found.invalid(f"{path}.pattern", pattern, f"must be a valid regular expression, but isn't: {error}")
 

@@ -99,6 +99,8 @@ def _without(obj: Object, key: str) -> Object:
 
 
 def _refuse_changes(new: Object, old: Object, text: str, found: Causes) -> None:
+    if {k: v for k, v in new.items() if v is not None} == {k: v for k, v in old.items() if v is not None}:
+        return
     left, right = _without_empty(new), _without_empty(old)
     if left != right:
         changes = list(_changes(left, right, "spec"))[:CHANGES_SHOWN_MAX]

@@ -1,0 +1,99 @@
+"""How long a pod takes from create to Running on a real node: API server, agent, crun, network, volumes; image present.
+
+Usage: python bench/pod_start.py [--pods 50] [--small] [--record]    needs root, crun, conmon and busybox-static
+Prints one JSON line a figure. Each pod has the automatic token volume; pods are created one after another.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from agent_node import real_node  # noqa: E402
+
+from wherry.kit.clock import SystemClock  # noqa: E402
+from wherry.orchestration.agent.loop import Agent  # noqa: E402
+from wherry.orchestration.agent.settings import AgentSettings  # noqa: E402
+from wherry.orchestration.apiserver.auth.user import User  # noqa: E402
+from wherry.orchestration.client.client import Client  # noqa: E402
+from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS  # noqa: E402
+from wherry.testing.api import api_server  # noqa: E402
+from wherry.testing.fake_engine import FakeImages  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results" / "pod_start.jsonl"
+NODE = "bench"
+LIMIT_S = 30.0
+
+
+def pod(name: str) -> dict[str, Any]:
+    body = {"name": "app", "image": "app:1", "command": ["sleep", "infinity"]}
+    spec = {"nodeName": NODE, "containers": [body], "terminationGracePeriodSeconds": 0}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+
+
+async def until_running(client: Client, name: str, revision: str) -> None:
+    async for event in client.watch(PODS, "default", revision=revision, fields=f"metadata.name={name}"):
+        if (event.object.get("status") or {}).get("phase") == "Running":
+            return
+
+
+async def measure(count: int) -> list[float]:
+    """Milliseconds, one a pod."""
+    took = []
+    async with api_server() as api, real_node() as (node, engines), asyncio.TaskGroup() as tasks:
+        await api.client.create(
+            CONFIG_MAPS, {"metadata": {"name": "kube-root-ca.crt", "namespace": "default"}, "data": {"ca.crt": "x"}}
+        )
+        settings = AgentSettings(NODE, "127.0.0.1", node.folder / "agent", node.folder / "logs")
+        user = User(f"system:node:{NODE}", "", ("system:nodes", "system:authenticated"))
+        agent = Agent(settings, api.client_as(user), engines[0], FakeImages.of("app:1"), None, SystemClock())
+        running = tasks.create_task(agent.run())
+        while agent.node.node.get("status") is None:
+            await asyncio.sleep(0.01)
+        for index in range(count):
+            began_at = time.perf_counter()
+            made = await api.client.create(PODS, pod(f"p{index}"))
+            async with asyncio.timeout(LIMIT_S):
+                await until_running(api.client, f"p{index}", made["metadata"]["resourceVersion"])
+            took.append((time.perf_counter() - began_at) * 1000)
+        running.cancel()
+    return took
+
+
+def line(name: str, value: float) -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    return {
+        "name": name, "value": round(value, 1), "unit": "ms", "commit": commit.strip(), "load": os.getloadavg()[0],
+        "machine": f"{os.cpu_count()} cores, {platform.release()}", "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pods", type=int, default=50)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args()
+    took = asyncio.run(measure(3 if options.small else options.pods))
+    cut = statistics.quantiles(took, n=100) if len(took) > 1 else took * 99
+    for name, value in (("pod start p50", statistics.median(took)), ("pod start p99", cut[98])):
+        text = json.dumps(line(name, value))
+        print(text)
+        if options.record:
+            RESULTS.parent.mkdir(exist_ok=True)
+            with RESULTS.open("a") as file:
+                file.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

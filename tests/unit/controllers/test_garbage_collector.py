@@ -1,0 +1,206 @@
+"""Garbage: background, foreground, orphans, circles, late informers, wrong namespaces, custom resources."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wherry.orchestration.controllers.garbage_collector import decide as act
+from wherry.orchestration.controllers.garbage_collector.graph import Graph, Item
+from wherry.orchestration.controllers.garbage_collector.kinds import Kinds
+from wherry.orchestration.controllers.garbage_collector.loop import Controller
+from wherry.orchestration.objects.kinds import (
+    CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    NODES,
+    PODS,
+    REPLICA_SETS,
+    SECRETS,
+)
+from wherry.orchestration.objects.meta import Object, name_of, uid_of
+from wherry.orchestration.objects.resources import Resource
+from wherry.testing.controller_harness import Harness, controllers
+
+WIDGETS = Resource("example.com", "v1", "Widget", "widgets", "widget", namespaced=True)
+WATCHED = (CONFIG_MAPS, SECRETS, PODS, REPLICA_SETS, NODES)
+
+
+def reference(owner: Object, *, blocks: bool = False) -> Object:
+    return {
+        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": name_of(owner), "uid": uid_of(owner),
+        "blockOwnerDeletion": blocks,
+    }  # fmt: skip
+
+
+def thing(name: str, *owners: Object, namespace: str = "default", blocks: bool = False) -> Object:
+    references = [reference(owner, blocks=blocks) for owner in owners]
+    return {"metadata": {"name": name, "namespace": namespace, "ownerReferences": references}}
+
+
+def collector(*args: object) -> Controller:
+    return Controller(*args, resources=WATCHED)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def collecting():
+    async with controllers(collector) as run:
+        yield run
+
+
+@pytest.fixture
+async def run():
+    async with collecting() as harness:
+        yield harness
+
+
+def left(run: Harness, resource: Resource = CONFIG_MAPS) -> list[str]:
+    return [name_of(obj) for obj in run.api.all(resource)]
+
+
+async def test_dependents_follow_their_owner_in_the_background(run: Harness) -> None:
+    owner = await run.client.create(CONFIG_MAPS, thing("owner"))
+    child = await run.client.create(CONFIG_MAPS, thing("child", owner))
+    await run.client.create(SECRETS, thing("grandchild", child))
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "owner", "default")
+    await run.until(lambda: not left(run) and not left(run, SECRETS))
+
+
+async def test_foreground_owner_waits_for_blocking_dependents(run: Harness) -> None:
+    owner = await run.client.create(CONFIG_MAPS, thing("owner"))
+    held = thing("held", owner, blocks=True)
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    await run.client.create(CONFIG_MAPS, held)
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "owner", "default", propagation="Foreground")
+    await run.until(lambda: run.api.find(CONFIG_MAPS, "held")["metadata"].get("deletionTimestamp"))
+    await run.settle()
+    assert left(run) == ["held", "owner"]
+    await run.client.patch(CONFIG_MAPS, "held", "default", {"metadata": {"finalizers": None}})
+    await run.until(lambda: left(run) == [])
+
+
+async def test_orphans_are_let_go(run: Harness) -> None:
+    owner = await run.client.create(CONFIG_MAPS, thing("owner"))
+    for number in range(5):
+        await run.client.create(CONFIG_MAPS, thing(f"child-{number}", owner))
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "owner", "default", propagation="Orphan")
+    await run.until(lambda: "owner" not in left(run))
+    await run.settle()
+    assert len(left(run)) == 5
+    assert not any(obj["metadata"].get("ownerReferences") for obj in run.api.all(CONFIG_MAPS))
+
+
+async def test_one_owner_left_is_enough_to_stay(run: Harness) -> None:
+    first = await run.client.create(CONFIG_MAPS, thing("first"))
+    second = await run.client.create(CONFIG_MAPS, thing("second"))
+    await run.client.create(SECRETS, thing("child", first, second))
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "first", "default")
+    await run.until(lambda: len(run.api.find(SECRETS, "child")["metadata"]["ownerReferences"]) == 1)
+    assert left(run, SECRETS) == ["child"]
+
+
+async def test_circle_does_not_stop_a_foreground_deletion(run: Harness) -> None:
+    objects = {}
+    for name in ("a", "b", "c"):
+        objects[name] = await run.client.create(CONFIG_MAPS, thing(name))
+    for name, owner in (("a", "c"), ("b", "a"), ("c", "b")):
+        owners = [reference(objects[owner], blocks=True)]
+        await run.client.patch(CONFIG_MAPS, name, "default", {"metadata": {"ownerReferences": owners}})
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "a", "default", propagation="Foreground")
+    await run.until(lambda: left(run) == [])
+
+
+async def test_owner_that_never_existed_is_absent(run: Harness) -> None:
+    ghost = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ghost", "uid": "no-such-uid"}}
+    await run.client.create(SECRETS, thing("child", ghost))
+    await run.until(lambda: left(run, SECRETS) == [])
+
+
+async def test_recreated_owner_of_the_same_name_is_another(run: Harness) -> None:
+    owner = await run.client.create(CONFIG_MAPS, thing("owner"))
+    await run.client.create(SECRETS, thing("child", owner))
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "owner", "default")
+    await run.client.create(CONFIG_MAPS, thing("owner"))
+    await run.until(lambda: left(run, SECRETS) == [])
+    assert left(run) == ["owner"]
+
+
+async def test_owner_in_another_namespace_is_absent_and_told(run: Harness) -> None:
+    owner = await run.client.create(CONFIG_MAPS, thing("owner", namespace="elsewhere"))
+    await run.client.create(SECRETS, thing("child", owner))
+    await run.until(lambda: left(run, SECRETS) == [])
+    assert "OwnerRefInvalidNamespace" in await run.reasons()
+
+
+async def test_cluster_scoped_object_with_a_namespaced_owner_stays(run: Harness) -> None:
+    owner = await run.client.create(CONFIG_MAPS, thing("owner"))
+    node = {"metadata": {"name": "n", "ownerReferences": [reference(owner)]}}
+    await run.client.create(NODES, node)
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "owner", "default")
+    await run.settle()
+    assert left(run, NODES) == ["n"]
+
+
+async def test_owner_of_an_unknown_kind_keeps_its_dependents(run: Harness) -> None:
+    stranger = {"apiVersion": "other.io/v1", "kind": "Thing", "metadata": {"name": "x", "uid": "x"}}
+    await run.client.create(SECRETS, thing("child", stranger))
+    await run.settle()
+    assert left(run, SECRETS) == ["child"]
+
+
+async def test_custom_resources_take_part(run: Harness) -> None:
+    definition = {
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"kind": "Widget", "plural": "widgets"},
+            "versions": [{"name": "v1", "served": True, "storage": True}],
+        },
+    }  # fmt: skip
+    await run.client.create(CUSTOM_RESOURCE_DEFINITIONS, definition)
+    conditions = [{"type": "Established", "status": "True"}]
+    await run.client.patch_status(
+        CUSTOM_RESOURCE_DEFINITIONS, "widgets.example.com", "", {"status": {"conditions": conditions}}
+    )
+    owner = await run.client.create(WIDGETS, thing("owner"))
+    await run.client.create(WIDGETS, thing("part", owner))
+    await run.client.create(SECRETS, thing("child", owner))
+    await run.settle()
+    await run.client.delete(WIDGETS, "owner", "default")
+    await run.until(lambda: not left(run, SECRETS) and not left(run, WIDGETS))
+
+
+def test_events_are_not_watched() -> None:
+    assert not {"events"} & {resource.plural for resource in Kinds().watched()}
+    assert {"pods", "deployments", "nodes"} <= {resource.plural for resource in Kinds().watched()}
+
+
+def item(uid: str, *owners: str, deleting: bool = False, finalizers: tuple[str, ...] = ()) -> Item:
+    references = tuple({"uid": o, "kind": "ConfigMap", "apiVersion": "v1", "name": o} for o in owners)
+    return Item(CONFIG_MAPS, "default", uid, uid, "1", references, deleting, finalizers)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sets(st.sampled_from("abcd")), st.booleans()), max_size=30))
+def test_graph_knows_its_dependents_whatever_the_order(steps: list[tuple[str, set[str], bool]]) -> None:
+    graph = Graph()
+    for uid, owners, gone in steps:
+        if gone:
+            graph.remove(uid)
+        else:
+            graph.put(item(uid, *sorted(owners - {uid})))
+    for uid in "abcd":
+        expected = {i.uid for i in graph.items.values() if any(ref["uid"] == uid for ref in i.owners)}
+        assert {i.uid for i in graph.dependents(uid)} == expected
+
+
+def test_unknown_owner_is_asked_for_before_anything_is_deleted() -> None:
+    graph = Graph()
+    graph.put(item("child", "owner"))
+    assert isinstance(act.decide(graph.items["child"], graph, set()), act.Ask)
+    assert act.decide(graph.items["child"], graph, {"owner"}) == act.Delete("Background")
