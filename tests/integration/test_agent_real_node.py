@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ class NodeRig(Rig):
             self.engines[-1].close()
             self.engines.append(self.node.engine())
         self.now = Agent(
-            self.settings, self.client(), self.engines[-1], self.images, None, SystemClock(), machine=MACHINE
-        )
+            self.settings, self.client(), self.engines[-1], self.images, None, SystemClock(), machine=MACHINE,
+            layers=self.node.layers,
+        )  # fmt: skip
         return self.now
 
     async def logs(self, name: str, of: str = "app", **query: str) -> str:
@@ -187,3 +189,23 @@ async def test_resize_reaches_the_cgroup(rig: NodeRig) -> None:
         limits = {p.read_text().strip() for p in Path("/sys/fs/cgroup").glob(f"memory/wat-{rig.node.id}/**/memory.limit_in_bytes")}
         limits |= {p.read_text().strip() for p in Path("/sys/fs/cgroup").glob(f"wat-{rig.node.id}/**/memory.max")}
         assert str(48 << 20) in limits and str(32 << 20) not in limits
+
+
+async def test_rotated_log_loses_no_line_of_a_follower(rig: NodeRig) -> None:
+    rig.settings = replace(rig.settings, log_max_bytes=2000, log_check_s=0.1)
+    script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; sleep 0.002; done; sleep 1"
+    async with rig.running():
+        await rig.create(pod("web", sh(script), restartPolicy="Never"))
+        await rig.until(lambda: rig.status().get("phase") == "Running", limit_s=10)
+        text = await rig.logs("web", follow="true")
+        assert text.splitlines() == [f"line {number}" for number in range(1, 301)]
+        names = sorted(p.name for p in (rig.folder / "logs").glob("*/app/*"))
+        assert "0.log" in names and 2 <= len(names) <= 5
+
+
+async def test_image_volume_shows_the_image_read_only(rig: NodeRig) -> None:
+    volumes = [{"name": "i", "image": {"reference": "side:1"}}]
+    mounts = [{"name": "i", "mountPath": "/i"}, {"name": "i", "mountPath": "/only", "subPath": "etc"}]
+    script = "ls /i/bin/busybox /only/passwd; touch /i/x 2>/dev/null || echo ro"
+    async with done(rig, pod("web", sh(script, volumeMounts=mounts), volumes=volumes)) as text:
+        assert text.split() == ["/i/bin/busybox", "/only/passwd", "ro"]

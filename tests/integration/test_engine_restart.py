@@ -12,6 +12,7 @@ import pytest_asyncio
 from engine_harness import PATIENCE_S, Harness, until
 
 from wherry.container.runtime.engine import State
+from wherry.infrastructure.linux import cgroup_layout, mounts
 
 pytestmark = pytest.mark.node
 
@@ -120,7 +121,7 @@ async def test_exited_containers_and_stopped_sandboxes_stay_what_they_are(box: H
     assert await box.engine.containers() == []
 
 
-@pytest.mark.parametrize("settle_s", [0.16, 0.19, 0.22, 0.25, 0.28, 0.32, 0.37, 0.45])
+@pytest.mark.parametrize("settle_s", [0.12, 0.14, 0.16, 0.18, 0.20, 0.22, 0.25, 0.28, 0.32])
 async def test_what_was_half_made_is_cleaned_up(box: Harness, settle_s: float) -> None:
     """Killed at some moment of creation: whole ones are adopted, remains are gone, and the names can be used again."""
     await made_by_a_process_that_was_killed(
@@ -128,16 +129,18 @@ async def test_what_was_half_made_is_cleaned_up(box: Harness, settle_s: float) -
         "async with asyncio.TaskGroup() as tasks:\n"
         "    for n in range(3):\n"
         "        async def one(n=n):\n"
-        "            await box.sandbox(f's{n}')\n"
+        "            await box.sandbox(f's{n}', shared_pid=n == 1)\n"
         "            await box.start(f'c{n}', 'sleep 1000', f's{n}')\n"
         "        tasks.create_task(one())",
         settle_s=settle_s,
     )
-    await asyncio.sleep(0.2)  # the killed one's last conmon may still be creating
     await box.engine.restore()
+    cgroups = cgroup_layout.detect(mounts.table()).folders(f"{box.cgroup_root}/pods")
+    sandboxes = {s.id for s in await box.engine.sandboxes()}
+    assert {p.name for folder in cgroups for p in Path(folder).glob("s*")} == sandboxes
     known = {c.id for c in await box.engine.containers()}
     assert {p.name for p in (box.run_dir / "c").iterdir()} == known
-    assert {p.name for p in (box.run_dir / "s").iterdir()} == {s.id for s in await box.engine.sandboxes()}
+    assert {p.name for p in (box.run_dir / "s").iterdir()} == sandboxes
     for n in range(3):
         await box.engine.remove_sandbox(f"s{n}")
         await box.sandbox(f"s{n}")

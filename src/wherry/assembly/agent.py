@@ -113,7 +113,6 @@ async def run(settings: ClusterSettings) -> None:
             tasks.create_task(informers.run())
             tasks.create_task(keep_running("service proxy", Proxy(proxy_settings(settings), informers, nft).run))
             tasks.create_task(keep_running("dns", lambda: _dns(settings, informers, clock)))
-            tasks.create_task(keep_running("registry", lambda: images.serve(settings, keys)))
             tasks.create_task(keep_renewed(lambda: start.pki(settings), {"node-serving": tls}, clock))
     finally:
         await client.close()

@@ -61,7 +61,7 @@ def programs() -> list[Finding]:
 
 def _path() -> str:
     # sbin is where mkfs and nft live and is not on every root's PATH
-    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return f"{os.environ.get('PATH', '')}:{os.environ.get('WHERRY_SYSTEM_PATH', '/usr/sbin:/sbin')}"
 
 
 def ports(settings: ClusterSettings) -> list[Finding]:

@@ -16,7 +16,7 @@ from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import EVENTS, PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of
-from wherry.testing.fake_api import FakeApi, FakeClock
+from wherry.testing.fake_api import FakeApi, HandClock
 
 UNTIL_S = 10.0
 
@@ -27,7 +27,7 @@ class Harness:
 
     api: FakeApi
     client: Client
-    clock: FakeClock
+    clock: HandClock
     recorder: Recorder
 
     async def until(self, true: Callable[[], Any], what: str = "") -> None:
@@ -73,7 +73,7 @@ class Harness:
 @asynccontextmanager
 async def controllers(*kinds: Any, api: FakeApi | None = None) -> AsyncIterator[Harness]:
     """Run one of each of `kinds`."""
-    clock = FakeClock()
+    clock = HandClock()
     api = api or FakeApi(clock=clock)
     client = api.client()
     informers = Informers(client, clock)

@@ -52,10 +52,11 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class FakeApi:
-    """`client()` talks to it; `fault` may raise `Refused` for a (method, path); `calls` lists what was asked."""
+    """`client()` talks to it; `fault` and `loss` may raise `Refused` for a (method, path); `calls` lists what was asked."""
 
     clock: Clock = field(default_factory=SystemClock)
-    fault: Callable[[str, str], None] | None = None
+    fault: Callable[[str, str], None] | None = None  # asked before the call is done
+    loss: Callable[[str, str], None] | None = None  # asked after it is done, before the answer
     graceful_pods: bool = False  # deleted pods on a node stay with a deletionTimestamp, as the kubelet's grace does
     bookmarks: bool = False  # send one after each event
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -98,7 +99,10 @@ class FakeApi:
         try:
             if self.fault is not None:
                 self.fault(request.method, request.path)
-            return await self._route(request)
+            response = await self._route(request)
+            if self.loss is not None:
+                self.loss(request.method, request.path)
+            return response
         except Refused as refused:
             status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": str(refused),
                       "reason": refused.reason, "code": refused.code}  # fmt: skip
@@ -164,7 +168,7 @@ class FakeApi:
         if want and want != old["metadata"]["resourceVersion"] or uid and uid != old["metadata"]["uid"]:
             raise Refused(409, "Conflict", f'Operation cannot be fulfilled on "{target.name}": object was modified')
         if target.sub == "status":
-            new = {**deepcopy(old), "status": new.get("status", {})}
+            new = {**deepcopy(old), "metadata": new["metadata"], "status": new.get("status", {})}
         elif "status" in old:
             new["status"] = old["status"]
         metadata = new["metadata"]
@@ -266,7 +270,7 @@ def _json(obj: Object, status: int = 200) -> Response:
     return Response(status, [("content-type", "application/json")], orjson.dumps(obj))
 
 
-class FakeClock:
+class HandClock:
     """Wall and monotonic time that move only by `advance`; `sleep` returns at once and advances."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:

@@ -1,7 +1,7 @@
 """A whole node agent on the fake API, the fake engine and real files in a folder; mounts are recorded, not made."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class NoMounts:
     """Folders stand in for mounts."""
 
     def tmpfs(self, target: Path, *, size_bytes: int | None) -> None: ...
+
+    def layered(self, layers: Sequence[str], target: Path) -> None: ...
 
     def bind(self, source: str, target: Path) -> None: ...
 

@@ -290,3 +290,48 @@ async def test_memory_pressure_evicts_the_pod_that_uses_more_than_it_asked_for(r
         assert status["message"].startswith("The node was low on resource: memory. Threshold quantity: 100Mi, available: 51200Ki")
         assert condition_of(status["conditions"], "DisruptionTarget")["reason"] == "TerminationByKubelet"
         assert rig.status("modest")["phase"] == "Running"
+
+
+async def test_finalizer_holds_the_object_and_the_agent_asks_only_once(rig: Rig) -> None:
+    async with rig.running():
+        subject = pod()
+        subject["metadata"]["finalizers"] = ["example.com/hold"]
+        await rig.create(subject)
+        await rig.phase("Running")
+        await rig.client().delete(PODS, "web", "default")
+        await rig.phase("Failed")
+        await asyncio.sleep(0.1)
+        deletes = [call for call in rig.api.calls if call == ("DELETE", "/api/v1/namespaces/default/pods/web")]
+        assert len(deletes) == 2, "the user's and the agent's"
+        found = await rig.client().get(PODS, "web", "default")
+        found["metadata"]["finalizers"] = []
+        await rig.client().update(PODS, found)
+        await rig.until(lambda: ("remove_sandbox", f"{found['metadata']['uid']}-0") in rig.engine.calls)
+
+
+async def test_new_image_restarts_the_container_with_it(rig: Rig) -> None:
+    from wherry.testing.fake_engine import image_named
+
+    rig.images.known["app:2"] = image_named("app:2")
+    async with rig.running():
+        await rig.create(pod())
+        await rig.phase("Running")
+        found = await rig.client().get(PODS, "web", "default")
+        found["spec"]["containers"][0]["image"] = "app:2"
+        await rig.client().update(PODS, found)
+        await rig.until(lambda: rig.status()["containerStatuses"][0]["restartCount"] == 1)
+        assert list(rig.engine.configs.values())[-1].image == image_named("app:2").id
+        assert ("Killing", "Container app definition changed, will be restarted") in rig.events()
+
+
+async def test_empty_dir_over_its_limit_is_evicted(rig: Rig) -> None:
+    async with rig.running() as agent:
+        await rig.create(pod("web", container(), volumes=[{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}]))
+        await rig.phase("Running")
+        await agent._storage.check_all()
+        assert rig.status()["phase"] == "Running"
+        folder = next((rig.folder / "data" / "pods").glob("*/volumes/kubernetes.io~empty-dir/e"))
+        (folder / "big").write_bytes(b"x" * (2 << 20))
+        await agent._storage.check_all()
+        status = await rig.phase("Failed")
+        assert status["message"] == 'Usage of EmptyDir volume "e" exceeds the limit "1Mi". '

@@ -15,7 +15,14 @@ from wherry.orchestration.agent import environment, names, qos, security
 from wherry.orchestration.agent.admission import admit, matches_node
 from wherry.orchestration.agent.downward import field_value, formatted, resource_value
 from wherry.orchestration.agent.expansion import expand
-from wherry.orchestration.agent.pod_plan import ContainerInputs, container_config, mounts, port_mappings, sandbox_config
+from wherry.orchestration.agent.pod_plan import (
+    ContainerInputs,
+    container_config,
+    mounts,
+    port_mappings,
+    read_only_volumes,
+    sandbox_config,
+)
 from wherry.orchestration.agent.references import PodReferences
 from wherry.orchestration.agent.settings import AgentSettings
 from wherry.testing.fake_engine import image_named
@@ -304,3 +311,9 @@ def test_container_config_expands_command_and_names_its_log() -> None:
     found = container_config(subject, body, inputs(), attempt=2, sandbox="s", settings=SETTINGS)
     assert found.command == ("run", "x")
     assert found.log_path == "/logs/default_web_u/app/2.log"
+
+
+def test_generated_volumes_are_never_writable() -> None:
+    volumes = [{"name": "c", "configMap": {}}, {"name": "e", "emptyDir": {}}, {"name": "i", "image": {}},
+               {"name": "p", "persistentVolumeClaim": {"claimName": "x", "readOnly": True}}]  # fmt: skip
+    assert read_only_volumes(pod(volumes=volumes)) == {"c", "i", "p"}

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from wherry.kit.http.message import Request, Response
+from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS
 from wherry.orchestration.objects.meta import Object, labels_of, name_of
 from wherry.testing.fake_api import FakeApi, Refused
@@ -132,3 +135,28 @@ async def test_informers_are_shared_and_may_be_asked_for_late() -> None:
         informers.drop(late)
         assert informers.of(PODS) is not late
         await informers.wait_synced()
+
+
+async def test_event_cut_off_in_the_middle_is_asked_for_again() -> None:
+    api = FakeApi()
+    client = api.client()
+    await client.create(CONFIG_MAPS, config_map("a"))
+    cuts = 2
+
+    async def handle(request: Request) -> Response:
+        nonlocal cuts
+        response = await api.handle(request)
+        assert isinstance(response, Response)
+        if request.param("watch") == "true" and cuts:
+            cuts -= 1
+            response.body = half_an_event()
+        return response
+
+    async def half_an_event() -> AsyncIterator[bytes]:
+        yield b'{"type":"ADDED","obj'
+
+    informer = Informer(Client(LocalTransport(handle, "fake")), CONFIG_MAPS)
+    async with running(informer):
+        await client.create(CONFIG_MAPS, config_map("b"))
+        await until(lambda: len(informer.list()) == 2)
+    assert cuts == 0

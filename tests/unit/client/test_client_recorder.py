@@ -3,7 +3,7 @@
 from wherry.orchestration.client.recorder import ALIKE_MAX, BURST, NORMAL, Recorder
 from wherry.orchestration.objects.kinds import EVENTS
 from wherry.orchestration.objects.meta import Object
-from wherry.testing.fake_api import FakeApi, FakeClock, Refused
+from wherry.testing.fake_api import FakeApi, HandClock, Refused
 
 POD: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default", "uid": "u"}}
 
@@ -31,7 +31,7 @@ async def test_many_alike_become_one_combined_event() -> None:
 
 
 async def test_a_storm_is_cut_off_and_refills_slowly() -> None:
-    api, clock = FakeApi(), FakeClock()
+    api, clock = FakeApi(), HandClock()
     recorder = Recorder(api.client(), "tester", clock=clock)
     for _ in range(100):
         recorder.event(POD, NORMAL, "Started", "started it")

@@ -226,8 +226,18 @@ async def test_suspend_ends_pods_and_resume_starts_the_clock_anew(run: Harness) 
     await run.settle()
     found = condition_of(status(run)["conditions"], "Suspended")
     assert (found["status"], found["reason"]) == ("False", "JobResumed")
+    assert not status(run).get("failed")  # a suspended pod has not failed
     assert status(run)["startTime"] == rfc3339(run.clock.now())
     assert {"Suspended", "Resumed"} <= set(await run.reasons())
+
+
+async def test_smaller_parallelism_ends_pods_without_counting_them(run: Harness) -> None:
+    await run.client.create(JOBS, job(completions=9, parallelism=4))
+    await run.until(lambda: len(live(run)) == 4)
+    await run.client.patch(JOBS, "work", "default", {"spec": {"parallelism": 1}})
+    await run.until(lambda: len(live(run)) == 1)
+    await run.settle()
+    assert status(run)["active"] == 1 and not status(run).get("failed")
 
 
 async def test_deadline_fails_the_job(run: Harness) -> None:

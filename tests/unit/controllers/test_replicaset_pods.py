@@ -80,7 +80,7 @@ async def test_pods_are_created_replaced_and_counted() -> None:
         await run.client.create(REPLICA_SETS, replica_set(replicas=5))
         await run.until(lambda: len(run.pods()) == 5)
         await run.run_all()
-        await run.until(lambda: run.api.find(REPLICA_SETS, "web")["status"].get("readyReplicas") == 5)
+        await run.until(lambda: (run.api.find(REPLICA_SETS, "web").get("status") or {}).get("readyReplicas") == 5)
         await run.client.delete(PODS, name_of(run.pods()[0]), "default")
         await run.until(lambda: len(run.pods()) == 5)
         await run.client.patch(REPLICA_SETS, "web", "default", {"spec": {"replicas": 1}})
@@ -146,5 +146,5 @@ async def test_replication_controller_selects_by_map() -> None:
         await run.client.create(REPLICATION_CONTROLLERS, rc)
         await run.until(lambda: len(run.pods()) == 2)
         await run.run_all()
-        await run.until(lambda: run.api.find(REPLICATION_CONTROLLERS, "old")["status"].get("availableReplicas") == 2)
+        await run.until(lambda: (run.api.find(REPLICATION_CONTROLLERS, "old").get("status") or {}).get("availableReplicas") == 2)
         assert controller_of(run.pods()[0])["kind"] == "ReplicationController"

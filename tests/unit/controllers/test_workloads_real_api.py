@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from wherry.kit.clock import SystemClock, rfc3339
+from wherry.kit.errors import Conflict, NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.recorder import Recorder
@@ -56,6 +57,11 @@ class Cluster:
             while not await true():
                 await asyncio.sleep(0.005)
 
+    async def add_node(self, name: str) -> None:
+        """A node that the node controller has found ready."""
+        await self.client.create(NODES, node(name))
+        await self.client.patch(NODES, name, "", {"spec": {"taints": None}})
+
     async def run_pods(self) -> None:
         """Play scheduler and kubelet until cancelled."""
         while True:
@@ -89,26 +95,25 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Cluster]:
-    async with api_server() as api, asyncio.TaskGroup() as tasks:
-        clock, informers = SystemClock(), Informers(api.client)
-        recorder = Recorder(api.client, "test")
-        started = [tasks.create_task(kind(api.client, informers, recorder, clock).run()) for kind in KINDS]
+async def start(client: Client) -> AsyncIterator[Cluster]:
+    """All controllers through `client`, two nodes, and the hand that runs pods."""
+    async with asyncio.TaskGroup() as tasks:
+        cluster, clock, informers = Cluster(client), SystemClock(), Informers(client)
+        recorder = Recorder(client, "test")
+        started = [tasks.create_task(kind(client, informers, recorder, clock).run()) for kind in KINDS]
         started += [tasks.create_task(informers.run()), tasks.create_task(recorder.run())]
-        cluster = Cluster(api.client)
         for number in (1, 2):
-            await api.client.create(NODES, node(f"node-{number}"))
+            await cluster.add_node(f"node-{number}")
         started.append(tasks.create_task(keep_alive(cluster)))
         try:
             yield cluster
         finally:
             for task in started:
                 task.cancel()
+            await client.close()
 
 
 async def keep_alive(cluster: Cluster) -> None:
-    from wherry.kit.errors import Conflict, NotFound
-
     while True:
         try:
             await cluster.run_pods()
@@ -118,7 +123,7 @@ async def keep_alive(cluster: Cluster) -> None:
 
 @pytest.fixture
 async def cluster():
-    async with running() as found:
+    async with api_server() as api, start(api.client) as found:
         yield found
 
 
@@ -174,7 +179,7 @@ async def test_daemon_set_on_every_node(cluster: Cluster) -> None:
         return found.get("numberAvailable") == count == found["updatedNumberScheduled"]
 
     await cluster.until(lambda: everywhere(2))
-    await cluster.client.create(NODES, node("node-3"))
+    await cluster.add_node("node-3")
     await cluster.until(lambda: everywhere(3))
     await cluster.client.patch(DAEMON_SETS, "agent", "default", {"spec": {"template": pod_template("app:2")}})
 

@@ -14,13 +14,14 @@ from collections.abc import AsyncIterator
 import nats
 import nats.errors
 import psycopg
-from ledger import Ledger
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from ledger import Ledger
 
 DATABASE_URL = os.environ.get("DATABASE_URL", "postgresql://shop:shop@localhost:5432/shop")
 NATS_URL = os.environ.get("NATS_URL", "nats://localhost:4222")

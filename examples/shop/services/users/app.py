@@ -8,11 +8,12 @@ import logging
 import re
 
 import psycopg
+from flask import Flask, Response, jsonify, request
+from psycopg_pool import PoolTimeout
+
 import settings
 from cache import Cache
 from database import Users
-from flask import Flask, Response, jsonify, request
-from psycopg_pool import PoolTimeout
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 BODY_BYTES_MAX = 64 << 10

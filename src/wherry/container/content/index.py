@@ -10,7 +10,8 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from wherry.container.content.settings import ContentSettings
 from wherry.container.image.documents import Descriptor
@@ -113,10 +114,7 @@ class ImageIndex:
     def put_manifest(self, manifest: StoredManifest, tags: Iterable[str] = ()) -> None:
         """Make a manifest known to a repository, and point tags at it, in one transaction."""
         with self._transaction() as database:
-            database.execute(
-                "INSERT OR REPLACE INTO manifests VALUES(?,?,?,?,?,?)",
-                (manifest.repository, manifest.digest, manifest.media_type, manifest.size, manifest.subject, manifest.artifact_type),
-            )
+            database.execute("INSERT OR REPLACE INTO manifests VALUES(?,?,?,?,?,?)", astuple(manifest))
             for tag in tags:
                 database.execute("INSERT OR REPLACE INTO tags VALUES(?,?,?)", (manifest.repository, tag, manifest.digest))
 
@@ -147,7 +145,7 @@ class ImageIndex:
     def put_image(self, image: StoredImage) -> None:
         """Record that all blobs of an image are here."""
         with self._transaction() as database:
-            database.execute("INSERT OR REPLACE INTO images VALUES(?,?,?,?)", (image.digest, image.manifest, image.id, image.size))
+            database.execute("INSERT OR REPLACE INTO images VALUES(?,?,?,?)", astuple(image))
 
     def delete_image(self, digest: str) -> None:
         """Forget what a digest resolves to."""
@@ -190,7 +188,7 @@ class ImageIndex:
         """Digests of all linked blobs."""
         return {row[0] for row in self._rows("SELECT DISTINCT digest FROM links")}
 
-    def _rows(self, statement: str, *values: str) -> list[tuple[str, ...]]:
+    def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._database.execute(statement, values).fetchall()
 

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import json
 import os
+import signal
 from asyncio.subprocess import DEVNULL
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -81,6 +82,17 @@ async def create(settings: RuntimeSettings, runtime: OciRuntime, cgroups: Cgroup
     if reply.pid <= 0:
         raise CreateRefused(message_of(reply.message))
     return Created(reply.pid, int((bundle / "conmon.pid").read_text(encoding="ascii")))
+
+
+def end_creators(settings: RuntimeSettings, cgroups: Cgroups, container_id: str) -> None:
+    """SIGKILL to a conmon, and its runtime, that still create a container for a process that is gone."""
+    for pid in cgroups.processes(f"{settings.cgroup_root}/conmon"):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if container_id.encode() in words:
+                os.kill(pid, signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 async def control(bundle: Path, kind: int, height: int = 0, width: int = 0) -> None:

@@ -84,6 +84,7 @@ class CrunEngine:
         live = [s.config.id for s in self._sandboxes.values() if s.ready and s.address]
         await self._doors.network.restore(live)
         for container_id in container_strays:
+            conmon.end_creators(self._settings, self._doors.cgroups, container_id)
             await container_parts.erase(self._doors, container_id)
         for sandbox_id in strays:
             await sandbox_parts.erase(self._doors, sandbox_id)
@@ -102,11 +103,12 @@ class CrunEngine:
         """Kill and remove everything of this engine: processes, mounts, namespaces, cgroups, links, files. Idempotent."""
         self._exits.close()
         settings = self._settings
-        await self._doors.cgroups.remove(settings.cgroup_root, self._doors.clock)
-        await asyncio.to_thread(mounts.unmount_below, str(settings.run_dir))
-        await self._doors.network.teardown()
-        for folder in (settings.run_dir, settings.data_dir / "containers"):
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        async with AsyncExitStack() as steps:  # each is carried out, last pushed first, even when another fails
+            for folder in (settings.run_dir, settings.data_dir / "containers"):
+                steps.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
+            steps.push_async_callback(self._doors.network.teardown)
+            steps.push_async_callback(asyncio.to_thread, mounts.unmount_below, str(settings.run_dir))
+            steps.push_async_callback(self._doors.cgroups.remove, settings.cgroup_root, self._doors.clock)
         self._sandboxes.clear()
         self._containers.clear()
 
@@ -118,9 +120,8 @@ class CrunEngine:
                 return present.status()
             if present is not None:
                 raise AlreadyExists(f"sandbox {config.id!r} exists and was stopped; remove it first")
-            cgroup = sandbox_parts.cgroup_of(self._settings, config.cgroup_parent)
             async with AsyncExitStack() as undo:
-                undo.push_async_callback(sandbox_parts.erase, self._doors, config.id, cgroup)
+                undo.push_async_callback(sandbox_parts.erase, self._doors, config.id)
                 record = await sandbox_parts.build(self._doors, config, self._now_ns())
                 undo.pop_all()
             self._sandboxes[config.id] = record
@@ -139,11 +140,9 @@ class CrunEngine:
         for container_id in self._containers_of(sandbox_id):
             await self.remove_container(container_id)
         async with self._lock(f"s/{sandbox_id}"):
-            record = self._sandboxes.get(sandbox_id)
-            if record is None:
+            if sandbox_id not in self._sandboxes:
                 return
-            cgroup = sandbox_parts.cgroup_of(self._settings, record.config.cgroup_parent)
-            await sandbox_parts.erase(self._doors, sandbox_id, cgroup)
+            await sandbox_parts.erase(self._doors, sandbox_id)
             del self._sandboxes[sandbox_id]
         self._locks.pop(f"s/{sandbox_id}", None)
 

@@ -2,9 +2,9 @@
 
 In:    settings, the machine's cgroup layout.
 Out:   argv prefixes; `start`; `Unavailable` with the mend when a program is missing.
-Why a wrapper: crun 1.8.1 refuses to work while /sys/fs/cgroup/unified is in sight. The wrapper runs each call in a mount
-namespace of its own with that one unmounted (measured: 5 ms more a call); conmon itself stays outside, so that it pins no
-copy of anybody's mounts while its container lives.
+Why a wrapper: crun 1.8.1 refuses to create while /sys/fs/cgroup/unified is in sight. The wrapper runs that call in a mount
+namespace of its own with that one unmounted (measured: 5 ms more). conmon and everything that lasts (exec) stay outside, so
+that nothing pins copies of anybody's mounts.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class OciRuntime:
     def __init__(self, settings: RuntimeSettings, layout: Layout) -> None:
         self._settings = settings
         self._layout = layout
-        self.program = ""
+        self.program = ""  # for creation
         self._found = ""
 
     def prepare(self) -> None:
@@ -37,8 +37,11 @@ class OciRuntime:
         self.program = self._found = found
         # runc handles hybrid machines by itself.
         if self._layout.kind is Kind.HYBRID and os.path.basename(found) == "crun":
-            self._settings.wrapper.write_text(_wrapper(found, self._layout), encoding="utf-8")
-            self._settings.wrapper.chmod(0o700)
+            # By rename: a conmon that outlived the last process may be executing the old one (ETXTBSY).
+            fresh = self._settings.wrapper.with_suffix(".new")
+            fresh.write_text(_wrapper(found, self._layout), encoding="utf-8")
+            fresh.chmod(0o700)
+            fresh.replace(self._settings.wrapper)
             self.program = str(self._settings.wrapper)
 
     @property
@@ -47,17 +50,13 @@ class OciRuntime:
         return (f"--root={self._settings.runtime_state_dir}",)
 
     def argv(self, *words: str) -> tuple[str, ...]:
-        """A whole command line."""
-        return (self.program, *self.options, *words)
+        """A command line for anything but creation: start, exec. Past the wrapper, which those do not need."""
+        return (self._found, *self.options, *words)
 
     async def start(self, container_id: str) -> None:
-        """Run the created container's process. Raise `Invalid` with the runtime's words.
-
-        Past the wrapper, for starting touches no cgroup: 5 ms less.
-        """
-        words = (self._found, *self.options, "start", container_id)
+        """Run the created container's process. Raise `Invalid` with the runtime's words."""
         try:
-            await process.run(words, timeout_s=self._settings.command_timeout_s)
+            await process.run(self.argv("start", container_id), timeout_s=self._settings.command_timeout_s)
         except process.CommandFailed as error:
             raise Invalid(message_of(error.stderr)) from error
         except TimeoutError as error:
@@ -69,8 +68,9 @@ class OciRuntime:
         words = ("run", "--detach", "--bundle", str(bundle), "--pid-file", str(pid_file), container_id)
         with errors.open("wb") as stderr:
             started = await asyncio.create_subprocess_exec(
-                *self.argv(*words), stdin=DEVNULL, stdout=DEVNULL, stderr=stderr, cwd=bundle, start_new_session=True
-            )
+                self.program, *self.options, *words,
+                stdin=DEVNULL, stdout=DEVNULL, stderr=stderr, cwd=bundle, start_new_session=True,
+            )  # fmt: skip
         async with asyncio.timeout(self._settings.command_timeout_s):
             code = await started.wait()
         if code:

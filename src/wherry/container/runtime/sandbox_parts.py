@@ -25,6 +25,7 @@ from wherry.kit.clock import Clock
 from wherry.kit.errors import Invalid
 
 RECORD = "sandbox.json"
+CGROUP_NAME = "cgroup"  # written first, so that the remains of a half-made sandbox tell where its processes are
 # As containerd 2 has them: any user may listen on low ports and send pings, for the network is the sandbox's own.
 SYSCTLS = {
     "net.ipv6.conf.default.disable_ipv6": "1",
@@ -84,12 +85,12 @@ async def release(doors: Doors, record: SandboxRecord) -> SandboxRecord:
     return stopped
 
 
-async def erase(doors: Doors, sandbox_id: str, cgroup: str = "") -> None:
+async def erase(doors: Doors, sandbox_id: str) -> None:
     """Remove whatever is left of a sandbox, also of a half-made one. Idempotent."""
     folder = doors.settings.sandbox_dir(sandbox_id)
     await doors.network.detach(sandbox_id)
-    if cgroup:
-        await doors.cgroups.remove(cgroup, doors.clock)
+    if (folder / CGROUP_NAME).exists():
+        await doors.cgroups.remove((folder / CGROUP_NAME).read_text(encoding="utf-8"), doors.clock)
     await asyncio.to_thread(_release_here, folder)
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     await asyncio.to_thread(shutil.rmtree, doors.settings.runtime_state_dir / _init_id(sandbox_id), ignore_errors=True)
@@ -97,7 +98,9 @@ async def erase(doors: Doors, sandbox_id: str, cgroup: str = "") -> None:
 
 def _build_here(doors: Doors, config: SandboxConfig, created_at_ns: int) -> SandboxRecord:
     folder = doors.settings.sandbox_dir(config.id)
+    cgroup = cgroup_of(doors.settings, config.cgroup_parent)
     folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    (folder / CGROUP_NAME).write_text(cgroup, encoding="utf-8")
     files: dict[str, str] = {}
     if not config.host_network:
         files |= {"net": str(folder / "net"), "uts": str(folder / "uts")}
@@ -113,7 +116,7 @@ def _build_here(doors: Doors, config: SandboxConfig, created_at_ns: int) -> Sand
         Path(shm).mkdir(exist_ok=True)
         flags = mounts.NO_SUID | mounts.NO_DEV | mounts.NO_EXEC
         mounts.tmpfs(shm, f"mode=1777,size={doors.settings.shm_bytes}", flags)
-    doors.cgroups.create(cgroup_of(doors.settings, config.cgroup_parent), limits_of(config.resources))
+    doors.cgroups.create(cgroup, limits_of(config.resources))
     return SandboxRecord(
         config, created_at_ns, network_path=files.get("net", ""), ipc_path=files.get("ipc", ""),
         uts_path=files.get("uts", ""), shm_path=shm,

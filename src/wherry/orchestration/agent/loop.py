@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from wherry.container.image.service import ImageService
 from wherry.container.runtime.engine import Engine
+from wherry.container.runtime.rootfs import LayerSource
 from wherry.infrastructure.storage.contract import VolumeEngine
 from wherry.kit.clock import Clock
 from wherry.kit.http.server import serve
@@ -21,6 +22,7 @@ from wherry.orchestration.agent import node as node_object
 from wherry.orchestration.agent.admission import Rejection, admit
 from wherry.orchestration.agent.eviction import Eviction
 from wherry.orchestration.agent.image_puller import ImagePuller
+from wherry.orchestration.agent.local_storage import LocalStorage
 from wherry.orchestration.agent.logs.rotation import LogRotation
 from wherry.orchestration.agent.machine import Machine, read_machine
 from wherry.orchestration.agent.node_api import NodeApi
@@ -34,6 +36,7 @@ from wherry.orchestration.agent.resize import judge
 from wherry.orchestration.agent.review import ApiReviewer, Reviewer
 from wherry.orchestration.agent.runtime_view import RuntimeView
 from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.volumes.image_volumes import PulledVolumeImages
 from wherry.orchestration.agent.volumes.mount_door import LinuxMounts, MountDoor
 from wherry.orchestration.agent.volumes.setup import PodVolumes
 from wherry.orchestration.client.client import Client
@@ -48,7 +51,9 @@ REMOVAL_RETRY_S = 10.0
 
 
 class Agent:
-    """Build it, then `run()`. `api.handle` serves the node API without a socket; `tls` None: no socket is opened."""
+    """Build it, then `run()`. `api.handle` serves the node API without a socket; `tls` None: no socket is opened.
+
+    `layers` None: image volumes are refused."""
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class Agent:
         reviewer: Reviewer | None = None,
         mounts: MountDoor | None = None,
         machine: Machine | None = None,
+        layers: LayerSource | None = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -78,13 +84,15 @@ class Agent:
         self.node = NodeLoop(settings, client, images, machine, self._recorder, clock)
         self.view = RuntimeView(engine, self._poke)
         self._references = ReferencedObjects(client, self._references_changed)
+        puller = ImagePuller(images, self._recorder, clock, backoff_s_max=settings.image_backoff_s_max)
+        volume_images = PulledVolumeImages(puller, self._references, layers)
         self.parts = Parts(
             settings=settings,
             client=client,
             engine=engine,
             view=self.view,
-            images=ImagePuller(images, self._recorder, clock, backoff_s_max=settings.image_backoff_s_max),
-            volumes=PodVolumes(settings, client, volumes, mounts or LinuxMounts(), clock),
+            images=puller,
+            volumes=PodVolumes(settings, client, volumes, mounts or LinuxMounts(), clock, volume_images),
             references=self._references,
             recorder=self._recorder,
             clock=clock,
@@ -99,6 +107,7 @@ class Agent:
         self.api = NodeApi(self.parts, self.pods, lambda: self.node.node, reviewer)
         self._rotation = LogRotation(settings, self.view, clock)
         self._eviction = Eviction(self.parts, self.pods, self._evict)
+        self._storage = LocalStorage(self.parts, self.pods, self._evict)
 
     async def run(self) -> None:
         """Until cancelled; containers go on running then. May be called again after it failed."""
@@ -121,6 +130,7 @@ class Agent:
             ("events", self._recorder.run),
             ("log rotation", self._rotation.run),
             ("eviction", self._eviction.run),
+            ("local storage", self._storage.run),
         ):
             tasks.create_task(keep_running(name, start), name=name)
         if self._tls is not None:

@@ -10,10 +10,10 @@ from wherry.container.runtime.engine import ContainerStatus, SandboxStatus
 from wherry.orchestration.agent import status
 from wherry.orchestration.agent.image_puller import field_path
 from wherry.orchestration.agent.parts import Parts
-from wherry.orchestration.agent.pod import is_terminal
+from wherry.orchestration.agent.pod import all_containers, is_terminal
 from wherry.orchestration.agent.pod_memory import PodMemory, with_lost_runs
 from wherry.orchestration.agent.status import StatusInputs
-from wherry.orchestration.objects.meta import Object, is_deleting, revision_of
+from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, labels_of, revision_of
 
 
 @dataclass(slots=True)
@@ -29,12 +29,20 @@ class PodContext:
     is_gone: bool = False  # from the API
     are_stopped: bool = False  # its containers, for good
     is_ended: bool = False  # and its volumes down
+    is_deleted: bool = False  # asked of the API; finalizers may still hold the object
     is_removed: bool = False  # and its last file
 
     def take(self, pod: Object) -> None:
-        """Keep the newer state."""
-        if revision_number(pod) >= revision_number(self.pod):
-            self.pod = pod
+        """Keep the newer state; what was prepared from the older one and differs is prepared again."""
+        if revision_number(pod) < revision_number(self.pod):
+            return
+        old, self.pod = self.pod, pod
+        if labels_of(old) != labels_of(pod) or annotations_of(old) != annotations_of(pod):
+            self.memory.volumes_stale = True  # the downward API shows them
+        before = {c["name"]: c.get("image") for _, c in all_containers(old)}
+        for _, container in all_containers(pod):
+            if before.get(container["name"]) != container.get("image"):
+                self.memory.images.pop(str(container["name"]), None)
 
     def must_end(self) -> bool:
         """Nothing of it will be started any more."""

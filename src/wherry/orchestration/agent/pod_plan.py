@@ -37,6 +37,7 @@ IMAGE_REF = "wherry.dev/image-ref"
 SPEC_HASH = "io.kubernetes.container.hash"
 CONTAINER_ID_LENGTH = 32
 
+_ALWAYS_READ_ONLY = ("configMap", "secret", "downwardAPI", "projected", "image")
 _PROPAGATION = {"None": "private", "HostToContainer": "rslave", "Bidirectional": "rshared"}
 
 
@@ -125,7 +126,7 @@ def container_config(
         args=expand_all(container.get("args"), inputs.environment),
         env=tuple(inputs.environment.items()),
         working_dir=str(container.get("workingDir") or ""),
-        mounts=mounts(container, inputs),
+        mounts=mounts(container, inputs, read_only_volumes(pod)),
         tty=bool(container.get("tty")),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
@@ -157,13 +158,20 @@ def log_path(pod: Object, container: str, attempt: int, settings: AgentSettings)
     return str(settings.log_dir / log_folder(pod) / container / f"{attempt}.log")
 
 
-def mounts(container: Object, inputs: ContainerInputs) -> tuple[Mount, ...]:
+def read_only_volumes(pod: Object) -> frozenset[str]:
+    """Names of volumes that no container may write, whatever its volumeMount says."""
+    volumes = spec_of(pod).get("volumes") or ()
+    claims = {str(v["name"]) for v in volumes if (v.get("persistentVolumeClaim") or {}).get("readOnly")}
+    return frozenset(claims | {str(v["name"]) for v in volumes if any(kind in v for kind in _ALWAYS_READ_ONLY)})
+
+
+def mounts(container: Object, inputs: ContainerInputs, read_only_names: frozenset[str] = frozenset()) -> tuple[Mount, ...]:
     """volumeMounts, then the files the agent manages unless a volumeMount takes their place."""
     found = [
         Mount(
             source=source,
             target=str(wanted["mountPath"]),
-            read_only=bool(wanted.get("readOnly")),
+            read_only=bool(wanted.get("readOnly")) or wanted["name"] in read_only_names,
             propagation=_PROPAGATION.get(str(wanted.get("mountPropagation") or "None"), "private"),
             recursive_read_only=wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible"),
         )

@@ -28,9 +28,11 @@ class PodProbes:
         """Probe what runs; forget what ended and read its last words."""
         memory = self._context.memory
         live: set[str] = set()
+        known: set[str] = set()
         for name, history in self._context.parts.view.runs(self._context.uid).items():
             container = container_named(self._context.pod, name) or {"name": name}
             for run in history:
+                known.add(run.id)
                 if run.state == State.RUNNING:
                     live.add(run.id)
                     if run.id in memory.hooked_ids and run.id not in self._tasks and not self._context.must_end():
@@ -40,6 +42,8 @@ class PodProbes:
         for run_id in [run_id for run_id in self._tasks if run_id not in live]:
             self._tasks.pop(run_id).cancel()
             memory.forget_run(run_id)
+        for run_id in [run_id for run_id in memory.termination_messages if run_id not in known]:
+            del memory.termination_messages[run_id]
 
     def stop(self) -> None:
         """End all of them."""

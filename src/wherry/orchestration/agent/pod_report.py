@@ -51,3 +51,4 @@ class PodReport:
             )
         except (NotFound, Conflict):
             self._context.is_gone = True  # deleted already, or the name belongs to another pod by now
+        self._context.is_deleted = True

@@ -34,7 +34,7 @@ from wherry.orchestration.agent.pod_report import PodReport
 from wherry.orchestration.agent.resize import Verdict
 from wherry.orchestration.agent.runtime_view import attempt_of
 from wherry.orchestration.agent.status import Waiting
-from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, labels_of, name_of, namespace_of, uid_of
+from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,7 @@ class PodWorker:
 
     def update(self, pod: Object) -> None:
         """A newer state of the pod."""
-        old = self.pod
         self._context.take(pod)
-        if labels_of(old) != labels_of(self.pod) or annotations_of(old) != annotations_of(self.pod):
-            self._memory.volumes_stale = True  # the downward API shows them
         self.poke()
 
     def references_changed(self) -> None:
@@ -247,7 +244,8 @@ class PodWorker:
             self._launch("remove", self._remove)
         elif context.is_ended:
             # First the API shows how it ended, then the object goes.
-            if is_deleting(self.pod) and is_terminal(self.pod) and "status" not in self._operations.busy:
+            is_shown = is_terminal(self.pod) and "status" not in self._operations.busy
+            if is_deleting(self.pod) and is_shown and not context.is_deleted:
                 self._launch("delete", self._report.delete)
         else:
             self._stop(self._ending_grace_s())

@@ -3,6 +3,7 @@
 In:    `Engine`. Out: statuses by pod uid; `changed(uid)` when one of them changed.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from wherry.orchestration.agent.pod_plan import ATTEMPT, POD_UID
 
 log = logging.getLogger(__name__)
 
+RELIST_TRIES = 5
+
 
 class RuntimeView:
     """Sandboxes and containers that carry a pod's uid; others on the same engine (builds) are not seen."""
@@ -22,6 +25,7 @@ class RuntimeView:
         self.engine = engine
         self._changed = changed
         self._listeners: list[Callable[[], None]] = []
+        self._version = 0  # of the view; a listing begun at an older one is stale
         self._sandboxes: dict[str, dict[str, SandboxStatus]] = {}
         self._containers: dict[str, dict[str, ContainerStatus]] = {}
 
@@ -35,7 +39,15 @@ class RuntimeView:
             self._listeners.remove(callback)
 
     async def relist(self) -> None:
-        """Read everything; tell of every pod that differs."""
+        """Read everything; tell of every pod that differs. A listing that something overtook is made again."""
+        for _ in range(RELIST_TRIES):
+            self._version += 1
+            version = self._version
+            if await self._relist(version):
+                return
+        log.warning("the engine changes too fast to be listed; events keep the view fresh")
+
+    async def _relist(self, version: int) -> bool:
         sandboxes: dict[str, dict[str, SandboxStatus]] = {}
         containers: dict[str, dict[str, ContainerStatus]] = {}
         for sandbox in await self.engine.sandboxes():
@@ -44,6 +56,8 @@ class RuntimeView:
         for container in await self.engine.containers():
             if uid := container.labels.get(POD_UID):
                 containers.setdefault(uid, {})[container.id] = container
+        if version != self._version:
+            return False
         uids = {*sandboxes, *containers, *self._sandboxes, *self._containers}
         changed = {
             uid
@@ -53,9 +67,16 @@ class RuntimeView:
         self._sandboxes, self._containers = sandboxes, containers
         for uid in changed:
             self._tell(uid)
+        return True
 
     async def follow(self) -> None:
         """Until cancelled: refresh what the engine tells of."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._consume(), name="engine events")
+            await asyncio.sleep(0)  # now subscribed: what changed before is in the listing, what changes later is told
+            await self.relist()
+
+    async def _consume(self) -> None:
         async for container_id in self.engine.events():
             await self.refresh(container_id)
 
@@ -68,6 +89,7 @@ class RuntimeView:
             return
         if (uid := status.labels.get(POD_UID)) is None:
             return
+        self._version += 1
         held = self._containers.setdefault(uid, {})
         if held.get(container_id) != status:
             held[container_id] = status
@@ -94,6 +116,7 @@ class RuntimeView:
 
     def note_sandbox(self, status: SandboxStatus) -> None:
         """After the agent itself made or changed one."""
+        self._version += 1
         self._sandboxes.setdefault(status.labels[POD_UID], {})[status.id] = status
 
     async def stop_sandbox(self, sandbox: SandboxStatus) -> None:
@@ -103,6 +126,7 @@ class RuntimeView:
 
     def drop_sandbox(self, sandbox_id: str) -> None:
         """After the agent removed it, and its containers with it."""
+        self._version += 1
         for held in self._sandboxes.values():
             held.pop(sandbox_id, None)
         for containers in self._containers.values():
@@ -112,6 +136,7 @@ class RuntimeView:
 
     def drop_container(self, container_id: str) -> None:
         """After it was removed."""
+        self._version += 1
         for uid, containers in list(self._containers.items()):
             if containers.pop(container_id, None) is not None:
                 self._tell(uid)

@@ -18,7 +18,6 @@ from wherry.orchestration.apiserver.openapi.documents import Documents
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.rendering import json_response
 
-
 OTHER_PATHS = ("/.well-known/openid-configuration", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
                "/openid/v1/jwks", "/readyz", "/version")
 

@@ -24,6 +24,7 @@ from wherry.orchestration.apiserver.health import Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics
 from wherry.orchestration.apiserver.paths import Paths
 from wherry.orchestration.apiserver.pipeline import Pipeline
+from wherry.orchestration.apiserver.quota.quotas import Quotas
 from wherry.orchestration.apiserver.registry.codec import Sealer
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.objects import CachedObjects
@@ -58,7 +59,8 @@ class ApiServer:
             self.table.add(built_in(resource, self.registry))
         self.source = CachedObjects(self.table)
         self.access = Access(self.source, clock, service_account_key, settings.cluster_domain)
-        chain = default_chain(self.source, self.registry, self.access, clock)
+        self.quotas = Quotas(self.registry, self.table, clock)
+        chain = default_chain(self.source, self.registry, self.access, clock, self.quotas)
         self.writer = Writer(self.registry, chain, clock)
         self.verbs = Verbs(self.registry, self.writer, settings)
         self.subresources = Subresources(self.verbs, self.table, self.access, agent_tls)
@@ -87,6 +89,7 @@ class ApiServer:
             await self.registry.fresh()
             self.custom.load()
             tasks.create_task(keep_running("custom resources", self.custom.run))
+            tasks.create_task(keep_running("resource quotas", self.quotas.run))
             self.ready.set()
             tasks.create_task(keep_running("bootstrap objects", self._keep_bootstrapped))
             tasks.create_task(keep_running("compaction", self._compact_for_ever))
@@ -97,18 +100,20 @@ class ApiServer:
             raise Unavailable("still starting")
         await self.registry.store.revision()
 
-    async def _bootstrap(self) -> None:
+    async def _bootstrap(self, but: tuple[str, ...] = ()) -> None:
+        """Write what is missing. `but` names apiVersions that are looked after at the start only, as upstream."""
         wanted = bootstrap.objects(self.settings, BUILTIN, self.clock)
+        wanted = [obj for obj in wanted if obj["apiVersion"] not in but]
         async with asyncio.TaskGroup() as tasks:
             for obj, existing in bootstrap.missing_or_changed(self.table, wanted):
                 tasks.create_task(self._write_at_start(obj, existing))
 
     async def _keep_bootstrapped(self) -> None:
-        """What a user deleted by mistake (Service kubernetes, a default role) comes back."""
+        """What a user deleted by mistake (Service kubernetes, a priority class) comes back."""
         while True:
             await self.clock.sleep(BOOTSTRAP_PERIOD_S)
             await self.registry.fresh()
-            await self._bootstrap()
+            await self._bootstrap(but=("rbac.authorization.k8s.io/v1", "apiregistration.k8s.io/v1"))
 
     async def _write_at_start(self, obj: Object, existing: Object | None) -> None:
         served = self.table.by_kind(obj["apiVersion"], obj["kind"])

@@ -195,7 +195,7 @@ class Client:
         headers = {"accept": METADATA_ONLY.format(list="")} if metadata_only else {}
         async with self.stream("GET", resource.path(namespace), query=dict(query), headers=headers) as stream:
             async for line in _lines(stream.chunks):
-                event = orjson.loads(line)
+                event = _parsed(line, "a watch event")
                 if event["type"] == "ERROR":
                     raise errors.from_status(event["object"])
                 yield WatchEvent(event["type"], _typed(resource, event["object"]))
@@ -250,10 +250,7 @@ class Client:
         reply = await self._transport.send(Call(call.method, call.path, call.query, call.body, headers))
         if reply.status >= 400:
             raise errors.from_reply(reply.status, reply.body)
-        found = orjson.loads(reply.body) if reply.body else {}
-        if not isinstance(found, dict):
-            raise errors.Unreachable(f"{call.method} {call.path}: the answer is not an object")
-        return found
+        return _parsed(reply.body, f"the answer to {call.method} {call.path}") if reply.body else {}
 
     def _headers(self, given: Mapping[str, str] | None, *, has_body: bool) -> dict[str, str]:
         headers = {"accept": "application/json", "user-agent": self._agent}
@@ -275,6 +272,17 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
                 yield line
     if rest.strip():
         yield rest
+
+
+def _parsed(text: bytes, what: str) -> Object:
+    """A document cut off by a dying connection is no answer at all."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise errors.Unreachable(f"{what} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise errors.Unreachable(f"{what} is not an object")
+    return found
 
 
 def _typed(resource: Resource, obj: Object) -> Object:

@@ -115,6 +115,7 @@ class Informer:
             except Expired:
                 log.debug("%s: revision %s expired, listing again", self.resource.qualified_name, self.revision)
                 self.revision = ""
+                await self._clock.sleep(RETRY_S_MIN * random.uniform(0.0, 1.0))  # many informers expire at once
             except WherryError as error:
                 log.log(
                     logging.WARNING if self._failures >= 3 else logging.DEBUG,

@@ -81,7 +81,7 @@ def _holds(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
             return key not in labels
         case "Gt" | "Lt" as operator:
             try:
-                left, right = int(found or ""), int(values[0])
+                left, right = int(found or ""), int([*values][0])
             except (ValueError, IndexError):
                 return False
             return left > right if operator == "Gt" else left < right

@@ -4,10 +4,11 @@
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from wherry.infrastructure.linux import mounts
+from wherry.infrastructure.linux import libc, mounts
 
 
 class MountDoor(Protocol):
@@ -15,6 +16,9 @@ class MountDoor(Protocol):
 
     def tmpfs(self, target: Path, *, size_bytes: int | None) -> None:
         """A memory file system; `size_bytes` None: the kernel's default of half the memory."""
+
+    def layered(self, layers: Sequence[str], target: Path) -> None:
+        """Show `layers`, bottom to top, as one read-only folder."""
 
     def bind(self, source: str, target: Path) -> None:
         """Show `source`, a file or folder, at `target`."""
@@ -31,6 +35,13 @@ class LinuxMounts:
 
     def tmpfs(self, target: Path, *, size_bytes: int | None) -> None:
         mounts.tmpfs(str(target), "mode=0777" if size_bytes is None else f"mode=0777,size={size_bytes}")
+
+    def layered(self, layers: Sequence[str], target: Path) -> None:
+        # Overlay wants two folders when nothing is writable; the mount point itself is an empty one. Not a bind mount:
+        # its read-only flag could be taken off again, and the layers belong to every user of the image.
+        folders = [*reversed(layers), str(target)] if len(layers) == 1 else [*reversed(layers)]
+        lower = ":".join(folder.replace("\\", "\\\\").replace(":", "\\:") for folder in folders)
+        libc.mount("overlay", str(target), "overlay", mounts.READ_ONLY, f"lowerdir={lower}")
 
     def bind(self, source: str, target: Path) -> None:
         mounts.bind(source, str(target))

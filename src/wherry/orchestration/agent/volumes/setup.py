@@ -8,9 +8,12 @@ Promises: `set_up` may be called again at any time (restart, new content); `tear
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from wherry.infrastructure.storage.contract import VolumeEngine
 from wherry.kit.clock import Clock
@@ -22,6 +25,7 @@ from wherry.orchestration.agent.pod import spec_of
 from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.agent.volumes import atomic_writer, host_path, ownership, subpath
 from wherry.orchestration.agent.volumes.claims import Claims
+from wherry.orchestration.agent.volumes.image_volumes import VolumeImages
 from wherry.orchestration.agent.volumes.mount_door import MountDoor
 from wherry.orchestration.agent.volumes.payload import (
     PAYLOAD_KINDS,
@@ -35,6 +39,8 @@ from wherry.orchestration.agent.volumes.tokens import Tokens
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object, name_of, uid_of
+
+T = TypeVar("T")
 
 
 class VolumeFailed(WherryError):
@@ -53,11 +59,18 @@ class PodVolumes:
     """Of all pods; see the module docstring."""
 
     def __init__(
-        self, settings: AgentSettings, client: Client, engine: VolumeEngine | None, mounts: MountDoor, clock: Clock
+        self,
+        settings: AgentSettings,
+        client: Client,
+        engine: VolumeEngine | None,
+        mounts: MountDoor,
+        clock: Clock,
+        images: VolumeImages,
     ) -> None:
         self._settings = settings
         self._mounts = mounts
         self._clock = clock
+        self._images = images
         self.claims = Claims(client, engine, settings.data_dir / "pods")
         self._tokens = Tokens(client, clock)
 
@@ -93,7 +106,7 @@ class PodVolumes:
                 sources.append(paths[name])
                 continue
             try:
-                pinned = await asyncio.to_thread(
+                pinned = await _in_thread(
                     self._pin, uid_of(pod), name, str(container["name"]), index, paths[name], sub
                 )
             except (WherryError, OSError) as error:
@@ -106,14 +119,14 @@ class PodVolumes:
     async def tear_down(self, uid: str) -> None:
         """Unmount and remove. Raises `Broken` when a mount stays, before any file is removed."""
         self._tokens.release(uid)
-        await asyncio.to_thread(self._remove_tree, self.folder(uid) / "volume-subpaths")
-        await asyncio.to_thread(self._remove_tree, self.folder(uid) / "volumes")
+        await _in_thread(self._remove_tree, self.folder(uid) / "volume-subpaths")
+        await _in_thread(self._remove_tree, self.folder(uid) / "volumes")
         await self.claims.release(uid)
 
     async def remove_folder(self, uid: str) -> None:
         """The pod's whole folder; volumes first."""
         await self.tear_down(uid)
-        await asyncio.to_thread(self._remove_tree, self.folder(uid))
+        await _in_thread(self._remove_tree, self.folder(uid))
 
     def pods_on_disk(self) -> set[str]:
         """Uids that have a folder."""
@@ -127,7 +140,7 @@ class PodVolumes:
             if (source := volume.get(kind)) is not None:
                 return await self._set_up_payload(pod, volume, kind, references, allocatable)
         if (source := volume.get("hostPath")) is not None:
-            found = await asyncio.to_thread(host_path.prepare, str(source["path"]), str(source.get("type") or ""))
+            found = await _in_thread(host_path.prepare, str(source["path"]), str(source.get("type") or ""))
             return found, None
         if (source := volume.get("persistentVolumeClaim")) is not None:
             return await self._set_up_claim(
@@ -135,8 +148,11 @@ class PodVolumes:
             ), None
         if volume.get("ephemeral") is not None:
             return await self._set_up_claim(pod, f"{name_of(pod)}-{volume['name']}", False, is_ephemeral=True), None
+        if (source := volume.get("image")) is not None:
+            layers = await self._images.layers(pod, source)
+            return await _in_thread(self._set_up_image, pod, str(volume["name"]), layers), None
         if volume.get("emptyDir") is not None or set(volume) == {"name"}:
-            return await asyncio.to_thread(self._set_up_empty, pod, volume, allocatable), None
+            return await _in_thread(self._set_up_empty, pod, volume, allocatable), None
         kind = next((key for key in volume if key != "name"), "")
         raise Unsupported(f"volume kind {kind} is not offered on this node")
 
@@ -150,7 +166,7 @@ class PodVolumes:
             renewals.append(token.renew_at)
         files = payload(pod, kind, source, PayloadInputs(references, allocatable, tokens))
         folder = self.folder(uid_of(pod)) / "volumes" / f"kubernetes.io~{plugin_of(kind)}" / str(volume["name"])
-        await asyncio.to_thread(self._write_payload, folder, files, _fs_group(pod), kind != "configMap")
+        await _in_thread(self._write_payload, folder, files, _fs_group(pod), kind != "configMap")
         return str(folder), min(renewals, default=None)
 
     def _write_payload(self, folder: Path, files: Payload, group: int | None, in_memory: bool) -> None:
@@ -162,7 +178,14 @@ class PodVolumes:
         group = _fs_group(pod)
         if group is not None and not read_only:
             policy = str((spec_of(pod).get("securityContext") or {}).get("fsGroupChangePolicy") or "Always")
-            await asyncio.to_thread(ownership.set_ownership, folder, group, read_only=False, policy=policy)
+            await _in_thread(partial(ownership.set_ownership, folder, group, read_only=False, policy=policy))
+        return str(folder)
+
+    def _set_up_image(self, pod: Object, name: str, layers: tuple[str, ...]) -> str:
+        folder = self.folder(uid_of(pod)) / "volumes" / "kubernetes.io~image" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.resolve() not in self._mounts.below(folder):
+            self._mounts.layered(layers, folder)
         return str(folder)
 
     def _set_up_empty(self, pod: Object, volume: Object, allocatable: dict[str, str]) -> str:
@@ -213,6 +236,16 @@ class PodVolumes:
             raise Broken(f"{left[0]} is still mounted; not removing {folder}")
         if folder.exists():
             shutil.rmtree(folder)
+
+
+async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
+    """Like `asyncio.to_thread`, but a cancelled caller still waits: a mount must not appear after the tear-down."""
+    future = asyncio.get_running_loop().run_in_executor(None, partial(work, *arguments))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
 
 
 def subpath_texts(container: Object, environment: dict[str, str]) -> list[str]:

@@ -15,6 +15,7 @@ from wherry.orchestration.objects.meta import Object, name_of, namespace_of, uid
 LIFETIME_S_DEFAULT = 3600
 LIFETIME_SHARE = 0.8
 AGE_MAX = timedelta(hours=24)
+AGE_MIN = timedelta(seconds=10)  # whatever the server says: never ask in a loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Tokens:
         self._cache: dict[tuple[str, str, str, int], Token] = {}
 
     async def token(self, pod: Object, source: Object) -> Token:
-        """The token for one serviceAccountToken source. While a renewal does not work the old one serves until it ends."""
+        """The token for one serviceAccountToken source. Raises when a renewal fails; the file with the old one stays."""
         account = str(spec_of(pod).get("serviceAccountName") or "default")
         lifetime_s = int(source.get("expirationSeconds") or LIFETIME_S_DEFAULT)
         key = (uid_of(pod), account, str(source.get("audience") or ""), lifetime_s)
@@ -64,5 +65,5 @@ class Tokens:
         answer = await self._client.create_subresource(SERVICE_ACCOUNTS, account, namespace_of(pod), "token", body)
         now = self._clock.now()
         expires_at = parse_rfc3339(answer["status"]["expirationTimestamp"])
-        renew_at = min(now + (expires_at - now) * LIFETIME_SHARE, now + AGE_MAX)
+        renew_at = max(min(now + (expires_at - now) * LIFETIME_SHARE, now + AGE_MAX), now + AGE_MIN)
         return Token(str(answer["status"]["token"]), expires_at, renew_at)

@@ -30,6 +30,7 @@ class AdmissionRequest:
     is_dry_run: bool = False
     options: Object = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    is_foreign: bool = False  # a webhook changed `obj`: it must be read again like a body
 
     @property
     def place(self) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver.access import Access
-from wherry.orchestration.apiserver.admission.chain import Chain
+from wherry.orchestration.apiserver.admission.chain import Chain, Plugin
 from wherry.orchestration.apiserver.admission.defaults import (
     CertificateIdentity,
     ClaimResize,
@@ -13,15 +13,17 @@ from wherry.orchestration.apiserver.admission.defaults import (
 from wherry.orchestration.apiserver.admission.limits import LimitRanger
 from wherry.orchestration.apiserver.admission.namespaces import NamespaceLifecycle
 from wherry.orchestration.apiserver.admission.node_restriction import NodeRestriction
+from wherry.orchestration.apiserver.admission.pod_security import PodSecurity
 from wherry.orchestration.apiserver.admission.pods import DefaultTolerationSeconds, Priority, RuntimeClassPlugin
 from wherry.orchestration.apiserver.admission.roles import RoleEscalation
 from wherry.orchestration.apiserver.admission.service_accounts import ServiceAccountPlugin
+from wherry.orchestration.apiserver.admission.webhooks import Webhooks
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.source import ObjectSource
 
 
-def default_chain(source: ObjectSource, registry: Registry, access: Access, clock: Clock) -> Chain:
-    """The chain of an API server."""
+def default_chain(source: ObjectSource, registry: Registry, access: Access, clock: Clock, quotas: Plugin) -> Chain:
+    """The chain of an API server. `quotas` comes last: it counts what all others let through."""
     return Chain([
         NamespaceLifecycle(source, registry),
         LimitRanger(source),
@@ -35,5 +37,8 @@ def default_chain(source: ObjectSource, registry: Registry, access: Access, cloc
         ClaimResize(source),
         RuntimeClassPlugin(source),
         CertificateIdentity(),
+        PodSecurity(source),
         RoleEscalation(access.escalation),
+        Webhooks(source),
+        quotas,
     ])

@@ -17,7 +17,7 @@ import orjson
 from wherry.orchestration.apiserver.registry.codec import at_revision
 from wherry.orchestration.objects.meta import Object
 
-RECENT_EVENTS_MAX = 1000  # per resource; a watch from further back replays from the store's history
+RECENT_EVENTS_MAX = 256  # per resource; a watch from further back replays from the store's history
 WATCHER_EVENTS_MAX = 20_000  # a reader this far behind is cut off and lists again
 
 Fields = Callable[[Object], Mapping[str, str]]

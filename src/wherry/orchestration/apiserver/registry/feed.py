@@ -7,7 +7,7 @@ Spec:  DESIGN decisions 2 and 3; resourceVersion is the store's revision.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from wherry.kit.errors import Broken, TimedOut
@@ -32,6 +32,7 @@ class Registry:
         self._is_store_shared = is_store_shared
         self._acknowledged = 0
         self._caches: dict[tuple[str, str], ResourceCache] = {}
+        self.listeners: list[Callable[[ResourceCache, str], None]] = []  # of every change: (cache, key)
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def cache(self, group: str, plural: str) -> ResourceCache:
@@ -75,7 +76,10 @@ class Registry:
         if change.value is not None:
             new = self._cached(change.key, key, change.value, change.revision, change.created)
         self.revision = change.revision
-        self.cache(group, plural).apply(key, new, change.revision)
+        cache = self.cache(group, plural)
+        cache.apply(key, new, change.revision)
+        for listener in self.listeners:
+            listener(cache, key)
         if self._waiting:
             self._wake()
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from wherry.kit.http import splice
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.admission.chain import CONNECT, AdmissionRequest
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
@@ -78,6 +79,7 @@ class NodeAgents:
     async def portforward(self, call: Call) -> Response | Upgrade:
         """GET or POST pods/<name>/portforward."""
         pod = await self._pod(call)
+        await self._admit(call, "PodPortForwardOptions", "")
         ports = [("port", port) for text in call.request.query.get("ports", ()) for port in text.split(",")]
         return await self._ask(call, pod, f"/portForward/{call.namespace}/{call.target.name}", ports)
 
@@ -93,11 +95,24 @@ class NodeAgents:
         pod = await self._pod(call)
         query = call.request.query
         container = self._container(pod, call.request.param("container"))
+        await self._admit(call, f"Pod{what.capitalize()}Options", container)
         options = [("command", word) for word in query.get("command", ())]
         options += [(agent, "1") for ours, agent in STREAM_FLAGS if call.request.param(ours) in TRUE]
         if not any(name in ("input", "output", "error") for name, _ in options):
             raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
         return await self._ask(call, pod, f"/{what}/{call.namespace}/{call.target.name}/{container}", options)
+
+    async def _admit(self, call: Call, kind: str, container: str) -> None:
+        """Webhooks may refuse connections."""
+        query = call.request.query
+        options: Object = {"kind": kind, "apiVersion": "v1"}
+        if container:
+            options |= {flag: call.request.param(flag) in TRUE for flag, _ in STREAM_FLAGS} | {"container": container}
+        if query.get("command"):
+            options["command"] = query["command"]
+        request = AdmissionRequest(
+            CONNECT, call.served.resource, call.namespace, call.target.name, call.target.subresource, call.user, options)
+        await self._verbs.writer.chain.validate(request)
 
     async def _on_container(
         self, call: Call, what: str, pod: Object, container: str, options: dict[str, str],

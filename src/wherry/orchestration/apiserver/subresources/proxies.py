@@ -13,13 +13,13 @@ from urllib.parse import quote
 from wherry.kit.http import splice
 from wherry.kit.http.message import Response, Upgrade
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.registry.endpoints import ready_endpoints
+from wherry.orchestration.apiserver.registry.objects import CachedObjects
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
-from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, PODS, SERVICES
-from wherry.orchestration.objects.meta import Object, labels_of
-
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+from wherry.orchestration.objects.kinds import PODS, SERVICES
+from wherry.orchestration.objects.meta import Object
 
 
 class ProxyName(NamedTuple):
@@ -56,6 +56,7 @@ class Proxies:
     def __init__(self, verbs: Verbs, table: ServedTable) -> None:
         self._verbs = verbs
         self._table = table
+        self._source = CachedObjects(table)
         self._tls = ssl.create_default_context()
         self._tls.check_hostname = False
         self._tls.verify_mode = ssl.CERT_NONE  # as upstream: pods' certificates are nobody's to check here
@@ -77,22 +78,11 @@ class Proxies:
         if cached is None:
             raise errors.not_found(SERVICES, wanted.name)
         port = _service_port(cached.obj(), wanted)
-        choices = self._endpoints(call.namespace, wanted.name, port.get("name") or "")
+        choices = ready_endpoints(self._source, call.namespace, wanted.name, port.get("name") or "")
         if not choices:
             raise errors.unavailable(f'no endpoints available for service "{wanted.name}"')
         host, number = random.choice(choices)
         return await self._forward(call, Backend(host, number, wanted.scheme == "https"))
-
-    def _endpoints(self, namespace: str, service: str, port_name: str) -> list[tuple[str, int]]:
-        found: list[tuple[str, int]] = []
-        for cached in self._table.of(ENDPOINT_SLICES).cache.select(namespace):
-            slice_ = cached.obj()
-            if labels_of(slice_).get(SERVICE_NAME_LABEL) != service:
-                continue
-            ports = [p["port"] for p in slice_.get("ports") or () if (p.get("name") or "") == port_name and p.get("port")]
-            ready = [e for e in slice_.get("endpoints") or () if (e.get("conditions") or {}).get("ready") is not False]
-            found += [(address, port) for e in ready for address in e.get("addresses", ())[:1] for port in ports]
-        return found
 
     async def _forward(self, call: Call, backend: Backend) -> Response | Upgrade:
         _, _, query = call.request.raw_target.partition("?")

@@ -9,6 +9,7 @@ Never: half applies: everything is decided before the one write.
 from collections.abc import Callable
 
 from wherry.kit.clock import Clock
+from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Chain
 from wherry.orchestration.apiserver.registry.cache import Cached
@@ -68,7 +69,7 @@ class Writer:
         obj = rules.default(obj)
         request = self._admission(CREATE, call, name_of(obj), obj, None, "")
         await self.chain.admit(request)
-        obj = rules.default(_object(request))
+        obj = rules.default(_admitted(call, request))
         served.strategy.prepare_create(obj)
         if not is_tracked:
             obj = self._tracked(call, None, obj, "")
@@ -112,7 +113,7 @@ class Writer:
         new = rules.default(new)
         request = self._admission(UPDATE, call, name_of(old), new, old, subresource)
         await self.chain.admit(request)
-        new = rules.default(_object(request))
+        new = rules.default(_admitted(call, request))
         prepare(new, old)
         if not is_tracked:
             new = self._tracked(call, old, new, subresource)
@@ -154,6 +155,15 @@ class Writer:
             subresource=subresource, now=self.clock.now(), reset=served.strategy.not_written(subresource))
 
 
-def _object(request: AdmissionRequest) -> Object:
+def _admitted(call: Call, request: AdmissionRequest) -> Object:
+    """The object after admission; what a webhook made of it is read like a request body."""
     assert request.obj is not None
-    return request.obj
+    if not request.is_foreign:
+        return request.obj
+    try:
+        return call.served.rules.read(request.obj)[0]
+    except Invalid as error:
+        if isinstance(error, errors.ApiError):
+            raise
+        raise errors.ApiError(500, "InternalError", f"Internal error occurred: an admission webhook left an object that "
+                              f"cannot be read: {error}") from error

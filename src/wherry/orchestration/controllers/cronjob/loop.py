@@ -32,8 +32,9 @@ from wherry.orchestration.controllers.workload.children import (
     wake_on_change,
     wake_owners,
 )
+from wherry.orchestration.controllers.workload.expectations import RECHECK_S
 from wherry.orchestration.controllers.workload.pod_control import is_namespace_ending
-from wherry.orchestration.controllers.workload.status import without_zeros, write_status
+from wherry.orchestration.controllers.workload.status import StatusWriter, without_zeros
 from wherry.orchestration.objects.kinds import CRON_JOBS, JOBS
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of, uid_of
 
@@ -51,6 +52,7 @@ class Controller:
         self._recorder = recorder.named(COMPONENT)
         self._cron_jobs = informers.of(CRON_JOBS)
         self._jobs = informers.of(JOBS)
+        self._status = StatusWriter(client, self._cron_jobs, clock)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:
@@ -66,10 +68,14 @@ class Controller:
         """Note what ended, start what is due."""
         cron_job = self._cron_jobs.get(key)
         if cron_job is None:
+            self._status.forget(key)
+            return
+        if not self._status.is_fresh(key):
+            self._queue.add_after(key, RECHECK_S)
             return
         jobs = controlled_by(self._jobs, cron_job)
         status = await self._observe(cron_job, jobs)
-        cron_job = await self._write(cron_job, status)
+        cron_job = await self._status.write(cron_job, status)
         for job in to_forget(cron_job, jobs):
             await self._delete(cron_job, job)
         if is_deleting(cron_job) or cron_job["spec"].get("suspend"):
@@ -163,7 +169,7 @@ class Controller:
             self._recorder.event(cron_job, NORMAL, "SuccessfulCreate", f"Created job {name_of(job)}")
         status = {**(cron_job.get("status") or {}), "lastScheduleTime": rfc3339(at)}
         status["active"] = [*active, *([] if ended_as(created) else [reference_to(created)])]
-        await self._write(cron_job, without_zeros(status))
+        await self._status.write(cron_job, without_zeros(status))
 
     async def _delete(self, cron_job: Object, job: Object) -> None:
         try:
@@ -189,8 +195,3 @@ class Controller:
         """Ask the server: the informer of Jobs may be ahead of the one of CronJobs."""
         live = await self._client.get(CRON_JOBS, name_of(cron_job), namespace_of(cron_job))
         return any(entry.get("uid") == uid_of(job) for entry in (live.get("status") or {}).get("active") or ())
-
-    async def _write(self, cron_job: Object, status: Object) -> Object:
-        if status == (cron_job.get("status") or {}):
-            return cron_job
-        return await write_status(self._client, CRON_JOBS, cron_job, status)

@@ -25,10 +25,10 @@ from wherry.orchestration.controllers.workload.children import (
     wake_owners,
 )
 from wherry.orchestration.controllers.workload.claiming import claim_children
-from wherry.orchestration.controllers.workload.expectations import Expectations
+from wherry.orchestration.controllers.workload.expectations import RECHECK_S, Expectations
 from wherry.orchestration.controllers.workload.pod_control import PodControl, all_of, is_namespace_ending, slow_start
 from wherry.orchestration.controllers.workload.revision_history import REVISION_LABEL, Current, History
-from wherry.orchestration.controllers.workload.status import write_status
+from wherry.orchestration.controllers.workload.status import StatusWriter
 from wherry.orchestration.objects.kinds import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
 from wherry.orchestration.objects.resources import Resource
@@ -60,6 +60,7 @@ class Controller:
         self._expected = Expectations(self._pods, clock)
         self._backoff = Backoff(FAILED_FIRST_S, FAILED_MAX_S)
         self._not_before: dict[str, float] = {}  # "uid/node" of failed pods
+        self._status = StatusWriter(client, self._daemon_sets, clock)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:
@@ -79,6 +80,12 @@ class Controller:
         owner = self._daemon_sets.get(key)
         if owner is None:
             self._expected.forget(key)
+            self._status.forget(key)
+            return
+        may_act = self._expected.met(key)
+        if not may_act or not self._status.is_fresh(key):
+            self._queue.add_after(key, RECHECK_S)
+        if not self._status.is_fresh(key):
             return
         selector = _selects(owner)
         if selector.is_everything:
@@ -89,7 +96,6 @@ class Controller:
             return
         if is_deleting(owner):
             return
-        may_act = self._expected.met(key)
         pods = await self._claim(owner, PODS, selector, candidates(self._pods, owner))
         revisions = await self._claim(owner, CONTROLLER_REVISIONS, selector, candidates(self._revisions, owner))
         current = await self._history.current(owner, revisions)
@@ -146,7 +152,7 @@ class Controller:
         status = status_of(owner, nodes, pods, suffix, current.collisions, now)
         if conditions := (owner.get("status") or {}).get("conditions"):
             status["conditions"] = conditions
-        await write_status(self._client, DAEMON_SETS, owner, status)
+        await self._status.write(owner, status)
         wait = read.soonest_available_s(pods, int(owner["spec"].get("minReadySeconds") or 0), now)
         if wait is not None:
             self._queue.add_after(key_of(owner), wait)

@@ -28,14 +28,13 @@ from wherry.orchestration.controllers.workload.children import (
     wake_owners,
 )
 from wherry.orchestration.controllers.workload.claiming import claim_children
-from wherry.orchestration.controllers.workload.expectations import Expectations
+from wherry.orchestration.controllers.workload.expectations import RECHECK_S, Expectations
 from wherry.orchestration.controllers.workload.pod_control import is_namespace_ending
 from wherry.orchestration.controllers.workload.pod_template import same_template
-from wherry.orchestration.controllers.workload.status import merged_status, write_status
+from wherry.orchestration.controllers.workload.status import StatusWriter, merged_status
 from wherry.orchestration.objects.kinds import DEPLOYMENTS, PODS, REPLICA_SETS
 from wherry.orchestration.objects.meta import (
     Object,
-    annotations_of,
     controller_of,
     is_deleting,
     key_of,
@@ -68,6 +67,7 @@ class Controller:
         self._sets = informers.of(REPLICA_SETS)
         self._pods = informers.of(PODS)
         self._expected = Expectations(self._sets, clock)
+        self._status = StatusWriter(client, self._deployments, clock)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:
@@ -86,9 +86,11 @@ class Controller:
         deployment = self._deployments.get(key)
         if deployment is None:
             self._expected.forget(key)
+            self._status.forget(key)
             return
-        if not self._expected.met(key):
-            return  # the ReplicaSet event that is still on its way wakes this key again
+        if not (self._expected.met(key) and self._status.is_fresh(key)):
+            self._queue.add_after(key, RECHECK_S)  # the event that is still on its way wakes it sooner
+            return
         selector = _selects(deployment)
         if selector.is_everything:
             self._recorder.event(
@@ -115,14 +117,9 @@ class Controller:
                 await self._client.delete(REPLICA_SETS, name_of(rs), namespace, uid=uid_of(rs))
             except NotFound:
                 continue
-        if plan.revision and annotations_of(deployment).get(REVISION) != plan.revision:
-            patch = {"metadata": {"uid": uid_of(deployment), "annotations": {REVISION: plan.revision}}}
-            live = await self._client.patch(DEPLOYMENTS, name_of(deployment), namespace, patch)
-            if live["metadata"].get("generation") != deployment["metadata"].get("generation"):
-                return  # the spec moved under us; its event is on its way
-            deployment = live
         status = merged_status(deployment.get("status"), plan.status, STATUS_FIELDS)
-        await write_status(self._client, DEPLOYMENTS, deployment, status)
+        # With the status, because an annotation written by itself would raise the generation.
+        await self._status.write(deployment, status, annotations={REVISION: plan.revision} if plan.revision else None)
 
     async def _create(self, deployment: Object, rs: Object) -> bool:
         """True when the new set exists now and the rest of the plan holds."""
@@ -146,7 +143,7 @@ class Controller:
             return False
         status = dict(deployment.get("status") or {})
         status["collisionCount"] = int(status.get("collisionCount") or 0) + 1
-        await write_status(self._client, DEPLOYMENTS, deployment, status)
+        await self._status.write(deployment, status)
         return False
 
     async def _tell_refused(self, deployment: Object, rs: Object, error: WherryError) -> None:
@@ -157,7 +154,7 @@ class Controller:
         status = dict(deployment.get("status") or {})
         state = say.condition("Progressing", "False", say.CREATE_ERROR, message)
         status["conditions"] = say.set_condition(status.get("conditions") or [], state, self._clock.now())
-        await write_status(self._client, DEPLOYMENTS, deployment, status)
+        await self._status.write(deployment, status)
 
     def _tell_scaled(self, deployment: Object, name: str, before: int, after: int) -> None:
         if before != after:

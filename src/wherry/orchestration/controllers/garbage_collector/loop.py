@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 COMPONENT = "garbage-collector-controller"
 WORKERS = 10
 SYNC_S_MAX = 30.0
-UNKNOWN_KIND_RETRY_S = 60.0
+UNSEEN_OWNER_RECHECK_S = 15.0
 ABSENT_MAX = 500
 
 
@@ -73,7 +73,10 @@ class Controller:
         if isinstance(action, act.Ask):
             for owner in action.owners:
                 if await self._exists(item, owner):
-                    return  # or cannot be looked up: nothing may be deleted; the informer will bring it
+                    # Or it cannot be looked up. Nothing may be deleted; ask again until the graph has the owner, for it
+                    # may come and go without the informer ever seeing it.
+                    self._queue.add_after(uid, UNSEEN_OWNER_RECHECK_S)
+                    return
             action = act.decide(item, self._graph, self._absent_owners(item))
         await self._carry_out(item, action)
 
@@ -124,7 +127,6 @@ class Controller:
         resource = self._kinds.find(owner)
         if resource is None:
             log.debug("owner %s of %s is of no kind that is served", owner, item.name)
-            self._queue.add_after(item.uid, UNKNOWN_KIND_RETRY_S)
             return True
         if resource.namespaced and not item.namespace:
             self._tell_invalid(item, owner)

@@ -4,6 +4,8 @@ In:    informers of Jobs and pods.
 Out:   pods created and deleted; finalizers; status; events.
 """
 
+import logging
+
 from wherry.kit.clock import Clock, parse_rfc3339
 from wherry.kit.errors import NotFound, WherryError
 from wherry.orchestration.client.client import Client
@@ -25,9 +27,9 @@ from wherry.orchestration.controllers.workload.children import (
     wake_owners,
 )
 from wherry.orchestration.controllers.workload.claiming import claim_children
-from wherry.orchestration.controllers.workload.expectations import Expectations
+from wherry.orchestration.controllers.workload.expectations import RECHECK_S, Expectations
 from wherry.orchestration.controllers.workload.pod_control import PodControl, all_of, is_namespace_ending, slow_start
-from wherry.orchestration.controllers.workload.status import write_status
+from wherry.orchestration.controllers.workload.status import StatusWriter
 from wherry.orchestration.objects.kinds import JOBS, PODS
 from wherry.orchestration.objects.meta import (
     Object,
@@ -39,6 +41,8 @@ from wherry.orchestration.objects.meta import (
     uid_of,
 )
 from wherry.orchestration.objects.selectors import LabelSelector, from_label_selector
+
+log = logging.getLogger(__name__)
 
 COMPONENT = "job-controller"
 WORKERS = 5
@@ -61,6 +65,7 @@ class Controller:
         self._control = PodControl(client, self._recorder)
         self._expected = Expectations(self._pods, clock)
         self._records: dict[str, Record] = {}  # by uid
+        self._status = StatusWriter(client, self._jobs, clock)
         self._queue: KeyedQueue[str] = KeyedQueue()
         self._orphans = Orphans(client, self._jobs, self._pods)
 
@@ -77,9 +82,15 @@ class Controller:
     async def reconcile(self, key: str) -> None:
         """The next step of one Job."""
         job = self._jobs.get(key)
-        if job is None or not self._expected.met(key):
+        if job is None:
+            return
+        if not (self._expected.met(key) and self._status.is_fresh(key)):
+            self._queue.add_after(key, RECHECK_S)
             return
         if (job["spec"].get("managedBy") or "") not in OURS:
+            return
+        if not job["spec"].get("selector"):  # never from the API server; without one every pod would be given up again
+            log.error("job %s has no selector", key)
             return
         if finished_condition(job) is not None:
             await self._after_the_end(job)
@@ -109,6 +120,8 @@ class Controller:
             self._expected.created(key, await self._control.create(job, pod))
 
         async def delete(pod: Object) -> None:
+            if plan.ending is None:  # given up by us, by suspension or a smaller parallelism: no failure of the pod's
+                await without_finalizer(self._client, pod)
             await self._control.delete(job, pod)
             self._expected.deleted(key, pod)
 
@@ -120,7 +133,7 @@ class Controller:
 
     async def _advance(self, job: Object, pods: list[Object], tally: Tally, plan: Plan, active: int) -> None:
         advance = step(job, pods, tally, plan, active, self._clock.now())
-        await write_status(self._client, JOBS, job, advance.status)
+        await self._status.write(job, advance.status)
         for condition in advance.says:
             self._tell(job, condition)
 
@@ -163,3 +176,4 @@ class Controller:
         if new is None and old is not None:
             self._records.pop(uid_of(old), None)
             self._expected.forget(key_of(old))
+            self._status.forget(key_of(old))

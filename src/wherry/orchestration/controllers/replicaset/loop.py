@@ -25,7 +25,7 @@ from wherry.orchestration.controllers.workload.children import (
     wake_owners,
 )
 from wherry.orchestration.controllers.workload.claiming import claim_children
-from wherry.orchestration.controllers.workload.expectations import Expectations
+from wherry.orchestration.controllers.workload.expectations import RECHECK_S, Expectations
 from wherry.orchestration.controllers.workload.pod_control import (
     Batch,
     PodControl,
@@ -34,7 +34,7 @@ from wherry.orchestration.controllers.workload.pod_control import (
     slow_start,
 )
 from wherry.orchestration.controllers.workload.pod_template import pod_from
-from wherry.orchestration.controllers.workload.status import merged_status, write_status
+from wherry.orchestration.controllers.workload.status import StatusWriter, merged_status
 from wherry.orchestration.objects.kinds import PODS
 from wherry.orchestration.objects.meta import Object, controller_of, is_deleting, key_of
 
@@ -58,6 +58,7 @@ class Controller:
         self._pods = informers.of(PODS)
         self._control = PodControl(client, recorder.named(flavor.component))
         self._expected = Expectations(self._pods, clock)
+        self._status = StatusWriter(client, self._owners, clock)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:
@@ -75,8 +76,13 @@ class Controller:
         owner = self._owners.get(key)
         if owner is None:
             self._expected.forget(key)
+            self._status.forget(key)
             return
         may_act = self._expected.met(key)
+        if not may_act or not self._status.is_fresh(key):
+            self._queue.add_after(key, RECHECK_S)
+        if not self._status.is_fresh(key):
+            return
         found = read.active(candidates(self._pods, owner))
         active = await claim_children(
             self._client, owner, self._flavor.resource, PODS, self._flavor.selects(owner), found
@@ -112,7 +118,7 @@ class Controller:
         terminating = sum(map(read.is_terminating, controlled_by(self._pods, owner)))
         new = status_of(owner, self._flavor, active, terminating, failure, self._clock.now())
         status = merged_status(owner.get("status"), new, STATUS_FIELDS)
-        await write_status(self._client, self._flavor.resource, owner, status)
+        await self._status.write(owner, status)
 
     def _related(self, owner: Object) -> list[Object]:
         """The pods of all sets that share this set's controller: a rollout spreads over nodes as one."""

@@ -24,7 +24,7 @@ from wherry.orchestration.controllers.workload.children import (
     wake_owners,
 )
 from wherry.orchestration.controllers.workload.claiming import claim_children
-from wherry.orchestration.controllers.workload.expectations import Expectations
+from wherry.orchestration.controllers.workload.expectations import RECHECK_S, Expectations
 from wherry.orchestration.controllers.workload.pod_control import all_of, is_namespace_ending, slow_start
 from wherry.orchestration.controllers.workload.revision_history import (
     HASH_LABEL,
@@ -33,7 +33,7 @@ from wherry.orchestration.controllers.workload.revision_history import (
     History,
     template_of,
 )
-from wherry.orchestration.controllers.workload.status import write_status
+from wherry.orchestration.controllers.workload.status import StatusWriter
 from wherry.orchestration.objects.kinds import CONTROLLER_REVISIONS, PODS, STATEFUL_SETS
 from wherry.orchestration.objects.meta import (
     Object,
@@ -67,6 +67,7 @@ class Controller:
         self._claims = Claims(client, informers, self._recorder)
         self._history = History(client, STATEFUL_SETS, HASH_LABEL)
         self._expected = Expectations(self._pods, clock)
+        self._status = StatusWriter(client, self._sets, clock)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:
@@ -85,9 +86,13 @@ class Controller:
         owner = self._sets.get(key)
         if owner is None:
             self._expected.forget(key)
+            self._status.forget(key)
             return
         selector = _selects(owner)
-        if not self._expected.met(key) or selector.is_everything:
+        if not (self._expected.met(key) and self._status.is_fresh(key)):
+            self._queue.add_after(key, RECHECK_S)
+            return
+        if selector.is_everything:
             return
         found = [pod for pod in candidates(self._pods, owner) if ordinal_of(owner, pod) >= 0]
         pods = await claim_children(self._client, owner, STATEFUL_SETS, PODS, selector, found)
@@ -110,7 +115,9 @@ class Controller:
             templates = {name_of(r): template_of(r) for r in (before, update)}
             error = await self._carry_out(owner, plan, templates)
         status = status_of(owner, pods, name_of(before), name_of(update), current.collisions, now)
-        await write_status(self._client, STATEFUL_SETS, owner, status)
+        if conditions := (owner.get("status") or {}).get("conditions"):
+            status["conditions"] = conditions
+        await self._status.write(owner, status)
         wait = read.soonest_available_s(pods, int(owner["spec"].get("minReadySeconds") or 0), now)
         if wait is not None:
             self._queue.add_after(key_of(owner), wait)

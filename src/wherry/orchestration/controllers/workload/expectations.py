@@ -14,6 +14,7 @@ from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, revision_of, uid_of
 
 LAPSE_S = 300.0
+RECHECK_S = 5.0  # the awaited event wakes the key; this is for one that a relist has swallowed
 
 
 @dataclass(slots=True)

@@ -1,0 +1,41 @@
+"""TLS Secrets as certificates, checked before Envoy sees them: one bad pair must not spoil a listener.
+
+In:    a Secret of type kubernetes.io/tls.
+Out:   `model.Secret`, or `Invalid` that says what is wrong and never what is inside.
+"""
+
+import base64
+import binascii
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from wherry.application.gateway.model import Secret
+from wherry.kit.errors import Invalid
+from wherry.orchestration.objects.meta import Object, key_of
+
+TLS_SECRETS = "type=kubernetes.io/tls"  # field selector
+
+
+def secret_of(obj: Object) -> Secret:
+    """Certificate and key of a TLS Secret. Raise `Invalid` when they cannot be read or do not belong together."""
+    name = key_of(obj)
+    certificate, key = (_decoded(obj, entry) for entry in ("tls.crt", "tls.key"))
+    try:
+        chain = x509.load_pem_x509_certificates(certificate)
+        private = load_pem_private_key(key, password=None)
+        own = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        certified = chain[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Invalid(f"secret {name}: tls.crt and tls.key are not a PEM certificate and its unencrypted key") from error
+    if own != certified:
+        raise Invalid(f"secret {name}: tls.key does not belong to the first certificate of tls.crt")
+    return Secret(name, certificate, key)
+
+
+def _decoded(obj: Object, entry: str) -> bytes:
+    try:
+        return base64.b64decode((obj.get("data") or {})[entry], validate=True)
+    except (KeyError, binascii.Error, TypeError) as error:
+        raise Invalid(f"secret {key_of(obj)}: {entry} is absent or not base64") from error

@@ -1,0 +1,189 @@
+"""Ingress, as networking.k8s.io/v1 defines it: classes, hosts, paths, default backends, TLS secrets.
+
+In:    Ingress, IngressClass, Service, Secret.
+Out:   listeners on port 80 and, for each TLS host, on port 443; status.loadBalancer of the Ingresses that are ours.
+Order: `ordering.py`; ImplementationSpecific paths mean Prefix here.
+Annotation: `wherry.dev/ssl-redirect: "true"` answers plain HTTP for TLS hosts with a redirect (308).
+Refused: `backend.resource` and what `services.backend_for` refuses answer 500; the Ingress stays in use.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from wherry.application.gateway import certificates
+from wherry.application.gateway.dialects.contract import Part, Status, Watched
+from wherry.application.gateway.dialects.ordering import INGRESS_RANK, order_of
+from wherry.application.gateway.hostnames import covers
+from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER
+from wherry.application.gateway.model import (
+    ANY_HOST,
+    Answer,
+    Forward,
+    Listener,
+    PathKind,
+    PathMatch,
+    Protocol,
+    Redirect,
+    Route,
+    RouteMatch,
+    Target,
+    ValueMatch,
+    VirtualHost,
+)
+from wherry.application.gateway.services import backend_for
+from wherry.application.gateway.snapshot import Memo, Reader, Snapshot
+from wherry.kit.errors import NotFound, Unsupported, WherryError
+from wherry.orchestration.objects.kinds import INGRESS_CLASSES, INGRESSES, SECRETS, SERVICES
+from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of, namespace_of
+
+HTTP_PORT = 80
+HTTPS_PORT = 443
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
+SSL_REDIRECT_ANNOTATION = "wherry.dev/ssl-redirect"
+WARNING_BODY = "the backend of this route cannot be used\n"
+
+Hosts = dict[str, tuple[Route, ...]]
+
+
+class IngressDialect:
+    """See the module docstring. `addresses` are where clients reach the gateway."""
+
+    name = "ingress"
+    watched = (
+        Watched(INGRESSES), Watched(INGRESS_CLASSES), Watched(SERVICES), Watched(SECRETS, certificates.TLS_SECRETS),
+    )  # fmt: skip
+
+    def __init__(self, addresses: tuple[str, ...]) -> None:
+        self._status = {"loadBalancer": {"ingress": [address_entry(address) for address in addresses]}}
+        self._memo: Memo[tuple[Listener, ...]] = Memo()
+
+    def compile(self, snapshot: Snapshot, rejected: dict[str, str]) -> Part:
+        """Listeners and statuses of every Ingress of our classes."""
+        ours = [obj for obj in snapshot.all(INGRESSES) if is_ours(obj, snapshot)]
+        ours.sort(key=lambda obj: (obj["metadata"].get("creationTimestamp") or "", key_of(obj)))
+        self._memo.keep_only(map(key_of, ours))
+        listeners = [
+            listener for obj in ours for listener in self._memo.of(key_of(obj), obj, snapshot, listeners_of)
+        ]
+        statuses = tuple(Status(INGRESSES, namespace_of(obj), name_of(obj), self._status) for obj in ours)
+        return Part(tuple(listeners), statuses)
+
+
+def is_ours(obj: Object, snapshot: Snapshot) -> bool:
+    """True when the Ingress names a class of ours, or none while our class is the default."""
+    named = (obj.get("spec") or {}).get("ingressClassName")
+    if named:
+        found = snapshot.of(INGRESS_CLASSES, named)
+        return found is not None and (found.get("spec") or {}).get("controller") == CONTROLLER
+    if CLASS_ANNOTATION in annotations_of(obj):
+        return annotations_of(obj)[CLASS_ANNOTATION] == CLASS_NAME
+    return any(
+        annotations_of(item).get(DEFAULT_CLASS_ANNOTATION) == "true" and (item.get("spec") or {}).get("controller") == CONTROLLER
+        for item in snapshot.all(INGRESS_CLASSES)
+    )
+
+
+def listeners_of(obj: Object, reader: Reader) -> tuple[Listener, ...]:
+    """One listener per host, and one more per TLS host."""
+    hosts = _hosts(obj, reader)
+    owners = (f"Ingress/{key_of(obj)}",)
+    secure = _tls_hosts(obj, reader)
+    is_redirected = annotations_of(obj).get(SSL_REDIRECT_ANNOTATION) == "true"
+    found = []
+    for host, routes in hosts.items():
+        plain = routes
+        if is_redirected and any(covers(name, host) for name in secure):
+            plain = (_to_https(obj, host),)
+        found.append(Listener(HTTP_PORT, Protocol.HTTP, host, hosts=(VirtualHost(host, plain),), owners=owners))
+    for name, secret in secure.items():
+        served = {host: routes for host, routes in hosts.items() if covers(name, host)}
+        if not served:  # a name under TLS that rules only cover by a wildcard, or not at all
+            served = {name: routes for host, routes in hosts.items() if covers(host, name)}
+        found.append(
+            Listener(
+                HTTPS_PORT, Protocol.HTTPS, name, (secret,), owners=owners,
+                hosts=tuple(VirtualHost(host, routes) for host, routes in served.items()),
+            )  # fmt: skip
+        )
+    return tuple(found)
+
+
+def address_entry(address: str) -> dict[str, str]:
+    """An entry of status.loadBalancer.ingress: ip for addresses, hostname for names."""
+    is_ip = ":" in address or address.replace(".", "").isdigit()
+    return {"ip" if is_ip else "hostname": address}
+
+
+def _hosts(obj: Object, reader: Reader) -> Hosts:
+    spec = obj.get("spec") or {}
+    hosts: Hosts = {}
+    for index, rule in enumerate(spec.get("rules") or ()):
+        host = rule.get("host") or ANY_HOST
+        hosts[host] = hosts.get(host, ()) + tuple(_rule_routes(obj, host, index, rule, reader))
+    if default := spec.get("defaultBackend"):
+        for host in [*hosts, *({ANY_HOST} - set(hosts))]:
+            match = RouteMatch(PathMatch(), headers=_host_limit(host))
+            order = order_of(match, obj, rank=INGRESS_RANK, rule=len(hosts), is_default=True)
+            action = _action(default, namespace_of(obj), reader)
+            hosts[host] = (*hosts.get(host, ()), Route(f"Ingress/{key_of(obj)}/default", order, match, action))
+    return hosts
+
+
+def _rule_routes(obj: Object, host: str, index: int, rule: dict[str, Any], reader: Reader) -> Iterable[Route]:
+    for place, path in enumerate((rule.get("http") or {}).get("paths") or ()):
+        match = RouteMatch(_path_match(path), headers=_host_limit(host))
+        order = order_of(match, obj, rank=INGRESS_RANK, rule=index, index=place)
+        name = f"Ingress/{key_of(obj)}/{index}/{place}"
+        yield Route(name, order, match, _action(path.get("backend") or {}, namespace_of(obj), reader))
+
+
+def _path_match(path: dict[str, Any]) -> PathMatch:
+    value = path.get("path") or "/"
+    if path.get("pathType") == "Exact":
+        return PathMatch(PathKind.EXACT, value)
+    return PathMatch(PathKind.PREFIX, value.rstrip("/") or "/")
+
+
+def _host_limit(host: str) -> tuple[ValueMatch, ...]:
+    """In an Ingress, unlike in Gateway API, a wildcard stands for one label only."""
+    if not host.startswith("*."):
+        return ()
+    return (ValueMatch(":authority", r"[^.]+" + host[1:].replace(".", r"\.") + r"(:[0-9]+)?", is_regex=True),)
+
+
+def _action(backend: dict[str, Any], namespace: str, reader: Reader) -> Forward | Answer:
+    service = backend.get("service")
+    if not service:
+        return Answer(500, WARNING_BODY)
+    port = service.get("port") or {}
+    try:
+        found = backend_for(reader, namespace, str(service.get("name")), port.get("name") or int(port.get("number") or 0))
+    except NotFound:
+        return Answer(503, WARNING_BODY)
+    except Unsupported:
+        return Answer(500, WARNING_BODY)
+    return Forward((Target(found),))
+
+
+def _to_https(obj: Object, host: str) -> Route:
+    match = RouteMatch(headers=_host_limit(host))
+    order = order_of(match, obj, rank=INGRESS_RANK, rule=0)
+    return Route(f"Ingress/{key_of(obj)}/ssl-redirect", order, match, Redirect(308, scheme="https"))
+
+
+def _tls_hosts(obj: Object, reader: Reader) -> dict[str, str]:
+    """TLS host to secret; entries whose secret is absent or broken are left out."""
+    found: dict[str, str] = {}
+    for entry in (obj.get("spec") or {}).get("tls") or ():
+        name = f"{namespace_of(obj)}/{entry.get('secretName')}"
+        secret = reader.get(SECRETS.qualified_name, name)
+        if secret is None:
+            continue
+        try:
+            certificates.secret_of(secret)
+        except WherryError:
+            continue
+        for host in entry.get("hosts") or (ANY_HOST,):
+            found.setdefault(host, name)
+    return found

@@ -1,0 +1,83 @@
+"""From a reference to a Service port to a backend, and from a backend to its endpoints. Pure.
+
+In:    Services and their EndpointSlices.
+Out:   `Backend` or what is wrong with the reference; `Endpoint`s sorted.
+Spec:  Service v1 (named ports, appProtocol); discovery.k8s.io/v1 EndpointSlice (conditions); KEP-3726 (kubernetes.io/h2c).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wherry.application.gateway.model import Backend, BackendProtocol, Endpoint
+from wherry.application.gateway.snapshot import Reader
+from wherry.kit.errors import NotFound, Unsupported
+from wherry.orchestration.objects.kinds import SERVICES
+from wherry.orchestration.objects.meta import Object
+
+SLICES_BY_SERVICE = "endpointslices by service"
+H2C = "kubernetes.io/h2c"
+GRPC = frozenset({"grpc", "kubernetes.io/grpc"})
+
+
+def backend_for(reader: Reader, namespace: str, name: str, port: int | str) -> Backend:
+    """The backend behind a Service's port, given by number or name.
+
+    Raise `NotFound` when the Service or the port does not exist, `Unsupported` for ports that cannot speak HTTP.
+    """
+    service = reader.get(SERVICES.qualified_name, f"{namespace}/{name}")
+    if service is None:
+        raise NotFound(f"service {namespace}/{name!s} not found")
+    spec = service.get("spec") or {}
+    if spec.get("type") == "ExternalName":
+        raise Unsupported(f"service {namespace}/{name} is of type ExternalName, which the gateway does not follow")
+    found = _port(spec, port)
+    if found is None:
+        raise NotFound(f"service {namespace}/{name} has no port {port}")
+    if found.get("protocol", "TCP") != "TCP":
+        raise Unsupported(f"port {port} of service {namespace}/{name} is {found['protocol']}, not TCP")
+    return Backend(namespace, name, int(found["port"]), _protocol(found))
+
+
+def endpoints_of(reader: Reader, backend: Backend) -> tuple[Endpoint, ...]:
+    """Where the backend answers: the ready endpoints, or when there is none those that end but still serve."""
+    service = reader.get(SERVICES.qualified_name, f"{backend.namespace}/{backend.service}")
+    port = _port((service or {}).get("spec") or {}, backend.port)
+    if port is None:
+        return ()
+    slices = reader.get(SLICES_BY_SERVICE, f"{backend.namespace}/{backend.service}") or ()
+    found = {endpoint for item in slices for endpoint in _of_slice(item, str(port.get("name") or ""))}
+    ready = sorted((e for e in found if not e.is_draining), key=_place)
+    if not ready:
+        return tuple(Endpoint(e.address, e.port) for e in sorted(found, key=_place))
+    return (*ready, *sorted((e for e in found if e.is_draining), key=_place))
+
+
+def _place(endpoint: Endpoint) -> tuple[str, int]:
+    return (endpoint.address, endpoint.port)
+
+
+def _port(spec: Mapping[str, Any], wanted: int | str) -> Object | None:
+    for port in spec.get("ports") or ():
+        if port.get("port") == wanted or (isinstance(wanted, str) and port.get("name") == wanted):
+            return dict(port)
+    return None
+
+
+def _protocol(port: Mapping[str, Any]) -> BackendProtocol:
+    named = port.get("appProtocol")
+    return BackendProtocol.H2C if named == H2C or named in GRPC else BackendProtocol.HTTP1
+
+
+def _of_slice(item: Object, port_name: str) -> Iterable[Endpoint]:
+    if item.get("addressType") not in ("IPv4", "IPv6"):
+        return
+    number = next((p.get("port") for p in item.get("ports") or () if (p.get("name") or "") == port_name), None)
+    if number is None:
+        return
+    for endpoint in item.get("endpoints") or ():
+        conditions = endpoint.get("conditions") or {}
+        is_ready = conditions.get("ready") is not False  # absent means ready
+        is_draining = bool(conditions.get("terminating")) and conditions.get("serving") is not False and not is_ready
+        if is_ready or is_draining:
+            for address in (endpoint.get("addresses") or ())[:1]:
+                yield Endpoint(str(address), int(number), is_draining)

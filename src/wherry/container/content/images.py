@@ -1,0 +1,231 @@
+"""The node's images: present, pull, list, remove. Implements `image.service.ImageService`.
+
+In:    image names, credentials; a source of what is not here.
+Out:   images whose blobs are all here and whose layers are unpacked, so that a container starts at once.
+Never: talks HTTP (the source does) or chooses when to collect garbage other than after `remove`.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from wherry.container.content.blobs import Partial
+from wherry.container.content.collect import collect
+from wherry.container.content.content import Content, as_id
+from wherry.container.content.index import StoredImage
+from wherry.container.content.snapshots import Unpacker
+from wherry.container.content.source import ImageSource, Login
+from wherry.container.image import documents, platform
+from wherry.container.image.documents import Descriptor, Index, Manifest
+from wherry.container.image.reference import Reference
+from wherry.container.image.service import Image
+from wherry.kit.clock import Clock, SystemClock
+from wherry.kit.errors import Invalid, NotFound, Unavailable, Unsupported
+
+log = logging.getLogger(__name__)
+
+BLOB_TRIES_MAX = 5
+OTHER_PULL_POLL_S = 0.1
+NESTED_INDEX_MAX = 4
+Progress = Callable[[str, int, int], None]  # digest, bytes so far, bytes in all
+
+
+class ContentImages:
+    """See `ImageService`. `source` None: nothing can be pulled. `in_use` names layer folders that must stay."""
+
+    def __init__(
+        self,
+        content: Content,
+        source: ImageSource | None = None,
+        *,
+        clock: Clock | None = None,
+        in_use: Callable[[], Iterable[str]] = lambda: (),
+        progress: Progress = lambda digest, done, size: None,
+    ) -> None:
+        self.content = content
+        self.unpacker = Unpacker(content)
+        self._source = source
+        self._clock = clock or SystemClock()
+        self._in_use = in_use
+        self._progress = progress
+        self._pulling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._finished: dict[str, int] = {}
+
+    async def present(self, reference: str) -> Image | None:
+        """The image for a name, name@digest or id; never asks the network."""
+        return await asyncio.to_thread(self._present, reference)
+
+    async def images(self) -> list[Image]:
+        """All of them that have a name."""
+        return await asyncio.to_thread(self._images)
+
+    async def pull(self, reference: str, credentials: Login = ()) -> Image:
+        """Fetch what is missing, unpack it and return the image. Concurrent pulls of one reference are one pull."""
+        name = self.content.parse(reference)
+        key = str(name)
+        seen = self._finished.get(key, 0)
+        async with self._pulling[key]:
+            if self._finished.get(key, 0) == seen:  # nobody pulled it while this one waited
+                image = await self._pull(name, credentials)
+                self._finished[key] = seen + 1
+                return image
+        done = await self.present(reference)
+        return done or await self.pull(reference, credentials)
+
+    async def remove(self, reference: str) -> None:
+        """Drop a name, or with an id all names of an image, and then what nothing needs. Idempotent."""
+        await asyncio.to_thread(self._remove, reference)
+        await self.collect()
+
+    async def collect(self) -> None:
+        """Remove what nothing refers to and nobody touched within the grace period."""
+        now = self._clock.now().timestamp()
+        await asyncio.to_thread(lambda: collect(self.content, now=now, in_use=frozenset(self._in_use())))
+
+    def _present(self, reference: str) -> Image | None:
+        if as_id(reference):
+            found = self.content.index.images(as_id(reference))
+            return self.content.image(found[0]) if found else None
+        self.content.parse(reference)
+        try:
+            digest = self.content.digest_of(reference)
+        except NotFound:
+            return None
+        stored = self.content.index.image(digest) or self.content.complete(digest)
+        return self.content.image(stored) if stored else None
+
+    def _images(self) -> list[Image]:
+        by_id = {stored.id: stored for stored in self.content.index.images()}
+        found = (self.content.image(stored) for _, stored in sorted(by_id.items()))
+        return [image for image in found if image.tags or image.digests]
+
+    def _remove(self, reference: str) -> None:
+        index = self.content.index
+        if image_id := as_id(reference):
+            for stored in index.images(image_id):
+                for repository in index.repositories_of(stored.digest):
+                    index.delete_manifest(repository, stored.digest)
+            return
+        name = self.content.parse(reference)
+        if name.digest:
+            index.delete_manifest(name.repository, name.digest)
+            return
+        digest = index.tag(name.repository, name.tag)
+        index.delete_tag(name.repository, name.tag)
+        if digest and not any(repository == name.repository for repository, _ in index.tags_of(digest)):
+            index.delete_manifest(name.repository, digest)
+
+    async def _pull(self, name: Reference, login: Login) -> Image:
+        if self.content.is_local(name):
+            return await self._pull_local(name)
+        if self._source is None:
+            raise Unavailable(f"image {name.familiar!r}: there is no registry to pull it from")
+        top, data = await self._source.manifest(name, login)
+        self._store_document(top, data)
+        manifest = await self._manifest_for_host(name, top, data, login)
+        await self._fetch_all(name, manifest, login)
+        stored = await asyncio.to_thread(self.content.record, name, top.digest)
+        if stored is None:
+            raise Unavailable(f"image {name.familiar!r} is incomplete after its pull; pull it again")
+        return await self._unpacked(stored)
+
+    async def _pull_local(self, name: Reference) -> Image:
+        found = await self.present(str(name))
+        if found is None:
+            mend = "push it there first" if name.domain == self.content.settings.registry else \
+                f"make it with `wherry assemble {name.path.rpartition('/')[2]}`"
+            raise NotFound(f"image {name.familiar!r} not found; {mend}")
+        await self.unpacker.layers(found.id)
+        return found
+
+    async def _unpacked(self, stored: StoredImage) -> Image:
+        await self.unpacker.layers(stored.id)
+        return await asyncio.to_thread(self.content.image, stored)
+
+    async def _manifest_for_host(self, name: Reference, top: Descriptor, data: bytes, login: Login) -> Manifest:
+        assert self._source is not None
+        document = documents.parse(data, top.media_type)
+        for _ in range(NESTED_INDEX_MAX):
+            if isinstance(document, Manifest):
+                if document.config.media_type not in documents.CONFIG_TYPES:
+                    raise Unsupported(f"{name.familiar!r} is an artifact of type {document.config.media_type!r}, not an image")
+                return document
+            document = await self._child(name, document, login)
+        raise Invalid(f"image {name.familiar!r}: indexes are nested more than {NESTED_INDEX_MAX} deep")
+
+    async def _child(self, name: Reference, index: Index, login: Login) -> Manifest | Index:
+        assert self._source is not None
+        chosen = platform.choose(index, platform.host())
+        if self.content.blobs.keep(chosen.digest):
+            return documents.parse(self.content.blobs.read(chosen.digest), chosen.media_type)
+        by_digest = Reference(name.domain, name.path, "", chosen.digest)
+        found, data = await self._source.manifest(by_digest, login)
+        self._store_document(found, data)
+        return documents.parse(data, found.media_type)
+
+    def _store_document(self, descriptor: Descriptor, data: bytes) -> None:
+        algorithm = descriptor.digest.partition(":")[0]
+        stored = self.content.blobs.add(data, algorithm)
+        if stored.digest != descriptor.digest:
+            raise Invalid(f"manifest: digest mismatch: want {descriptor.digest}, the content is {stored.digest}")
+
+    async def _fetch_all(self, name: Reference, manifest: Manifest, login: Login) -> None:
+        limit = asyncio.Semaphore(self.content.settings.downloads_max)
+        wanted = {blob.digest: blob for blob in manifest.blobs}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for blob in wanted.values():
+                    tasks.create_task(self._fetch(name, blob, login, limit), name=f"pull {blob.digest}")
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+    async def _fetch(self, name: Reference, blob: Descriptor, login: Login, limit: asyncio.Semaphore) -> None:
+        if blob.size > self.content.settings.blob_bytes_max:
+            raise Invalid(f"blob {blob.digest} has {blob.size} bytes, over the limit of {self.content.settings.blob_bytes_max}")
+        async with limit:
+            partial = self.content.blobs.partial(blob.digest)
+            while not await asyncio.to_thread(self.content.blobs.keep, blob.digest):
+                if not await asyncio.to_thread(partial.begin):
+                    await self._clock.sleep(OTHER_PULL_POLL_S)
+                    continue
+                try:
+                    await self._download(name, blob, login, partial)
+                    return
+                finally:
+                    partial.close()
+
+    async def _download(self, name: Reference, blob: Descriptor, login: Login, partial: Partial) -> None:
+        for tries_left in reversed(range(BLOB_TRIES_MAX)):
+            try:
+                await self._append(name, blob, login, partial)
+                await asyncio.to_thread(partial.finish, self.content.blobs)
+                return
+            except (Unavailable, Invalid) as error:
+                if not tries_left:
+                    raise
+                log.warning("blob %s of %s at %d of %d bytes: %s", blob.digest, name, partial.offset, blob.size, error)
+                await self._clock.sleep(0.2 * 2 ** (BLOB_TRIES_MAX - tries_left))
+
+    async def _append(self, name: Reference, blob: Descriptor, login: Login, partial: Partial) -> None:
+        assert self._source is not None
+        if partial.offset > blob.size:
+            partial.restart()
+        if partial.offset == blob.size:
+            return
+        async for part in self._source.blob(name, blob, offset=partial.offset, login=login):
+            if not part:
+                partial.restart()
+                continue
+            if partial.offset + len(part) > blob.size:
+                partial.restart()
+                raise Invalid(f"blob {blob.digest}: the registry sends more than the {blob.size} bytes it announced")
+            await asyncio.to_thread(partial.write, part)
+            self._progress(blob.digest, partial.offset, blob.size)
+        if partial.offset < blob.size:
+            raise Unavailable(f"blob {blob.digest}: the transfer ended after {partial.offset} of {blob.size} bytes")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,101 @@
+"""Controllers under refusals, lost answers, ended and expired watches: they converge, and nothing is made twice."""
+
+import random
+
+import pytest
+
+from wherry.orchestration.controllers.daemonset.loop import Controller as DaemonSets
+from wherry.orchestration.controllers.daemonset.placement import target_of
+from wherry.orchestration.controllers.deployment.loop import Controller as Deployments
+from wherry.orchestration.controllers.job.loop import Controller as Jobs
+from wherry.orchestration.controllers.replicaset.loop import Controller as ReplicaSets
+from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
+from wherry.orchestration.objects.kinds import DAEMON_SETS, DEPLOYMENTS, JOBS, NODES, REPLICA_SETS, STATEFUL_SETS
+from wherry.orchestration.objects.meta import Object, condition_of, controller_of, name_of
+from wherry.testing.cluster_objects import daemon_set, deployment, job, node, pod_template, stateful_set
+from wherry.testing.controller_harness import Harness, controllers
+from wherry.testing.fake_api import Refused
+
+FAILURES = (
+    Refused(503, "ServiceUnavailable", "try again"),
+    Refused(409, "Conflict", "object was modified"),
+    Refused(500, "InternalError", "lost"),
+    Refused(429, "TooManyRequests", "slow down"),
+)
+
+
+def named(name: str, obj: Object) -> Object:
+    """Its own labels, so that owners do not take each other's pods."""
+    template = pod_template(app=name)
+    selector = {"matchLabels": {"app": name}}
+    return {**obj, "metadata": {**obj["metadata"], "name": name},
+            "spec": {**obj["spec"], "template": template, "selector": selector}}  # fmt: skip
+
+
+def owned(run: Harness, kind: str) -> list[Object]:
+    return [p for p in run.pods() if (owner := controller_of(p)) and owner["kind"] == kind]
+
+
+async def play(run: Harness, dice: random.Random) -> None:
+    """Pods run; those of Jobs succeed; sometimes every watch ends, sometimes its history is forgotten too."""
+    for pod in run.pods():
+        phase = (pod.get("status") or {}).get("phase")
+        is_job = (controller_of(pod) or {}).get("kind") == "Job"
+        if phase is None and not pod["metadata"].get("deletionTimestamp"):
+            await run.report(pod, "Succeeded" if is_job else "Running", ready=not is_job)
+    if dice.random() < 0.2:
+        if dice.random() < 0.5:
+            run.api.compact()
+        await run.api.hang_up()
+
+
+@pytest.mark.parametrize("loses_answers", [False, True], ids=["refused", "done but not answered"])
+@pytest.mark.parametrize("seed", range(5))
+async def test_controllers_converge(seed: int, loses_answers: bool) -> None:
+    dice = random.Random(seed)
+    async with controllers(Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs) as run:
+        for number in range(3):
+            await run.client.create(NODES, node(f"node-{number}"))
+        await run.client.create(DEPLOYMENTS, named("web", deployment(replicas=5)))
+        await run.client.create(STATEFUL_SETS, named("db", stateful_set()))
+        await run.client.create(DAEMON_SETS, named("agent", daemon_set()))
+        await run.client.create(JOBS, job(completions=7, parallelism=3))
+
+        def fault(method: str, path: str) -> None:
+            if dice.random() < 0.15 and "watch" not in path:
+                raise dice.choice(FAILURES)
+
+        def loss(method: str, path: str) -> None:
+            if loses_answers and method != "GET" and dice.random() < 0.05:
+                raise dice.choice(FAILURES)
+
+        for turn in range(60):
+            run.api.fault, run.api.loss = fault, loss
+            await run.settle(2)
+            run.api.fault = run.api.loss = None
+            if turn == 20:
+                patch = {"spec": {"template": pod_template("app:2", app="web")}}
+                await run.client.patch(DEPLOYMENTS, "web", "default", patch)
+            await play(run, dice)
+
+        async def settled() -> bool:
+            await play(run, random.Random(1))
+            await run.settle(5)
+            found, work = run.api.find(DEPLOYMENTS, "web"), run.api.find(JOBS, "work")
+            return (
+                (found.get("status") or {}).get("updatedReplicas") == 5 == (found["status"]).get("availableReplicas")
+                and len(owned(run, "ReplicaSet")) == 5
+                and sorted(map(name_of, owned(run, "StatefulSet"))) == ["db-0", "db-1", "db-2"]
+                and sorted(map(target_of, owned(run, "DaemonSet"))) == ["node-0", "node-1", "node-2"]
+                and condition_of((work.get("status") or {}).get("conditions"), "Complete") is not None
+            )
+
+        for _ in range(400):
+            if await settled():
+                break
+        else:
+            raise AssertionError(f"not settled: {run.api.all(DEPLOYMENTS)} {run.api.all(JOBS)} {len(run.pods())}")
+        succeeded = run.api.find(JOBS, "work")["status"]["succeeded"]
+        assert succeeded == sum(p["status"]["phase"] == "Succeeded" for p in owned(run, "Job")) >= 7
+        assert loses_answers or succeeded == 7  # a create whose answer is lost may be repeated before it is seen
+        assert len(run.api.all(REPLICA_SETS)) == 2
