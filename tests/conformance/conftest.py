@@ -70,7 +70,9 @@ def cluster() -> Iterator[Cluster]:
     """One cluster for the whole session, with a gateway; purged at the end, also after a failure."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-test-", dir="/var/tmp"))
     try:
-        yield make_cluster(folder, "10.245.0.0/24", "10.97.0.0/16")
+        made = make_cluster(folder, "10.245.0.0/24", "10.97.0.0/16")
+        made.wherry("assemble", "busybox")
+        yield made
     finally:
         subprocess.run([str(WHERRY), "down", "--purge", "--data-dir", str(folder / "data"), "--kubeconfig", str(folder / "kubeconfig")],
                        timeout=120, check=False)

@@ -7,8 +7,8 @@ Nothing is left behind: the block's end stops it, and the certificates are in a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,6 +82,17 @@ class TestApi:
         return response
 
 
+@contextmanager
+def _ungrouped() -> Iterator[None]:
+    """A failure of the block shows as itself, not as a group of one."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
+
+
 def request_for(method: str, target: str, body: bytes, user: User) -> Request:
     """A request of an in-process caller."""
     parts = urlsplit(target)
@@ -100,6 +111,7 @@ async def api_server(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(_ungrouped())
         if listen and folder is None:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="wherry-api-")))
         keys = pki.ensure(folder, node_name="test", now=clock.now()) if listen and folder is not None else None

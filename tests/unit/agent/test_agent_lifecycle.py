@@ -335,3 +335,20 @@ async def test_empty_dir_over_its_limit_is_evicted(rig: Rig) -> None:
         await agent._storage.check_all()
         status = await rig.phase("Failed")
         assert status["message"] == 'Usage of EmptyDir volume "e" exceeds the limit "1Mi". '
+
+
+async def test_forbidden_secret_is_shown_and_tried_again(rig: Rig) -> None:
+    from wherry.testing.fake_api import Refused
+
+    def closed(method: str, path: str) -> None:
+        if path.endswith(("/secrets/one", "/secrets/two")):
+            raise Refused(403, "Forbidden", "secrets is forbidden: no relationship found")
+
+    sources = [{"secretRef": {"name": "one"}}, {"secretRef": {"name": "two"}}]
+    rig.api.fault = closed
+    async with rig.running():
+        await rig.create(pod("web", container(envFrom=sources), volumes=[{"name": "e", "emptyDir": {}}]))
+        await rig.until(lambda: any("no relationship found" in message for _, message in rig.events()))
+        rig.api.fault = None
+        await rig.until(lambda: "CreateContainerConfigError" in str(rig.status()))
+        assert rig.status()["containerStatuses"][0]["state"]["waiting"]["message"] == 'secret "one" not found'

@@ -6,8 +6,11 @@ Spec:  TOML 1.0.
 """
 
 import datetime
+import errno
 import json
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,8 +30,7 @@ def dumps(document: Mapping[str, Any]) -> str:
 def read(path: Path) -> dict[str, Any]:
     """A TOML file, {} when there is none. Raise `Invalid` naming the file when it is none."""
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+        data = read_plain(path, FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         return {}
     if len(data) > FILE_BYTES_MAX:
@@ -37,6 +39,20 @@ def read(path: Path) -> dict[str, Any]:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"{path.name}: not TOML: {error}") from error
+
+
+def read_plain(path: Path, bytes_max: int) -> bytes:
+    """The start of a file that a buildpack may have put there: a link could lead anywhere on this machine, so none is followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Invalid(f"{path.name}: is a link, it must be a file") from error
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Invalid(f"{path.name}: is no plain file")
+        return file.read(bytes_max)
 
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:

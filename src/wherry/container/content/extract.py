@@ -30,8 +30,17 @@ class LayerBroken(Invalid):
 
 
 def extract(stream: IO[bytes], target: Path, lower: tuple[Path, ...], settings: ContentSettings) -> bool:
-    """Fill `target`; `lower` is top first. Return whether `lower` mattered. Raise `LayerBroken`."""
-    work = _Extraction(target, lower, settings)
+    """Fill the empty folder `target`; `lower` is top first. Return whether `lower` mattered. Raise `LayerBroken`."""
+    target.chmod(0o755)
+    return _extract(stream, _Extraction(target, lower, settings))
+
+
+def add_package(stream: IO[bytes], target: Path, settings: ContentSettings) -> None:
+    """Unpack a package's tar over what is in `target`, as dpkg does: a link to a folder stays where a folder is listed."""
+    _extract(stream, _Extraction(target, (), settings, links_stay=True))
+
+
+def _extract(stream: IO[bytes], work: "_Extraction") -> bool:
     try:
         with tarfile.open(fileobj=stream, mode="r|", bufsize=_COPY_BYTES) as archive:
             for member in archive:
@@ -49,8 +58,11 @@ def extract(stream: IO[bytes], target: Path, lower: tuple[Path, ...], settings: 
 
 
 class _Extraction:
-    def __init__(self, target: Path, lower: tuple[Path, ...], settings: ContentSettings) -> None:
+    def __init__(
+        self, target: Path, lower: tuple[Path, ...], settings: ContentSettings, *, links_stay: bool = False
+    ) -> None:
         self._root = str(target)
+        self._links_stay = links_stay
         self._lower = tuple(str(path) for path in lower)
         self._settings = settings
         self._folders = {""}  # real folders of this layer, by cleaned path
@@ -58,7 +70,6 @@ class _Extraction:
         self._bytes = 0
         self._entries = 0
         self.used_lower = False
-        target.chmod(0o755)
 
     def add(self, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
         self._entries += 1
@@ -87,6 +98,9 @@ class _Extraction:
         place = self._parent(folder)
         path = f"{place}/{name}" if place else name
         full = os.path.join(self._root, path)
+        if self._links_stay and member.isdir() and os.path.islink(full):
+            self._parent(path)
+            return
         hid_lower = self._clear(path, full, keep_folder=member.isdir())
         if member.isdir():
             if path not in self._folders:
@@ -178,7 +192,9 @@ class _Extraction:
         except FileNotFoundError:
             return False
         if stat.S_ISDIR(info.st_mode):
-            if not keep_folder:
+            if keep_folder:
+                self._folders.add(path)
+            else:
                 shutil.rmtree(full)
                 gone = f"{path}/"
                 self._folders = {name for name in self._folders if name != path and not name.startswith(gone)}

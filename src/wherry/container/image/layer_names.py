@@ -62,6 +62,11 @@ def attributes(pax: Mapping[str, str]) -> dict[str, bytes]:
     found = {}
     for key, value in pax.items():
         name = key.removeprefix(XATTR)
-        if key.startswith(XATTR) and (name == "security.capability" or name.startswith("user.")):
+        if key.startswith(XATTR) and is_kept(name):
             found[name] = value.encode("utf-8", "surrogateescape")
     return found
+
+
+def is_kept(attribute: str) -> bool:
+    """Whether an extended attribute is part of an image."""
+    return attribute == "security.capability" or attribute.startswith("user.")

@@ -97,7 +97,8 @@ def _from_disk(path: Path, name: str, owner: Owner | None, mtime: int | None) ->
     if stat.S_ISDIR(info.st_mode):
         return Entry(name, "folder", mode, uid, gid, time)
     if stat.S_ISREG(info.st_mode):
-        return Entry(name, "file", mode, uid, gid, time, source=str(path))
+        kept = {attribute: os.getxattr(path, attribute) for attribute in os.listxattr(path) if layer_names.is_kept(attribute)}
+        return Entry(name, "file", mode, uid, gid, time, source=str(path), attributes=kept)
     if stat.S_ISFIFO(info.st_mode):
         return Entry(name, "fifo", mode, uid, gid, time)
     device = (os.major(info.st_rdev), os.minor(info.st_rdev))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from wherry.container.image.service import Image
 from wherry.container.runtime.engine import SandboxStatus
-from wherry.kit.errors import Invalid, WherryError
+from wherry.kit.errors import WherryError
 from wherry.orchestration.agent import environment, pod_files
 from wherry.orchestration.agent.hooks import POST_START_TIMEOUT_S, HookFailed, run_hook
 from wherry.orchestration.agent.image_puller import field_path
@@ -17,7 +17,6 @@ from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod_plan import ContainerInputs, container_config, container_id
 from wherry.orchestration.agent.probes.check import Target
 from wherry.orchestration.agent.termination import stop_one
-from wherry.orchestration.agent.volumes.setup import VolumeFailed
 from wherry.orchestration.objects.meta import Object, uid_of
 
 
@@ -44,7 +43,7 @@ async def start_container(
     try:
         inputs = await collect(parts, pod, container, image, sandbox, paths, attempt=attempt)
         config = container_config(pod, container, inputs, attempt=attempt, sandbox=sandbox.id, settings=parts.settings)
-    except (Invalid, VolumeFailed) as error:
+    except WherryError as error:
         parts.recorder.event(pod, "Warning", "Failed", f"Error: {error}", field_path=path)
         raise StartFailed("CreateContainerConfigError", str(error)) from error
     try:

@@ -25,6 +25,17 @@ def now_ns(clock: Clock) -> int:
     return int(clock.now().timestamp() * NS)
 
 
+KNOWN = (WherryError, OSError, TimeoutError)  # what the world may do; everything else is a bug
+
+
+def first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """The first plain error in a group of groups."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 @dataclass(slots=True)
 class _Operation:
     task: asyncio.Task[None]
@@ -103,12 +114,20 @@ class Operations:
     ) -> None:
         try:
             await work()
-        except (WherryError, OSError, TimeoutError) as error:
-            log.info("pod %s: %s: %s", self._name, key, error)
-            self._delay(key, failed(error))
+        except KNOWN as error:
+            self._note_failure(key, error, failed)
+        except ExceptionGroup as group:
+            _, unknown = group.split(KNOWN)
+            if unknown is not None:
+                raise
+            self._note_failure(key, first_of(group), failed)
         else:
             self._delay_s.pop(key, None)
             self.not_before_ns.pop(key, None)
+
+    def _note_failure(self, key: str, error: Exception, failed: Callable[[Exception], float | None]) -> None:
+        log.info("pod %s: %s: %s", self._name, key, error)
+        self._delay(key, failed(error))
 
     def _delay(self, key: str, given_s: float | None) -> None:
         if given_s is None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from wherry.container.image.service import Credentials
 from wherry.kit.errors import NotFound
 from wherry.kit.supervise import keep_running
+from wherry.orchestration.agent.operations import first_of
 from wherry.orchestration.agent.pod import spec_of
 from wherry.orchestration.agent.volumes.payload import names_used
 from wherry.orchestration.client.client import Client
@@ -47,9 +48,7 @@ class PodReferences:
 @dataclass(slots=True)
 class _Watched:
     informer: Informer
-    users: set[str]
-    task: asyncio.Task[None]
-    is_synced: bool = False
+    tasks: tuple[asyncio.Task[None], ...]
 
 
 class ReferencedObjects:
@@ -58,13 +57,17 @@ class ReferencedObjects:
     def __init__(self, client: Client, changed: Callable[[str], None]) -> None:
         self._client = client
         self._changed = changed
+        self._users: dict[Key, set[str]] = {}
+        self._resources: dict[str, Resource] = {r.plural: r for r in (CONFIG_MAPS, SECRETS)}
         self._watched: dict[Key, _Watched] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. After a failure the watches that pods need begin anew."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            for key in self._users:
+                self._begin(key, tasks)
             try:
                 await asyncio.Event().wait()
             finally:
@@ -86,27 +89,33 @@ class ReferencedObjects:
         wanted += [(SECRETS, name, found.secrets) for name in sorted(secrets)]
         missing = [entry for entry in wanted if not self._from_cache(entry[0], entry[1], pod, entry[2])]
         if missing:
-            async with asyncio.TaskGroup() as tasks:
-                for resource, name, into in missing:
-                    tasks.create_task(self._get(resource, name, namespace_of(pod), into), name=f"get {name}")
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for resource, name, into in missing:
+                        tasks.create_task(self._get(resource, name, namespace_of(pod), into), name=f"get {name}")
+            except ExceptionGroup as group:
+                raise first_of(group) from group  # callers know single errors
             for resource, name, _ in missing:
-                self._watch(resource, namespace_of(pod), name, uid_of(pod))
+                self._watch((resource.plural, namespace_of(pod), name), uid_of(pod))
         return found
 
     def release(self, uid: str) -> None:
         """The pod is gone: end the watches that nobody else needs."""
-        for key, watched in list(self._watched.items()):
-            watched.users.discard(uid)
-            if not watched.users:
-                watched.task.cancel()
-                del self._watched[key]
+        for key in [key for key, users in self._users.items() if uid in users]:
+            self._users[key].discard(uid)
+            if self._users[key]:
+                continue
+            del self._users[key]
+            if (watched := self._watched.pop(key, None)) is not None:
+                for task in watched.tasks:
+                    task.cancel()
 
     def _from_cache(self, resource: Resource, name: str, pod: Object, into: dict[str, Object]) -> bool:
         watched = self._watched.get((resource.plural, namespace_of(pod), name))
         if watched is None:
             return False
-        watched.users.add(uid_of(pod))
-        if not watched.is_synced:
+        self._users[(resource.plural, namespace_of(pod), name)].add(uid_of(pod))
+        if not watched.informer.synced:
             return False
         if (found := watched.informer.get(f"{namespace_of(pod)}/{name}")) is not None:
             into[name] = found
@@ -118,27 +127,29 @@ class ReferencedObjects:
         except NotFound:
             return
 
-    def _watch(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        key = (resource.plural, namespace, name)
-        if self._tasks is None or key in self._watched:
-            return
+    def _watch(self, key: Key, uid: str) -> None:
+        self._users.setdefault(key, set()).add(uid)
+        if self._tasks is not None and key not in self._watched:
+            self._begin(key, self._tasks)
+
+    def _begin(self, key: Key, tasks: asyncio.TaskGroup) -> None:
+        plural, namespace, name = key
+        resource, label = self._resources[plural], f"watch {plural} {namespace}/{name}"
         informer = Informer(self._client, resource, namespace, fields=f"metadata.name={name}")
         informer.subscribe(lambda old, new: self._note(key))
-        label = f"watch {resource.plural} {namespace}/{name}"
-        task = self._tasks.create_task(keep_running(label, informer.run), name=label)
-        self._watched[key] = _Watched(informer, {uid}, task)
-        self._tasks.create_task(self._await_sync(key), name=f"sync {label}")
+        watching = tasks.create_task(keep_running(label, informer.run), name=label)
+        syncing = tasks.create_task(self._note_synced(key, informer), name=f"sync {label}")
+        self._watched[key] = _Watched(informer, (watching, syncing))
 
-    async def _await_sync(self, key: Key) -> None:
-        watched = self._watched[key]
-        await watched.informer.wait_synced()
-        watched.is_synced = True
+    async def _note_synced(self, key: Key, informer: Informer) -> None:
+        """What changed between the GET and the first list is news too."""
+        await informer.wait_synced()
         self._note(key)
 
     def _note(self, key: Key) -> None:
         watched = self._watched.get(key)
-        if watched is not None and watched.is_synced:
-            for uid in tuple(watched.users):
+        if watched is not None and watched.informer.synced:
+            for uid in tuple(self._users.get(key, ())):
                 self._changed(uid)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from wherry.kit.errors import AlreadyExists, Conflict, WherryError
+from wherry.kit.errors import AlreadyExists, Conflict, NotFound, WherryError
 from wherry.kit.supervise import attempt
 from wherry.orchestration.client.workqueue import Key, KeyedQueue
 
@@ -35,7 +35,7 @@ async def _reconcile(
 ) -> None:
     try:
         await reconcile(key)
-    except (Conflict, AlreadyExists) as error:
+    except (Conflict, AlreadyExists, NotFound) as error:  # the cache was behind the server
         log.debug("%s %s: %s; retrying", name, key, error)
         queue.retry(key)
     except WherryError as error:

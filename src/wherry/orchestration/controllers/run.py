@@ -1,14 +1,16 @@
 """Start every controller: one set of informers, one sink of events, each kept running on its own.
 
 In:    a client with the rights of system:kube-controller-manager, settings, the clock, the machine's volumes.
-Out:   runs until cancelled. `CONTROLLERS` has upstream's names (kube-controller-manager --controllers).
+Out:   runs until cancelled. `controllers()` has upstream's names (kube-controller-manager --controllers).
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from wherry.infrastructure.storage.contract import Volume
 from wherry.kit.clock import Clock
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
@@ -17,10 +19,16 @@ from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.cronjob.loop import Controller as CronJobs
 from wherry.orchestration.controllers.daemonset.loop import Controller as DaemonSets
 from wherry.orchestration.controllers.deployment.loop import Controller as Deployments
+from wherry.orchestration.controllers.endpoint_slice.loop import Controller as EndpointSlices
+from wherry.orchestration.controllers.endpoint_slice_mirroring.loop import Controller as EndpointSliceMirroring
+from wherry.orchestration.controllers.endpoints.loop import Controller as Endpoints
 from wherry.orchestration.controllers.garbage_collector.loop import Controller as GarbageCollector
 from wherry.orchestration.controllers.job.loop import Controller as Jobs
+from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
 from wherry.orchestration.controllers.replicaset.loop import Controller as ReplicaSets
 from wherry.orchestration.controllers.replicationcontroller.loop import Controller as ReplicationControllers
+from wherry.orchestration.controllers.root_ca.loop import Controller as RootCa
+from wherry.orchestration.controllers.service_account.loop import Controller as ServiceAccounts
 from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
 
 COMPONENT = "controller-manager"
@@ -35,6 +43,16 @@ class ControllerSettings:
     load_balancer_addresses: tuple[str, ...]
 
 
+class Volumes(Protocol):
+    """The machine's volumes, as far as claims need them. See infrastructure/storage/contract.py."""
+
+    async def create(self, name: str, size_bytes: int) -> Volume: ...
+
+    async def delete(self, name: str) -> None: ...
+
+    async def expand(self, name: str, size_bytes: int) -> Volume: ...
+
+
 class Running(Protocol):
     """A controller: `run` until cancelled."""
 
@@ -42,25 +60,35 @@ class Running(Protocol):
 
 
 Factory = Callable[[Client, Informers, Recorder, Clock], Running]
-CONTROLLERS: dict[str, Factory] = {
-    "replicaset": ReplicaSets,
-    "replicationcontroller": ReplicationControllers,
-    "deployment": Deployments,
-    "statefulset": StatefulSets,
-    "daemonset": DaemonSets,
-    "job": Jobs,
-    "cronjob": CronJobs,
-    "garbagecollector": GarbageCollector,
-}
 
 
-async def run_all(client: Client, settings: ControllerSettings, clock: Clock, volumes: object) -> None:
+def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Factory]:
+    """All of them by name, in the order they are started: what the first pods of a cluster wait for comes first."""
+    return {
+        "serviceaccount-controller": ServiceAccounts,
+        "root-ca-certificate-publisher-controller": partial(RootCa, root_ca=settings.root_ca),
+        "replicaset-controller": ReplicaSets,
+        "deployment-controller": Deployments,
+        "statefulset-controller": StatefulSets,
+        "daemonset-controller": DaemonSets,
+        "job-controller": Jobs,
+        "cronjob-controller": CronJobs,
+        "replicationcontroller-controller": ReplicationControllers,
+        "endpointslice-controller": EndpointSlices,
+        "endpoints-controller": Endpoints,
+        "endpointslice-mirroring-controller": EndpointSliceMirroring,
+        "namespace-controller": Namespaces,
+        "garbage-collector-controller": GarbageCollector,
+    }
+
+
+async def run_all(client: Client, settings: ControllerSettings, clock: Clock, volumes: Volumes) -> None:
     """Run every controller until cancelled."""
     informers = Informers(client)
     recorder = Recorder(client, COMPONENT, clock=clock)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(informers.run(), name="informers")
         tasks.create_task(recorder.run(), name="events")
-        for name, make in CONTROLLERS.items():
+        for name, make in controllers(settings, volumes).items():
             controller = make(client, informers, recorder, clock)
             tasks.create_task(keep_running(name, controller.run), name=name)

@@ -13,7 +13,7 @@ from typing import Any
 from wherry.application.gateway import certificates
 from wherry.application.gateway.dialects.contract import Part, Status, Watched
 from wherry.application.gateway.dialects.ordering import INGRESS_RANK, order_of
-from wherry.application.gateway.hostnames import covers
+from wherry.application.gateway.hostnames import covers, specificity
 from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER
 from wherry.application.gateway.model import (
     ANY_HOST,
@@ -99,7 +99,8 @@ def listeners_of(obj: Object, reader: Reader) -> tuple[Listener, ...]:
     for name, secret in secure.items():
         served = {host: routes for host, routes in hosts.items() if covers(name, host)}
         if not served:  # a name under TLS that rules only cover by a wildcard, or not at all
-            served = {name: routes for host, routes in hosts.items() if covers(host, name)}
+            broader = [host for host in hosts if covers(host, name)]
+            served = {name: hosts[max(broader, key=specificity)]} if broader else {}
         found.append(
             Listener(
                 HTTPS_PORT, Protocol.HTTPS, name, (secret,), owners=owners,

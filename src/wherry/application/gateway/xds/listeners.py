@@ -27,6 +27,8 @@ Encoder = Callable[[Any], bytes]
 STREAMS_MAX = 100  # of one HTTP/2 connection
 HEADERS_TIMEOUT_S = 30  # a client that sends its headers slower than this is cut off
 MISDIRECTED = Answer(421)
+MISDIRECTED_DOORS_MAX = 64  # the table of each door names all others; beyond this an unknown host gets 404 instead
+NOBODY = "240.0.0.0"  # a reserved address: nobody's x-envoy-* headers are trusted
 _LOG_FIELDS = {
     "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "authority": "%REQ(:AUTHORITY)%", "path": "%REQ(:PATH)%",
     "protocol": "%PROTOCOL%", "status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "duration_ms": "%DURATION%",
@@ -79,6 +81,8 @@ def secret(value: Secret) -> secret_pb2.Secret:
 
 def _misdirected(port: Port, door: Door) -> Iterable[VirtualHost]:
     """Hosts of sibling doors: a connection made for one name may not ask for another's (421)."""
+    if len(port.doors) > MISDIRECTED_DOORS_MAX:
+        return
     own = {host.host for host in door.hosts}
     for other in port.doors:
         if other is not door and other.hostname not in own and other.hostname != ANY_HOST:
@@ -128,7 +132,7 @@ def _http_filter(chain: listener_components_pb2.FilterChain, table: str, setting
     manager.rds.config_source.resource_api_version = 2
     manager.request_headers_timeout.seconds = HEADERS_TIMEOUT_S
     manager.http2_protocol_options.max_concurrent_streams.value = STREAMS_MAX
-    manager.internal_address_config.unix_sockets = False  # nobody's x-envoy-* headers are trusted
+    manager.internal_address_config.cidr_ranges.add(address_prefix=NOBODY).prefix_len.value = 32
     manager.upgrade_configs.add(upgrade_type="websocket")
     if settings.access_log:
         manager.access_log.append(_access_log())

@@ -38,7 +38,7 @@ class RouteTables:
 
     def table(self, name: str, hosts: tuple[VirtualHost, ...]) -> bytes:
         """The whole RouteConfiguration."""
-        head = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True).SerializeToString()
+        head: bytes = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True).SerializeToString()
         return head + b"".join(part(VIRTUAL_HOSTS, self._host(name, host)) for host in hosts)
 
     def _host(self, table: str, host: VirtualHost) -> bytes:

@@ -106,9 +106,7 @@ class PodVolumes:
                 sources.append(paths[name])
                 continue
             try:
-                pinned = await _in_thread(
-                    self._pin, uid_of(pod), name, str(container["name"]), index, paths[name], sub
-                )
+                pinned = await _in_thread(self._pin, uid_of(pod), name, str(container["name"]), index, paths[name], sub)
             except (WherryError, OSError) as error:
                 raise VolumeFailed(
                     f'failed to prepare subPath for volumeMount "{name}" of container "{container["name"]}": {error}'

@@ -64,7 +64,7 @@ def _default_containers(pod: Object, item: Object) -> None:
             for name, amount in values.items():
                 if name not in (resources.get(side) or {}) and name not in _explicit(resources, side):
                     resources.setdefault(side, {})[name] = amount
-                    told.append(f"{name} {side[:-1]} for container {container['name']}")
+                    told.append(f"{name} {side[:-1]} for container {container.get('name', '')}")
     if told:
         annotations = pod["metadata"].setdefault("annotations", {})
         annotations[ANNOTATION] = f"LimitRanger plugin set: {'; '.join(told)}"

@@ -60,7 +60,7 @@ def _named(names: list[str]) -> str:
 
 
 def _bad_containers(pod: Object, is_bad: Callable[[Mapping[str, Any]], bool]) -> list[str]:
-    return [c["name"] for c in containers_of(pod) if is_bad(c)]
+    return [c.get("name", "") for c in containers_of(pod) if is_bad(c)]
 
 
 def _host_namespaces(pod: Object) -> Iterator[Violation]:
@@ -110,14 +110,14 @@ def _apparmor(pod: Object) -> Iterator[Violation]:
     for key, value in annotations_of(pod).items():
         if key.startswith(APPARMOR_PREFIX) and value not in ("", "runtime/default") and not value.startswith("localhost/"):
             yield Violation("forbidden AppArmor profile", f'{key}="{value}"')
-    things = [("pod", pod["spec"]), *((f'container "{c["name"]}"', c) for c in containers_of(pod))]
+    things = [("pod", pod["spec"]), *((f'container "{c.get("name", "")}"', c) for c in containers_of(pod))]
     for name, thing in things:
         if (_security(thing).get("appArmorProfile") or {}).get("type") == "Unconfined":
             yield Violation("forbidden AppArmor profile", f"{name} must not set AppArmor profile type to \"Unconfined\"")
 
 
 def _selinux(pod: Object) -> Iterator[Violation]:
-    for name, thing in [("pod", pod["spec"]), *((f'container "{c["name"]}"', c) for c in containers_of(pod))]:
+    for name, thing in [("pod", pod["spec"]), *((f'container "{c.get("name", "")}"', c) for c in containers_of(pod))]:
         options = _security(thing).get("seLinuxOptions") or {}
         if options.get("type", "") not in SELINUX_TYPES or options.get("user") or options.get("role"):
             yield Violation("seLinuxOptions", f"{name} set forbidden securityContext.seLinuxOptions")

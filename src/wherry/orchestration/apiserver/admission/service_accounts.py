@@ -78,7 +78,7 @@ def _wants_token(account: Object, spec: Object) -> bool:
 
 def _add_volume(spec: Object) -> None:
     volumes = spec.setdefault("volumes", [])
-    if any(v["name"].startswith(VOLUME_PREFIX) for v in volumes):
+    if any(v.get("name", "").startswith(VOLUME_PREFIX) for v in volumes):
         return
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     if all(_has_mount(container) for container in containers):
@@ -99,7 +99,7 @@ def _add_volume(spec: Object) -> None:
 
 
 def _mount(pod: Object, containers: list[Object] | tuple[()]) -> None:
-    volume = next((v["name"] for v in pod["spec"].get("volumes") or () if v["name"].startswith(VOLUME_PREFIX)), "")
+    volume = next((v["name"] for v in pod["spec"].get("volumes") or () if v.get("name", "").startswith(VOLUME_PREFIX)), "")
     if not volume:
         return
     for container in containers:

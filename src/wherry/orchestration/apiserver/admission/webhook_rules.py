@@ -116,7 +116,8 @@ def denial(hook: Hook, response: Object) -> errors.ApiError:
     status = response.get("status") or {}
     start = f'admission webhook "{hook["name"]}" denied the request'
     why = status.get("message") or status.get("reason")
-    code = status.get("code") if isinstance(status.get("code"), int) and status["code"] >= 400 else 400
+    asked = status.get("code")
+    code = asked if isinstance(asked, int) and asked >= 400 else 400
     return errors.ApiError(
         code, status.get("reason") or ("Forbidden" if code == 403 else "BadRequest" if code == 400 else ""),
         f"{start}: {why}" if why else f"{start} without explanation", details=status.get("details"))

@@ -88,7 +88,9 @@ class Watcher:
     is_cut: bool = False
 
     def push(self, event: CacheEvent) -> None:
-        """Add an event; past the limit the watcher is cut off."""
+        """Add an event; past the limit the watcher is cut off, and nothing comes after the gap."""
+        if self.is_cut:
+            return
         if len(self.events) >= WATCHER_EVENTS_MAX:
             self.cut()
             return

@@ -71,10 +71,10 @@ def _needs_health_port(spec: Object) -> bool:
 
 
 def _keep_node_ports(spec: Object, before: Object) -> None:
-    known = {(p.get("protocol", "TCP"), p["port"]): p.get("nodePort") for p in before.get("ports") or ()}
+    known = {(p.get("protocol", "TCP"), p.get("port")): p.get("nodePort") for p in before.get("ports") or ()}
     taken = {p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")}
     for port in spec.get("ports") or ():
-        earlier = known.get((port.get("protocol", "TCP"), port["port"]))
+        earlier = known.get((port.get("protocol", "TCP"), port.get("port")))
         if not port.get("nodePort") and earlier and earlier not in taken:
             port["nodePort"] = earlier
 
@@ -210,7 +210,7 @@ class Allocator:
         protocol, wanted = port.get("protocol", "TCP"), port.get("nodePort")
         if not wanted:
             sibling = next((p.get("nodePort") for p in obj["spec"]["ports"][:index]
-                            if p["port"] == port["port"] and p.get("nodePort")), None)
+                            if p.get("port") == port.get("port") and p.get("nodePort")), None)
             if sibling and (protocol, sibling) not in self._node_ports:
                 port["nodePort"] = sibling
                 self._take((protocol, sibling), taken)

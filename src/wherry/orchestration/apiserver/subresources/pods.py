@@ -9,12 +9,14 @@ from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
 from wherry.orchestration.apiserver.rendering import json_response
 from wherry.orchestration.apiserver.request import Call, Target
-from wherry.orchestration.apiserver.verbs.bodies import decode_body
+from wherry.orchestration.apiserver.verbs.bodies import read_typed
 from wherry.orchestration.apiserver.verbs.deleting import read_options
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.objects.kinds import POD_DISRUPTION_BUDGETS, PODS
 from wherry.orchestration.objects.meta import Object, condition_of, labels_of, name_of, with_condition
+from wherry.orchestration.objects.schema_data import structure_of
 from wherry.orchestration.objects.selectors import from_label_selector
+from wherry.orchestration.objects.structure import Node
 
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
@@ -32,7 +34,9 @@ class Binding:
     async def __call__(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        binding = decode_body(await self._verbs.body(call), call.request.headers.get("content-type", "")).obj
+        binding = read_typed(
+            await self._verbs.body(call), call.request.headers.get("content-type", ""), structure("v1", "Binding"),
+            api_version="v1", kind="Binding")
         target, metadata = binding.get("target") or {}, binding.get("metadata") or {}
         name = call.target.name or metadata.get("name", "")
         if target.get("kind") not in (None, "", "Node") or not target.get("name"):
@@ -77,7 +81,8 @@ class Eviction:
     async def __call__(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        eviction = decode_body(await self._verbs.body(call), call.request.headers.get("content-type", "")).obj
+        eviction = read_typed(
+            await self._verbs.body(call), call.request.headers.get("content-type", ""), structure("policy/v1", "Eviction"))
         name = call.target.name
         if (eviction.get("metadata") or {}).get("name", name) != name:
             raise errors.bad_request(f"name in URL does not match name in Eviction object: {name}")
@@ -114,6 +119,13 @@ class Eviction:
             return pod
 
         await self._verbs.writer.update(on_pod, name, disrupted, subresource="status")
+
+
+def structure(api_version: str, kind: str) -> Node:
+    """The structure of a kind that is there."""
+    node = structure_of(api_version, kind)
+    assert node is not None
+    return node
 
 
 def _on(call: Call, served: Served, name: str) -> Call:

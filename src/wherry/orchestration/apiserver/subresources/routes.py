@@ -12,10 +12,10 @@ from wherry.orchestration.apiserver.rendering import json_response
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.subresources import parts
 from wherry.orchestration.apiserver.subresources.nodes import NodeAgents
-from wherry.orchestration.apiserver.subresources.pods import Binding, Eviction
+from wherry.orchestration.apiserver.subresources.pods import Binding, Eviction, structure
 from wherry.orchestration.apiserver.subresources.proxies import Proxies
 from wherry.orchestration.apiserver.subresources.scale import ScaleSubresource
-from wherry.orchestration.apiserver.verbs.bodies import decode_body
+from wherry.orchestration.apiserver.verbs.bodies import read_typed
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 
 Handler = Callable[[Call], Awaitable[Response | Upgrade]]
@@ -74,15 +74,17 @@ class Subresources:
     async def _review(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        obj = decode_body(await self._verbs.body(call), call.request.headers.get("content-type", "")).obj
         resource = call.served.resource
-        obj.setdefault("apiVersion", resource.api_version)
-        obj.setdefault("kind", resource.kind)
+        obj = read_typed(
+            await self._verbs.body(call), call.request.headers.get("content-type", ""), call.served.node,
+            api_version=resource.api_version, kind=resource.kind)
         return json_response(self._access.reviews.answer(resource.kind, call.user, obj, call.namespace), 201)
 
     async def _token(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        request = decode_body(await self._verbs.body(call), call.request.headers.get("content-type", "")).obj
+        request = read_typed(
+            await self._verbs.body(call), call.request.headers.get("content-type", ""),
+            structure("authentication.k8s.io/v1", "TokenRequest"))
         account = call.served.obj(await self._verbs.read(call))
         return json_response(self._access.tokens.issue(account, request), 201)

@@ -12,13 +12,13 @@ from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
 from wherry.orchestration.apiserver.rendering import json_response
 from wherry.orchestration.apiserver.request import Call
-from wherry.orchestration.apiserver.verbs.bodies import check_kind, decode_body
+from wherry.orchestration.apiserver.verbs.bodies import read_typed, typed_or_refuse
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.apiserver.verbs.patching import read_plain
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.schema_data import structure_of
 from wherry.orchestration.objects.selectors import from_label_selector, from_map
-from wherry.orchestration.objects.structure import ANY
+from wherry.orchestration.objects.structure import ANY, Node
 
 API_VERSION, KIND = "autoscaling/v1", "Scale"
 
@@ -38,16 +38,14 @@ class ScaleSubresource:
         body = await self._verbs.body(call)
         content_type = call.request.headers.get("content-type", "").partition(";")[0].strip()
         if verb == "update":
-            asked = decode_body(body, content_type).obj
-            check_kind(asked, API_VERSION, KIND)
-            change = _always(asked)
+            change = _always(read_typed(body, content_type, _node(), api_version=API_VERSION, kind=KIND))
         elif verb == "patch":
-            change = read_plain(content_type, body, structure_of(API_VERSION, KIND) or ANY)
+            change = read_plain(content_type, body, _node())
         else:
             raise errors.method_not_allowed(call.served.resource, verb)
 
         def scaled(obj: Object) -> Object:
-            scale = change(self._document(obj))
+            scale = typed_or_refuse(change(self._document(obj)), _node())
             replicas = _replicas(call, scale)
             revision = (scale.get("metadata") or {}).get("resourceVersion")
             if revision:
@@ -84,6 +82,10 @@ class ScaleSubresource:
         if "matchLabels" in selector or "matchExpressions" in selector:
             return str(from_label_selector(selector))
         return str(from_map(selector))
+
+
+def _node() -> Node:
+    return structure_of(API_VERSION, KIND) or ANY
 
 
 def _always(scale: Object) -> Callable[[Object], Object]:

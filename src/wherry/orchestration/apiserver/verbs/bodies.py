@@ -9,8 +9,9 @@ from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.protobuf import decoding as protobuf
 from wherry.orchestration.apiserver.request import Call
-from wherry.orchestration.objects.decoding import Decoded, UnsupportedMediaType, decode, strict_error
+from wherry.orchestration.objects.decoding import Decoded, UnsupportedMediaType, decode, strict_error, typed
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.structure import Node
 
 BODY_TYPES = ("application/json", "application/yaml", protobuf.CONTENT_TYPE)
 
@@ -23,6 +24,25 @@ def decode_body(body: bytes, content_type: str) -> Decoded:
         return decode(body, content_type)
     except UnsupportedMediaType as error:
         raise errors.unsupported_media_type(BODY_TYPES) from error
+    except Invalid as error:
+        raise errors.bad_request(str(error)) from error
+
+
+def read_typed(body: bytes, content_type: str, node: Node, *, api_version: str = "", kind: str = "") -> Object:
+    """A body that is no stored object (Binding, Scale, DeleteOptions, reviews): every value has its field's type.
+
+    With `kind`, another kind is refused and a missing one filled in.
+    """
+    obj = decode_body(body, content_type).obj
+    if kind:
+        check_kind(obj, api_version, kind)
+    return typed_or_refuse(obj, node)
+
+
+def typed_or_refuse(obj: Object, node: Node) -> Object:
+    """`obj` fitted to `node`. Raise `ApiError` 400."""
+    try:
+        return typed(obj, node).obj
     except Invalid as error:
         raise errors.bad_request(str(error)) from error
 

@@ -17,7 +17,7 @@ from wherry.orchestration.apiserver.rendering import Renderer, deleted_status, d
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.verbs import deleting, watching
-from wherry.orchestration.apiserver.verbs.bodies import decode_body, read_object
+from wherry.orchestration.apiserver.verbs.bodies import read_object, read_typed
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.apiserver.verbs.listing import Listing, list_objects
 from wherry.orchestration.apiserver.verbs.metadata import needs_revision
@@ -25,7 +25,9 @@ from wherry.orchestration.apiserver.verbs.options import invalid, read_options
 from wherry.orchestration.apiserver.verbs.patching import read_patch
 from wherry.orchestration.apiserver.verbs.writer import Writer
 from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.schema_data import definition
 
+DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 STREAM_JSON = [("content-type", "application/json"), ("cache-control", "no-cache, private")]
 
 
@@ -166,7 +168,7 @@ class Verbs:
         body = await self.body(call)
         document: Object = {}
         if body.strip():
-            document = decode_body(body, call.request.headers.get("content-type", "")).obj
+            document = read_typed(body, call.request.headers.get("content-type", ""), definition(DELETE_OPTIONS))
         if document.get("dryRun"):
             if document["dryRun"] != ["All"]:
                 raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [errors.cause(

@@ -73,10 +73,7 @@ class Controller:
         if isinstance(action, act.Ask):
             for owner in action.owners:
                 if await self._exists(item, owner):
-                    # Or it cannot be looked up. Nothing may be deleted; ask again until the graph has the owner, for it
-                    # may come and go without the informer ever seeing it.
-                    self._queue.add_after(uid, UNSEEN_OWNER_RECHECK_S)
-                    return
+                    return  # or it cannot be looked up: nothing may be deleted
             action = act.decide(item, self._graph, self._absent_owners(item))
         await self._carry_out(item, action)
 
@@ -127,6 +124,7 @@ class Controller:
         resource = self._kinds.find(owner)
         if resource is None:
             log.debug("owner %s of %s is of no kind that is served", owner, item.name)
+            self._queue.add_after(item.uid, UNSEEN_OWNER_RECHECK_S)
             return True
         if resource.namespaced and not item.namespace:
             self._tell_invalid(item, owner)
@@ -134,6 +132,8 @@ class Controller:
         try:
             live = await self._client.get(resource, owner["name"], item.namespace if resource.namespaced else "")
             if uid_of(live) == owner["uid"]:
+                # Ask again until the graph has it: it may come and go without the informer ever seeing it.
+                self._queue.add_after(item.uid, UNSEEN_OWNER_RECHECK_S)
                 return True
         except NotFound:
             pass

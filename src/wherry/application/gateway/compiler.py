@@ -1,0 +1,70 @@
+"""Everything the dialects say, as one model with endpoints and certificates, and all statuses.
+
+In:    a snapshot; what Envoy refused.
+Out:   `Compiled`. Pure but for what it remembers to be quick.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wherry.application.gateway import certificates
+from wherry.application.gateway.dialects.contract import Dialect, Status
+from wherry.application.gateway.model import Backend, Endpoint, GatewayModel, Listener, Secret, backends_of
+from wherry.application.gateway.services import SLICES_BY_SERVICE, endpoints_of
+from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_service
+from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SECRETS
+from wherry.orchestration.objects.meta import Object
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """One moment, understood."""
+
+    model: GatewayModel
+    statuses: tuple[Status, ...]
+
+
+class Compiler:
+    """Compiles snapshot after snapshot with the same dialects."""
+
+    def __init__(self, dialects: Sequence[Dialect]) -> None:
+        self._dialects = tuple(dialects)
+        self._endpoints: Memo[tuple[Endpoint, ...]] = Memo()
+        self._secrets: Memo[Secret] = Memo()
+
+    def compile(self, snapshot: Snapshot, rejected: Mapping[str, str] | None = None) -> Compiled:
+        """Model and statuses of the snapshot; `rejected` is Envoy's words by owner of a listener."""
+        snapshot = snapshot.with_table(SLICES_BY_SERVICE, by_service(snapshot.all(ENDPOINT_SLICES)))
+        parts = [dialect.compile(snapshot, dict(rejected or {})) for dialect in self._dialects]
+        listeners = tuple(listener for part in parts for listener in part.listeners)
+        model = GatewayModel(listeners, self._all_endpoints(listeners, snapshot), self._all_secrets(listeners, snapshot))
+        return Compiled(model, tuple(status for part in parts for status in part.statuses))
+
+    def _all_endpoints(
+        self, listeners: tuple[Listener, ...], snapshot: Snapshot
+    ) -> tuple[tuple[Backend, tuple[Endpoint, ...]], ...]:
+        backends = backends_of(listeners)
+        found = tuple(
+            (backend, self._endpoints.of(backend, None, snapshot, lambda _, reader, backend=backend: endpoints_of(reader, backend)))
+            for backend in backends
+        )  # fmt: skip
+        self._endpoints.keep_only(backends)
+        return found
+
+    def _all_secrets(self, listeners: tuple[Listener, ...], snapshot: Snapshot) -> tuple[Secret, ...]:
+        names = sorted({name for listener in listeners for name in listener.certificates})
+        found = []
+        for name in names:
+            obj = snapshot.of(SECRETS, name)
+            if obj is not None:
+                found.append(self._secrets.of(name, obj, snapshot, _secret))
+        self._secrets.keep_only(names)
+        return tuple(found)
+
+
+def _secret(obj: Object, _: Reader) -> Secret:
+    # Dialects name only secrets they have checked in the same snapshot.
+    return certificates.secret_of(obj)

@@ -1,0 +1,97 @@
+"""Gateway API as a dialect: GatewayClass, Gateway, HTTPRoute, ReferenceGrant.
+
+In:    their objects, with Services, Secrets and Namespaces.
+Out:   listeners with the hosts and routes attached to them; the statuses of all three kinds.
+Spec:  Gateway API v1.6 standard channel. `FEATURES` names what is there, and nothing else is claimed.
+"""
+
+from wherry.application.gateway import certificates
+from wherry.application.gateway.dialects.contract import Part, Status, Watched
+from wherry.application.gateway.dialects.gateway_api import gateways, http_routes, statuses
+from wherry.application.gateway.dialects.gateway_api.gateways import PORT_HOLDERS, GatewayView, ListenerView
+from wherry.application.gateway.dialects.gateway_api.grants import GRANTS_BY_NAMESPACE
+from wherry.application.gateway.dialects.gateway_api.http_routes import GATEWAY_VIEWS, RouteView
+from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS
+from wherry.application.gateway.model import Listener, Route, VirtualHost
+from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_namespace
+from wherry.orchestration.objects.kinds import NAMESPACES, SECRETS, SERVICES
+from wherry.orchestration.objects.meta import Object, key_of, name_of, namespace_of
+
+Attached = dict[tuple[str, str], dict[str, list[Route]]]  # (gateway, listener) to host to routes
+
+
+class GatewayApiDialect:
+    """See the module docstring. `addresses` are where clients reach the gateway."""
+
+    name = "gateway-api"
+    watched = (
+        Watched(GATEWAY_CLASSES), Watched(GATEWAYS), Watched(HTTP_ROUTES), Watched(REFERENCE_GRANTS),
+        Watched(SERVICES), Watched(SECRETS, certificates.TLS_SECRETS), Watched(NAMESPACES),
+    )  # fmt: skip
+
+    def __init__(self, addresses: tuple[str, ...], reserved_ports: frozenset[int] = frozenset()) -> None:
+        self._addresses = addresses
+        self._reserved = reserved_ports
+        self._gateways: Memo[GatewayView] = Memo()
+        self._routes: Memo[RouteView] = Memo()
+
+    def compile(self, snapshot: Snapshot, rejected: dict[str, str]) -> Part:
+        """Listeners and statuses of everything that belongs to our classes."""
+        classes = [obj for obj in snapshot.all(GATEWAY_CLASSES) if (obj.get("spec") or {}).get("controllerName") == CONTROLLER]
+        names = {name_of(obj) for obj in classes}
+        ours = [obj for obj in snapshot.all(GATEWAYS) if (obj.get("spec") or {}).get("gatewayClassName") in names]
+        ours.sort(key=_age)
+        snapshot = snapshot.with_table(GRANTS_BY_NAMESPACE, by_namespace(snapshot.all(REFERENCE_GRANTS)))
+        snapshot = snapshot.with_table(PORT_HOLDERS, gateways.port_holders(ours))
+        views = {key_of(obj): self._gateways.of(key_of(obj), obj, snapshot, self._gateway_view) for obj in ours}
+        self._gateways.keep_only(views)
+        snapshot = snapshot.with_table(GATEWAY_VIEWS, views)
+        routes = {
+            key_of(obj): (obj, self._routes.of(key_of(obj), obj, snapshot, http_routes.view_of))
+            for obj in snapshot.all(HTTP_ROUTES)
+        }
+        self._routes.keep_only(routes)
+        attached, counts = _attached([view for _, view in routes.values()], views)
+        listeners = tuple(
+            _listener(view, listener, attached.get((view.key, listener.name), {}))
+            for view in views.values() if not view.problem for listener in view.listeners if listener.is_usable
+        )  # fmt: skip
+        return Part(listeners, (
+            *(statuses.of_class(obj) for obj in classes),
+            *(statuses.of_gateway(obj, views[key_of(obj)], counts, rejected, self._addresses) for obj in ours),
+            *(_route_status(obj, view) for obj, view in routes.values()),
+        ))  # fmt: skip
+
+    def _gateway_view(self, obj: Object, reader: Reader) -> GatewayView:
+        return gateways.view_of(obj, reader, addresses=self._addresses, reserved=self._reserved)
+
+
+def _age(obj: Object) -> tuple[str, str]:
+    return (str(obj["metadata"].get("creationTimestamp") or ""), key_of(obj))
+
+
+def _route_status(obj: Object, view: RouteView) -> Status:
+    return Status(HTTP_ROUTES, namespace_of(obj), name_of(obj), {"parents": list(view.parents)})
+
+
+def _attached(routes: list[RouteView], views: dict[str, GatewayView]) -> tuple[Attached, dict[tuple[str, str], int]]:
+    attached: Attached = {}
+    counts: dict[tuple[str, str], int] = {}
+    for view in routes:
+        places = {(attachment.gateway, attachment.listener) for attachment in view.attachments}
+        for place in places:
+            counts[place] = counts.get(place, 0) + 1
+        for attachment in view.attachments:
+            hosts = attached.setdefault((attachment.gateway, attachment.listener), {})
+            for host in attachment.hosts:
+                hosts.setdefault(host, []).extend(view.routes)
+    return attached, counts
+
+
+def _listener(gateway: GatewayView, listener: ListenerView, hosts: dict[str, list[Route]]) -> Listener:
+    # Two references of one route to the same listener must not double its routes.
+    return Listener(
+        listener.port, listener.protocol, listener.hostname, listener.certificates,
+        tuple(VirtualHost(host, tuple({id(route): route for route in routes}.values())) for host, routes in hosts.items()),
+        owners=(gateway.owner(listener),),
+    )  # fmt: skip

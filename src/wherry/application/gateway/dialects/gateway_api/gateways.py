@@ -1,0 +1,201 @@
+"""Gateways: which of their listeners can serve, for whom, and what is wrong with the others.
+
+In:    one Gateway, Secrets, ReferenceGrants, and which ports others hold.
+Out:   `GatewayView`: what routes need to know to attach, and the conditions of every listener.
+Spec:  Gateway API v1 GatewaySpec, Listener. Served: HTTP, HTTPS with `mode: Terminate`.
+Refused by name: protocols TLS, TCP and UDP (UnsupportedProtocol), passthrough and client certificates, addresses that
+       are not this gateway's (UnsupportedAddress), ports the machine needs (PortUnavailable).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wherry.application.gateway import certificates
+from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
+from wherry.application.gateway.dialects.gateway_api.grants import is_granted
+from wherry.application.gateway.kinds import GATEWAY_GROUP
+from wherry.application.gateway.model import ANY_HOST, Protocol
+from wherry.application.gateway.snapshot import Reader
+from wherry.kit.errors import WherryError
+from wherry.orchestration.objects.kinds import SECRETS
+from wherry.orchestration.objects.meta import Object, key_of, namespace_of
+from wherry.orchestration.objects.selectors import LabelSelector, from_label_selector
+
+PORT_HOLDERS = "ports by number"  # a table: str(port) to (protocol, key of the oldest Gateway that asks for it)
+HTTP_ROUTE = "HTTPRoute"
+SUPPORTED = {"HTTP": Protocol.HTTP, "HTTPS": Protocol.HTTPS}
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerView:
+    """One listener as routes see it. `conditions` are complete but for Programmed."""
+
+    name: str
+    port: int
+    protocol: Protocol
+    hostname: str
+    certificates: tuple[str, ...]
+    kinds: tuple[str, ...]  # of routes that may attach
+    namespaces: str  # Same, All or Selector
+    selector: LabelSelector | None
+    is_usable: bool
+    conditions: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """One Gateway of ours."""
+
+    key: str
+    namespace: str
+    generation: int
+    listeners: tuple[ListenerView, ...]
+    problem: tuple[str, str] | None  # reason and message that keep the whole Gateway from being accepted
+
+    def owner(self, listener: ListenerView) -> str:
+        """How model and messages name the listener."""
+        return f"Gateway/{self.key}/{listener.name}"
+
+
+def view_of(gateway: Object, reader: Reader, *, addresses: tuple[str, ...], reserved: frozenset[int]) -> GatewayView:
+    """Everything about one Gateway that does not depend on routes."""
+    spec = gateway.get("spec") or {}
+    generation = generation_of(gateway)
+    conflicts = _conflicts(spec.get("listeners") or ())
+    listeners = tuple(
+        _Listener(gateway, listener, reader, generation).view(conflicts.get(listener.get("name", "")), reserved)
+        for listener in spec.get("listeners") or ()
+    )
+    return GatewayView(key_of(gateway), namespace_of(gateway), generation, listeners, _problem(spec, addresses))
+
+
+def port_holders(gateways: list[Object]) -> dict[str, tuple[str, str]]:
+    """Who has a port first, by age of the Gateways, which are given oldest first. 80 and 443 belong to Ingress, too."""
+    held = {"80": ("HTTP", ""), "443": ("HTTPS", "")}
+    for gateway in gateways:
+        for listener in (gateway.get("spec") or {}).get("listeners") or ():
+            held.setdefault(str(listener.get("port")), (str(listener.get("protocol")), key_of(gateway)))
+    return held
+
+
+def _problem(spec: Mapping[str, Any], addresses: tuple[str, ...]) -> tuple[str, str] | None:
+    for wanted in spec.get("addresses") or ():
+        if wanted.get("type", "IPAddress") not in ("IPAddress", "Hostname"):
+            return ("UnsupportedAddress", f"addresses of type {wanted.get('type')} are not supported")
+        if wanted.get("value") and wanted["value"] not in addresses:
+            return ("UnsupportedAddress", f"this gateway answers at {', '.join(addresses)} only")
+    if (spec.get("infrastructure") or {}).get("parametersRef"):
+        return ("InvalidParameters", "spec.infrastructure.parametersRef is not supported")
+    return None
+
+
+def _conflicts(listeners: Any) -> dict[str, tuple[str, str]]:
+    """Listener name to (reason, message) of a conflict inside the Gateway; all that take part are named."""
+    found: dict[str, tuple[str, str]] = {}
+    for one in listeners:
+        for other in listeners:
+            if one is other or one.get("port") != other.get("port"):
+                continue
+            if one.get("protocol") != other.get("protocol"):
+                found[one["name"]] = ("ProtocolConflict", f"listener {other['name']} has the same port with another protocol")
+            elif (one.get("hostname") or "") == (other.get("hostname") or ""):
+                found[one["name"]] = ("HostnameConflict", f"listener {other['name']} has the same port and hostname")
+    return found
+
+
+@dataclass(slots=True)
+class _Listener:
+    gateway: Object
+    spec: Object
+    reader: Reader
+    generation: int
+
+    def view(self, conflict: tuple[str, str] | None, reserved: frozenset[int]) -> ListenerView:
+        refused = self._refused(reserved)
+        kinds, kinds_problem = self._kinds()
+        names, certificate_problem = self._certificates() if not refused else ((), None)
+        unresolved = kinds_problem or certificate_problem
+        conditions = (
+            self._condition("Accepted", "Accepted", refused or conflict),
+            self._condition("Conflicted", "NoConflicts", conflict, is_negative=True),
+            self._condition("ResolvedRefs", "ResolvedRefs", unresolved),
+        )
+        allowed = (self.spec.get("allowedRoutes") or {}).get("namespaces") or {}
+        chosen = allowed.get("from", "Same")
+        return ListenerView(
+            str(self.spec.get("name")),
+            int(self.spec.get("port") or 0),
+            SUPPORTED.get(str(self.spec.get("protocol")), Protocol.TCP),
+            str(self.spec.get("hostname") or ANY_HOST),
+            names,
+            kinds,
+            chosen,
+            from_label_selector(allowed.get("selector")) if chosen == "Selector" else None,
+            not refused and not conflict and not certificate_problem,
+            conditions,
+        )
+
+    def _condition(
+        self, kind: str, good: str, problem: tuple[str, str] | None, *, is_negative: bool = False
+    ) -> Object:
+        is_true = (problem is None) is not is_negative
+        reason, message = problem or (good, "")
+        return condition(kind, is_true, reason, message, generation=self.generation)
+
+    def _refused(self, reserved: frozenset[int]) -> tuple[str, str] | None:
+        protocol, port = str(self.spec.get("protocol")), int(self.spec.get("port") or 0)
+        if protocol not in SUPPORTED:
+            return ("UnsupportedProtocol", f"protocol {protocol} is not supported; {' and '.join(SUPPORTED)} are")
+        tls = self.spec.get("tls") or {}
+        if protocol == "HTTPS" and tls.get("mode", "Terminate") != "Terminate":
+            return ("UnsupportedProtocol", f"tls.mode {tls['mode']} is not supported with HTTPS")
+        if port in reserved:
+            return ("PortUnavailable", f"port {port} is needed by the machine itself")
+        held_as, holder = self.reader.get(PORT_HOLDERS, str(port)) or (protocol, "")
+        if held_as != protocol:
+            return ("PortUnavailable", f"port {port} is held with protocol {held_as} by {holder or 'Ingress'}")
+        return None
+
+    def _kinds(self) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+        asked = (self.spec.get("allowedRoutes") or {}).get("kinds") or ()
+        if not asked:
+            return (HTTP_ROUTE,), None
+        places = [(str(entry.get("group", GATEWAY_GROUP)), str(entry.get("kind"))) for entry in asked]
+        known = (HTTP_ROUTE,) if (GATEWAY_GROUP, HTTP_ROUTE) in places else ()
+        unknown = [kind for group, kind in places if (group, kind) != (GATEWAY_GROUP, HTTP_ROUTE)]
+        problem = ("InvalidRouteKinds", f"kinds {', '.join(unknown)} are not supported") if unknown else None
+        return known, problem
+
+    def _certificates(self) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+        if self.spec.get("protocol") != "HTTPS":
+            return (), None
+        references = (self.spec.get("tls") or {}).get("certificateRefs") or ()
+        if not references:
+            return (), ("InvalidCertificateRef", "tls.certificateRefs is empty")
+        names, problem = [], None
+        for reference in references:
+            name = f"{reference.get('namespace') or namespace_of(self.gateway)}/{reference.get('name')}"
+            bad = self._certificate_problem(reference, name)
+            problem = problem or bad
+            if not bad:
+                names.append(name)
+        return tuple(names), None if names and not problem else problem
+
+    def _certificate_problem(self, reference: Mapping[str, Any], name: str) -> tuple[str, str] | None:
+        if reference.get("group") or reference.get("kind", "Secret") != "Secret":
+            return ("InvalidCertificateRef", f"certificates of kind {reference.get('kind')} are not supported")
+        own, target = namespace_of(self.gateway), name.partition("/")[0]
+        if not is_granted(
+            self.reader, group=GATEWAY_GROUP, kind="Gateway", namespace=own,
+            to_group="", to_kind="Secret", to_namespace=target, to_name=str(reference.get("name")),
+        ):  # fmt: skip
+            return ("RefNotPermitted", f"no ReferenceGrant in namespace {target} lets Gateways of {own} use secret {name}")
+        secret = self.reader.get(SECRETS.qualified_name, name)
+        if secret is None:
+            return ("InvalidCertificateRef", f"secret {name} of type kubernetes.io/tls not found")
+        try:
+            certificates.secret_of(secret)
+        except WherryError as error:
+            return ("InvalidCertificateRef", str(error))
+        return None

@@ -1,0 +1,78 @@
+"""What the gateway puts into the cluster before it works: definitions, its classes, the Envoy workload.
+
+In:    a client that may write them.
+Out:   present, and as this release wants them. Definitions that came from somebody else (upstream's own files) are left
+       alone; so are classes that exist.
+"""
+
+import asyncio
+import logging
+
+from wherry.application.gateway import workload
+from wherry.application.gateway.crds.definitions import OURS, custom_resource_definitions
+from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAY_GROUP
+from wherry.application.gateway.settings import GatewaySettings
+from wherry.kit.errors import AlreadyExists, NotFound
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS, INGRESS_CLASSES
+from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+
+log = logging.getLogger(__name__)
+
+FIELD_MANAGER = "wherry-gateway"
+SERVED_WAIT_S = 30.0
+SERVED_POLL_S = 0.05
+
+INGRESS_CLASS: Object = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "IngressClass",
+    "metadata": {"name": CLASS_NAME, "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+    "spec": {"controller": CONTROLLER},
+}
+GATEWAY_CLASS: Object = {
+    "apiVersion": f"{GATEWAY_GROUP}/v1",
+    "kind": "GatewayClass",
+    "metadata": {"name": CLASS_NAME},
+    "spec": {"controllerName": CONTROLLER},
+}
+
+
+async def ensure(client: Client, settings: GatewaySettings) -> None:
+    """Bring everything in; return when the Gateway API is served and its class exists."""
+    async with asyncio.TaskGroup() as tasks:
+        for definition in custom_resource_definitions():
+            tasks.create_task(_define(client, definition))
+        if settings.manages_envoy:
+            tasks.create_task(_workload(client, settings))
+    await _create(client, INGRESS_CLASS)
+    async with asyncio.timeout(SERVED_WAIT_S):
+        while True:
+            try:
+                await _create(client, GATEWAY_CLASS)
+                return
+            except NotFound:  # defined, and not served yet
+                await asyncio.sleep(SERVED_POLL_S)
+
+
+async def _define(client: Client, definition: Object) -> None:
+    try:
+        found = await client.get(CUSTOM_RESOURCE_DEFINITIONS, name_of(definition))
+    except NotFound:
+        found = None
+    if found is not None and OURS not in annotations_of(found):
+        log.info("definition %s is somebody else's and stays", name_of(definition))
+        return
+    await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition, field_manager=FIELD_MANAGER)
+
+
+async def _workload(client: Client, settings: GatewaySettings) -> None:
+    for resource, obj in workload.objects(settings):
+        await client.apply(resource, obj, field_manager=FIELD_MANAGER)
+
+
+async def _create(client: Client, obj: Object) -> None:
+    resource = INGRESS_CLASSES if obj["kind"] == "IngressClass" else GATEWAY_CLASSES
+    try:
+        await client.create(resource, obj, field_manager=FIELD_MANAGER)
+    except AlreadyExists:
+        return

@@ -1,0 +1,231 @@
+"""One delta ADS stream: what this Envoy asked for, what it has, what comes next and in which order.
+
+In:    requests of one Envoy; resource sets of the feed.
+Out:   responses, through `send`.
+Spec:  Envoy xds_protocol, "Incremental xDS" and "Eventual consistency considerations".
+
+Order of an update: clusters, confirmed; endpoints, until each new cluster has its own; secrets; listeners, confirmed;
+routes. Clusters that nobody needs any more are removed last and late, so that requests under way keep their backend.
+Removed listeners go with the changed ones. A peer that does not confirm within `ack_timeout_s` is not waited for.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from envoy.service.discovery.v3 import discovery_pb2 as pb
+
+from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.xds.feed import Feed
+from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, LISTENER, TYPES, ResourceSet
+
+log = logging.getLogger(__name__)
+
+WILDCARD = "*"
+PAGE_BYTES = 2 * 1024 * 1024  # of one response; gRPC's default limit is 4 MiB
+
+Send = Callable[[pb.DeltaDiscoveryResponse], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Subscription:
+    """The state of one type on one stream."""
+
+    names: set[str] = field(default_factory=set)
+    is_wildcard: bool = False
+    is_begun: bool = False
+    sent: dict[str, str] = field(default_factory=dict)  # name to version, as the peer has it or is about to
+    owed: set[str] = field(default_factory=set)  # to be answered even when unchanged or absent
+    owes_answer: bool = False  # the first request is answered even when there is nothing
+    unconfirmed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # nonce to names
+
+    def wants(self, name: str) -> bool:
+        return self.is_wildcard or name in self.names
+
+
+class Session:
+    """See the module docstring. `receive` every request, and run `push`; both from one event loop."""
+
+    def __init__(self, number: int, feed: Feed, settings: GatewaySettings, send: Send) -> None:
+        self.number = number
+        self._feed = feed
+        self._settings = settings
+        self._send = send
+        self._types = {type_url: _Subscription() for type_url in TYPES}
+        self._target = ResourceSet()
+        self._phase = -1  # index into TYPES of what may be sent; the types after it wait for their turn
+        self._lingering: dict[str, float] = {}  # cluster to the loop's time of its removal
+        self._lingers = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._nonces = itertools.count(1)
+        self._sending = asyncio.Lock()
+
+    async def receive(self, request: pb.DeltaDiscoveryRequest) -> None:
+        """Take in one request; answer it when its type's turn has come."""
+        state = self._types.get(request.type_url)
+        if state is None:
+            log.warning("envoy asked for %s, which is not offered", request.type_url)
+            return
+        if request.response_nonce:
+            self._confirm(request, state)
+        self._subscribe(request, state)
+        if self._phase >= TYPES.index(request.type_url):
+            await self._flush(request.type_url)
+        self._progressed()
+
+    async def push(self) -> None:
+        """Bring the peer to each new set, until cancelled."""
+        seen = None
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._remove_lingering())
+            while True:
+                seen = await self._feed.newer_than(seen)
+                await self._advance(seen)
+                self._feed.applied(self.number, seen)
+
+    async def _advance(self, target: ResourceSet) -> None:
+        old, self._target = self._target, target
+        self._note_lingering()
+        for phase, type_url in enumerate(TYPES):
+            self._phase = phase
+            if type_url == CLUSTER:
+                self._rewarm(old)
+            await self._flush(type_url)
+            await self._until(self._is_warm if type_url == ENDPOINTS else self._is_confirmed)
+
+    def _confirm(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
+        names = state.unconfirmed.pop(request.response_nonce, None)
+        if names is None:
+            return
+        if request.HasField("error_detail"):
+            log.warning("envoy refused %s: %s", request.type_url.rpartition(".")[2], request.error_detail.message)
+            self._feed.rejected(request.type_url, names, request.error_detail.message)
+        else:
+            self._feed.accepted(request.type_url, names)
+
+    def _subscribe(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
+        if not state.is_begun:
+            state.is_begun = True
+            state.owes_answer = True
+            state.sent.update(request.initial_resource_versions)
+            state.is_wildcard = not request.resource_names_subscribe
+            if request.type_url == CLUSTER:
+                self._note_lingering()
+        for name in request.resource_names_subscribe:
+            if name == WILDCARD:
+                state.is_wildcard = True
+            else:
+                state.names.add(name)
+                if name not in request.initial_resource_versions:
+                    state.owed.add(name)
+        for name in request.resource_names_unsubscribe:
+            if name == WILDCARD:
+                state.is_wildcard = False
+            state.names.discard(name)
+            state.owed.discard(name)
+            state.sent.pop(name, None)
+
+    async def _flush(self, type_url: str) -> None:
+        """Send what is owed or changed. Under a lock, so that versions reach the peer in the order they were noted."""
+        async with self._sending:
+            state = self._types[type_url]
+            if not state.is_begun:
+                return
+            offered = self._target.of(type_url)
+            changed = [
+                name for name, resource in offered.items()
+                if state.wants(name) and (name in state.owed or state.sent.get(name) != resource.version)
+            ]  # fmt: skip
+            gone = [name for name in state.sent if name not in offered and name not in self._lingering_of(type_url)]
+            gone += [name for name in state.owed if name not in offered and name not in gone]
+            if changed or gone or state.owes_answer:
+                await self._respond(type_url, changed, gone)
+
+    async def _respond(self, type_url: str, changed: list[str], gone: list[str]) -> None:
+        state, offered = self._types[type_url], self._target.of(type_url)
+        state.owed.clear()
+        state.owes_answer = False
+        response = self._response(type_url)
+        response.removed_resources.extend(gone)
+        for name in gone:
+            state.sent.pop(name, None)
+        size = 0
+        for name in changed:
+            resource = offered[name]
+            if size + len(resource.value) > PAGE_BYTES and response.resources:
+                await self._post(response, state)
+                response, size = self._response(type_url), 0
+            entry = response.resources.add(name=name, version=resource.version)
+            entry.resource.type_url, entry.resource.value = type_url, resource.value
+            state.sent[name] = resource.version
+            size += len(resource.value)
+        await self._post(response, state)
+
+    def _response(self, type_url: str) -> pb.DeltaDiscoveryResponse:
+        return pb.DeltaDiscoveryResponse(type_url=type_url, nonce=str(next(self._nonces)))
+
+    async def _post(self, response: pb.DeltaDiscoveryResponse, state: _Subscription) -> None:
+        state.unconfirmed[response.nonce] = tuple(resource.name for resource in response.resources)
+        await self._send(response)
+
+    def _rewarm(self, old: ResourceSet) -> None:
+        """A changed cluster warms again, which ends only when its endpoints come again, changed or not."""
+        before, endpoints = old.of(CLUSTER), self._types[ENDPOINTS]
+        for name, resource in self._target.of(CLUSTER).items():
+            known = before.get(name)
+            if known is not None and known.version != resource.version and name in endpoints.names:
+                endpoints.owed.add(name)
+
+    def _is_confirmed(self) -> bool:
+        return not self._types[TYPES[self._phase]].unconfirmed
+
+    def _is_warm(self) -> bool:
+        clusters, endpoints = self._types[CLUSTER], self._types[ENDPOINTS]
+        if endpoints.unconfirmed:
+            return False
+        return all(
+            name in endpoints.sent or (CLUSTER, name) in self._feed.rejections
+            for name in clusters.sent if name in self._target.of(CLUSTER)
+        )  # fmt: skip
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        try:
+            async with asyncio.timeout(self._settings.ack_timeout_s):
+                while not holds():
+                    await self._progress.wait()
+        except TimeoutError:
+            log.warning("envoy has not confirmed within %s s, going on", self._settings.ack_timeout_s)
+            for state in self._types.values():
+                state.unconfirmed.clear()
+
+    def _progressed(self) -> None:
+        progress, self._progress = self._progress, asyncio.Event()
+        progress.set()
+
+    def _note_lingering(self) -> None:
+        due = asyncio.get_running_loop().time() + self._settings.cluster_removal_delay_s
+        wanted = self._target.of(CLUSTER)
+        for name in self._types[CLUSTER].sent:
+            if name not in wanted:
+                self._lingering.setdefault(name, due)
+        for name in [name for name in self._lingering if name in wanted]:
+            del self._lingering[name]
+        if self._lingering:
+            self._lingers.set()
+
+    def _lingering_of(self, type_url: str) -> Iterable[str]:
+        return self._lingering if type_url in (CLUSTER, ENDPOINTS) else ()
+
+    async def _remove_lingering(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._lingering:
+                self._lingers.clear()
+                await self._lingers.wait()
+            await asyncio.sleep(max(0.0, min(self._lingering.values(), default=loop.time()) - loop.time()))
+            for name in [name for name, due in self._lingering.items() if due <= loop.time()]:
+                del self._lingering[name]
+            if self._phase >= TYPES.index(LISTENER):
+                await self._flush(CLUSTER)

@@ -1,0 +1,17 @@
+"""The storage class of claims that name none. Pure.
+
+Spec:  Kubernetes pkg/volume/util GetDefaultClass: of several marked ones the newest, then the first by name.
+"""
+
+from collections.abc import Iterable
+
+from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+
+IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
+
+
+def default_class(classes: Iterable[Object]) -> Object | None:
+    """None when none is marked."""
+    marked = [c for c in classes if any(annotations_of(c).get(name) == "true" for name in IS_DEFAULT)]
+    marked.sort(key=name_of)
+    return max(marked, key=lambda c: str(c["metadata"].get("creationTimestamp", "")), default=None)

@@ -1,0 +1,95 @@
+"""Controllers against the real API server in memory: what every test of them starts with."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from wherry.kit.clock import Clock, SystemClock, rfc3339
+from wherry.kit.errors import NotFound
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.objects.kinds import EVENTS, NODES, PODS, SERVICES
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.resources import Resource
+from wherry.testing.api import TestApi, api_server
+
+UNTIL_S = 10.0
+
+
+@dataclass(slots=True)
+class Rig:
+    api: TestApi
+    client: Client
+    clock: Clock
+
+    async def find(self, resource: Resource, name: str, namespace: str = "default") -> Object | None:
+        try:
+            return await self.client.get(resource, name, namespace if resource.namespaced else "")
+        except NotFound:
+            return None
+
+    async def all(self, resource: Resource, namespace: str = "", labels: str = "") -> list[Object]:
+        return (await self.client.list(resource, namespace, labels=labels)).items
+
+    async def until(self, true: Callable[[], Awaitable[Any]]) -> Any:
+        """The first true answer."""
+        try:
+            async with asyncio.timeout(UNTIL_S):
+                while not (found := await true()):
+                    await asyncio.sleep(0.005)
+                return found
+        except TimeoutError:
+            raise AssertionError("never became true") from None
+
+    async def reasons(self) -> list[tuple[str, str]]:
+        return [(event["reason"], event["message"]) for event in await self.all(EVENTS)]
+
+    async def service(self, name: str = "web", **spec: Any) -> Object:
+        body = {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}], **spec}
+        return await self.client.create(SERVICES, {"metadata": {"name": name, "namespace": "default"}, "spec": body})
+
+    async def node(self, name: str = "node-1", **labels: str) -> Object:
+        body = {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}, "spec": {}}
+        await self.client.create(NODES, body)
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
+                 "lastHeartbeatTime": rfc3339(self.clock.now()), "lastTransitionTime": rfc3339(self.clock.now())}
+        status = {"conditions": [ready], "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
+                  "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"},
+                  "capacity": {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}}
+        return await self.client.patch_status(NODES, name, "", {"status": status})
+
+    async def pod(
+        self, name: str, address: str = "", *, ready: bool = True, node: str = "", app: str = "web", **spec: Any
+    ) -> Object:
+        body = {"containers": [{"name": "main", "image": "app:1", "ports": [{"name": "http", "containerPort": 8080}]}]}
+        obj = {"metadata": {"name": name, "namespace": "default", "labels": {"app": app}},
+               "spec": {**body, **({"nodeName": node} if node else {}), **spec}}
+        created = await self.client.create(PODS, obj)
+        return await self.report(name, address, ready=ready) if address else created
+
+    async def report(self, name: str, address: str = "", *, ready: bool = True, phase: str = "Running") -> Object:
+        now = rfc3339(self.clock.now())
+        status: Object = {"phase": phase, "conditions": [
+            {"type": "Ready", "status": str(ready), "lastTransitionTime": now}]}
+        if address:
+            status |= {"podIP": address, "podIPs": [{"ip": address}]}
+        return await self.client.patch_status(PODS, name, "default", {"status": status})
+
+
+@asynccontextmanager
+async def rig(*kinds: Any, clock: Clock | None = None) -> AsyncIterator[Rig]:
+    """Run one of each of `kinds`: classes, or functions of (client, informers, recorder, clock)."""
+    clock = clock or SystemClock()
+    async with api_server() as api, asyncio.TaskGroup() as tasks:
+        informers = Informers(api.client)
+        recorder = Recorder(api.client, "test", clock=clock)
+        running = [tasks.create_task(kind(api.client, informers, recorder, clock).run()) for kind in kinds]
+        running += [tasks.create_task(informers.run()), tasks.create_task(recorder.run())]
+        try:
+            yield Rig(api, api.client, clock)
+        finally:
+            for task in running:
+                task.cancel()
