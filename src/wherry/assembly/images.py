@@ -4,7 +4,9 @@ In:    the cluster's settings.
 Out:   `Images`: the service the node agent asks, the layers the engine mounts, the registry that serves the same folder.
 """
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from wherry.assembly.settings import ClusterSettings
 from wherry.container.content.content import Content
@@ -27,3 +29,9 @@ def open_images(settings: ClusterSettings) -> Images:
     content = Content(ContentSettings(settings.content_dir, registry=settings.registry_host))
     service = ContentImages(content)
     return Images(content, service, service.unpacker)
+
+
+def cache_dir(settings: ClusterSettings) -> Path:
+    """Where downloads are kept: with the cluster, or where $WHERRY_CACHE_DIR says, for several clusters to share."""
+    named = os.environ.get("WHERRY_CACHE_DIR")
+    return Path(named) if named else settings.data_dir / "cache"

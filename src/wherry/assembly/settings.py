@@ -137,6 +137,12 @@ def load(data_dir: Path) -> ClusterSettings:
     return ClusterSettings(data_dir=data_dir, **raw)
 
 
+def load_or_default(data_dir: Path) -> ClusterSettings:
+    """The cluster's settings, or what they would be: images can be made before the first `wherry up`."""
+    data_dir = Path(os.path.abspath(data_dir))
+    return load(data_dir) if exists(data_dir) else ClusterSettings(data_dir=data_dir)
+
+
 def load_or_create(data_dir: Path, given: dict[str, Any]) -> ClusterSettings:
     """The cluster's settings; at the first call they are made from `given` and kept.
 

@@ -5,7 +5,7 @@ Out:   `Compiled`. Pure but for what it remembers to be quick.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wherry.application.gateway import certificates
@@ -47,10 +47,7 @@ class Compiler:
         self, listeners: tuple[Listener, ...], snapshot: Snapshot
     ) -> tuple[tuple[Backend, tuple[Endpoint, ...]], ...]:
         backends = backends_of(listeners)
-        found = tuple(
-            (backend, self._endpoints.of(backend, None, snapshot, lambda _, reader, backend=backend: endpoints_of(reader, backend)))
-            for backend in backends
-        )  # fmt: skip
+        found = tuple((backend, self._endpoints.of(backend, None, snapshot, _reading(backend))) for backend in backends)
         self._endpoints.keep_only(backends)
         return found
 
@@ -63,6 +60,10 @@ class Compiler:
                 found.append(self._secrets.of(name, obj, snapshot, _secret))
         self._secrets.keep_only(names)
         return tuple(found)
+
+
+def _reading(backend: Backend) -> Callable[[None, Reader], tuple[Endpoint, ...]]:
+    return lambda _, reader: endpoints_of(reader, backend)
 
 
 def _secret(obj: Object, _: Reader) -> Secret:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from wherry.application.gateway import install, statuses
 from wherry.application.gateway.compiler import Compiler
@@ -112,7 +113,7 @@ class GatewayController:
             informer = self._informers.of(watched.resource, fields=watched.fields)
             source = _Source(informer, {})
             self._sources[watched.resource.qualified_name] = source
-            informer.subscribe(lambda old, new, held=source.objects: self._take(held, old, new))
+            informer.subscribe(partial(self._take, source.objects))
         try:
             async with asyncio.timeout(DEFINITIONS_WAIT_S):
                 await self._informers.wait_synced()

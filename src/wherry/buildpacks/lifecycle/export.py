@@ -171,7 +171,10 @@ class Exporter:
         members = [
             *tar.parents(folder, owner.uid, owner.gid),
             Member(folder, tar.FOLDER, 0o755, owner.uid, owner.gid),
-            *(Member(f"{folder}/{name}", tar.FILE, 0o644, owner.uid, owner.gid, data=text.encode()) for name, text in files.items()),
+            *(
+                Member(f"{folder}/{name}", tar.FILE, 0o644, owner.uid, owner.gid, data=text.encode())
+                for name, text in files.items()
+            ),
         ]
         sha = await asyncio.to_thread(self._write, members)
         await self._add(sha, "buildpacksio/lifecycle:config", "Buildpacks Launcher Config")

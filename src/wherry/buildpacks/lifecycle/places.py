@@ -77,4 +77,5 @@ def below(root: Path) -> Places:
     folders = [Folder(root / name, str(root / name)) for name in names]
     for folder in folders:
         folder.host.mkdir(parents=True, exist_ok=True)
-    return Places(*folders, Owner(os.geteuid(), os.getegid()))
+    app, layers, platform, config, scratch = folders
+    return Places(app, layers, platform, config, scratch, Owner(os.geteuid(), os.getegid()))

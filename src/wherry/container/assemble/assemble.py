@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import wherry
@@ -96,7 +96,7 @@ class _Assembly:
         self._options = options
 
     async def image_for(self, path: Path, depth: int) -> Image:
-        recipe = load(path)
+        recipe = _with_exclusions_of_base(load(path))
         if not depth:
             raise Invalid(f"{path}: bases are nested more than {BASE_DEPTH_MAX} deep, or in a circle")
         base = await self._base(recipe, depth - 1)
@@ -218,6 +218,19 @@ class _Assembly:
         data = locks.dump(lock)
         beside = os.access(recipe.path.parent, os.W_OK)
         atomic_file.write(recipe.lock_path if beside else self._locks / recipe.lock_path.name, data)
+
+
+def _with_exclusions_of_base(recipe: Recipe) -> Recipe:
+    """What a base does without, the images on it do without too."""
+    beside = recipe.path.with_name(f"{recipe.base}.toml")
+    seen = {recipe.path}
+    excluded = list(recipe.exclude)
+    while beside.is_file() and beside not in seen:
+        seen.add(beside)
+        base = load(beside)
+        excluded += base.exclude
+        beside = base.path.with_name(f"{base.base}.toml")
+    return replace(recipe, exclude=tuple(dict.fromkeys(excluded)))
 
 
 def installed_packages(lower: Sequence[str]) -> dict[str, Package]:

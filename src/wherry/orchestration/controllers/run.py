@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from wherry.infrastructure.storage.contract import Volume
 from wherry.kit.clock import Clock
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
@@ -22,6 +21,7 @@ from wherry.orchestration.controllers.deployment.loop import Controller as Deplo
 from wherry.orchestration.controllers.endpoint_slice.loop import Controller as EndpointSlices
 from wherry.orchestration.controllers.endpoint_slice_mirroring.loop import Controller as EndpointSliceMirroring
 from wherry.orchestration.controllers.endpoints.loop import Controller as Endpoints
+from wherry.orchestration.controllers.ephemeral_volume.loop import Controller as EphemeralVolumes
 from wherry.orchestration.controllers.garbage_collector.loop import Controller as GarbageCollector
 from wherry.orchestration.controllers.job.loop import Controller as Jobs
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
@@ -30,6 +30,12 @@ from wherry.orchestration.controllers.replicationcontroller.loop import Controll
 from wherry.orchestration.controllers.root_ca.loop import Controller as RootCa
 from wherry.orchestration.controllers.service_account.loop import Controller as ServiceAccounts
 from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
+from wherry.orchestration.controllers.volume_binding.loop import Controller as VolumeBinder
+from wherry.orchestration.controllers.volume_expansion.loop import Controller as VolumeExpander
+from wherry.orchestration.controllers.volume_protection.loop import ClaimController as ClaimProtection
+from wherry.orchestration.controllers.volume_protection.loop import VolumeController as VolumeProtection
+from wherry.orchestration.controllers.volume_provisioning.loop import Controller as Provisioner
+from wherry.orchestration.controllers.volume_provisioning.loop import Volumes
 
 COMPONENT = "controller-manager"
 
@@ -41,16 +47,6 @@ class ControllerSettings:
     root_ca: str
     cluster_cidr: str
     load_balancer_addresses: tuple[str, ...]
-
-
-class Volumes(Protocol):
-    """The machine's volumes, as far as claims need them. See infrastructure/storage/contract.py."""
-
-    async def create(self, name: str, size_bytes: int) -> Volume: ...
-
-    async def delete(self, name: str) -> None: ...
-
-    async def expand(self, name: str, size_bytes: int) -> Volume: ...
 
 
 class Running(Protocol):
@@ -77,6 +73,12 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "endpointslice-controller": EndpointSlices,
         "endpoints-controller": Endpoints,
         "endpointslice-mirroring-controller": EndpointSliceMirroring,
+        "persistentvolume-binder-controller": VolumeBinder,
+        "wherry.dev/local": partial(Provisioner, storage=volumes),
+        "persistentvolume-expander-controller": partial(VolumeExpander, storage=volumes),
+        "persistentvolumeclaim-protection-controller": ClaimProtection,
+        "persistentvolume-protection-controller": VolumeProtection,
+        "ephemeral-volume-controller": EphemeralVolumes,
         "namespace-controller": Namespaces,
         "garbage-collector-controller": GarbageCollector,
     }

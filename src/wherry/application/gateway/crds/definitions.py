@@ -86,7 +86,7 @@ def _column(row: Any) -> Object:
 
 
 def _schema(row: dict[str, Any]) -> Object:
-    properties: Object = {name: _SCALARS["string"] for name in ("apiVersion", "kind")}
+    properties: Object = dict.fromkeys(("apiVersion", "kind"), _SCALARS["string"])
     properties |= {"metadata": {"type": "object"}, "spec": _object(row["spec"])}
     if "status" in row:
         status = _object(row["status"])

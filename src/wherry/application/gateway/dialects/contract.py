@@ -51,8 +51,13 @@ class Dialect(Protocol):
     says it in a status.
     """
 
-    name: str
-    watched: tuple[Watched, ...]
+    @property
+    def name(self) -> str:
+        """Of the dialect, for messages."""
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """The resources it reads."""
 
     def compile(self, snapshot: Snapshot, rejected: dict[str, str]) -> Part:
         """The listeners and statuses of this dialect."""

@@ -4,8 +4,9 @@ In:    requests of one Envoy; resource sets of the feed.
 Out:   responses, through `send`.
 Spec:  Envoy xds_protocol, "Incremental xDS" and "Eventual consistency considerations".
 
-Order of an update: clusters, confirmed; endpoints, until each new cluster has its own; secrets; listeners, confirmed;
-routes. Clusters that nobody needs any more are removed last and late, so that requests under way keep their backend.
+Order of an update: clusters, endpoints and secrets, until all are confirmed and each new cluster has its endpoints; then
+listeners, confirmed; routes. Inside each half what the peer asks for is answered at once, because Envoy confirms
+clusters only after their endpoints came, and listeners only after their routes. Clusters that nobody needs any more are removed last and late, so that requests under way keep their backend.
 Removed listeners go with the changed ones. A peer that does not confirm within `ack_timeout_s` is not waited for.
 """
 
@@ -19,10 +20,11 @@ from envoy.service.discovery.v3 import discovery_pb2 as pb
 
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.xds.feed import Feed
-from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, LISTENER, TYPES, ResourceSet
+from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, ResourceSet
 
 log = logging.getLogger(__name__)
 
+FIRST = (CLUSTER, ENDPOINTS, SECRET)  # what listeners and routes point at
 WILDCARD = "*"
 PAGE_BYTES = 2 * 1024 * 1024  # of one response; gRPC's default limit is 4 MiB
 
@@ -55,7 +57,7 @@ class Session:
         self._send = send
         self._types = {type_url: _Subscription() for type_url in TYPES}
         self._target = ResourceSet()
-        self._phase = -1  # index into TYPES of what may be sent; the types after it wait for their turn
+        self._open: tuple[str, ...] = ()  # types that may be sent just now; the others wait for their turn
         self._lingering: dict[str, float] = {}  # cluster to the loop's time of its removal
         self._lingers = asyncio.Event()
         self._progress = asyncio.Event()
@@ -71,7 +73,7 @@ class Session:
         if request.response_nonce:
             self._confirm(request, state)
         self._subscribe(request, state)
-        if self._phase >= TYPES.index(request.type_url):
+        if request.type_url in self._open:
             await self._flush(request.type_url)
         self._progressed()
 
@@ -88,12 +90,15 @@ class Session:
     async def _advance(self, target: ResourceSet) -> None:
         old, self._target = self._target, target
         self._note_lingering()
-        for phase, type_url in enumerate(TYPES):
-            self._phase = phase
-            if type_url == CLUSTER:
-                self._rewarm(old)
+        self._rewarm(old)
+        self._open = FIRST
+        for type_url in FIRST:
             await self._flush(type_url)
-            await self._until(self._is_warm if type_url == ENDPOINTS else self._is_confirmed)
+        await self._until(self._is_warm)
+        self._open = TYPES
+        for type_url in (LISTENER, ROUTES):
+            await self._flush(type_url)
+            await self._until(self._is_confirmed)
 
     def _confirm(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
         names = state.unconfirmed.pop(request.response_nonce, None)
@@ -179,13 +184,11 @@ class Session:
                 endpoints.owed.add(name)
 
     def _is_confirmed(self) -> bool:
-        return not self._types[TYPES[self._phase]].unconfirmed
+        return not any(state.unconfirmed for state in self._types.values())
 
     def _is_warm(self) -> bool:
         clusters, endpoints = self._types[CLUSTER], self._types[ENDPOINTS]
-        if endpoints.unconfirmed:
-            return False
-        return all(
+        return self._is_confirmed() and all(
             name in endpoints.sent or (CLUSTER, name) in self._feed.rejections
             for name in clusters.sent if name in self._target.of(CLUSTER)
         )  # fmt: skip
@@ -227,5 +230,4 @@ class Session:
             await asyncio.sleep(max(0.0, min(self._lingering.values(), default=loop.time()) - loop.time()))
             for name in [name for name, due in self._lingering.items() if due <= loop.time()]:
                 del self._lingering[name]
-            if self._phase >= TYPES.index(LISTENER):
-                await self._flush(CLUSTER)
+            await self._flush(CLUSTER)

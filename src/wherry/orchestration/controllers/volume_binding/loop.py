@@ -5,7 +5,7 @@ Out:   claimRefs, volume names, phases; the annotation that asks a provisioner; 
 Never: makes or deletes storage; see `volume_provisioning`. Recycle is refused (deprecated upstream).
 """
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.controller import run_controller
@@ -38,7 +38,6 @@ BY_CLASS, BY_CLAIM = "class", "claim"
 PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 PROVISIONER_BETA = "volume.beta.kubernetes.io/storage-provisioner"
 CLAIM, VOLUME = "claim", "volume"
-OPEN_AGAIN_S = 15.0  # repeats events of waiting claims, as upstream's resync does
 
 Key = tuple[str, str]  # CLAIM or VOLUME, key
 
@@ -58,6 +57,7 @@ class Controller:
 
     def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
         self._recorder = recorder.named(COMPONENT)
         self._claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
         self._volumes = informers.of(PERSISTENT_VOLUMES)
@@ -139,10 +139,10 @@ class Controller:
         await self._set_claim_status(claim, {**(claim.get("status") or {}), "phase": "Pending"})
 
     async def _bind(self, claim: Object, volume: Object) -> None:
-        if is_deleting(volume) and not bind.volume_patch(claim, volume) is None:
-            return
         patch = bind.volume_patch(claim, volume)
         if patch is not None:
+            if is_deleting(volume):
+                return
             volume = await self._client.patch(PERSISTENT_VOLUMES, name_of(volume), "", patch)
         await self._set_phase(volume, "Bound")
         patch = bind.claim_patch(claim, volume)
@@ -204,7 +204,9 @@ class Controller:
         status = volume.get("status") or {}
         if status.get("phase") == phase and (status.get("message") or "") == message:
             return
-        body = {"status": {"phase": phase, "message": message or None, "reason": None}}
+        body: Object = {"status": {"phase": phase, "message": message or None}}
+        if status.get("phase") != phase:
+            body["status"]["lastPhaseTransitionTime"] = rfc3339(self._clock.now())
         await self._client.patch_status(PERSISTENT_VOLUMES, name_of(volume), "", body)
 
     def _claim_changed(self, old: Object | None, new: Object | None) -> None:

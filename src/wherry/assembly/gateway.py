@@ -1,0 +1,42 @@
+"""The gateway process: the control plane that turns routes into Envoy's configuration.
+
+In:    the cluster's settings.
+Out:   delta ADS on a unix socket; the Envoy workload, which the agent runs and which serves on when this process dies.
+"""
+
+from wherry.application.gateway.loop import GatewayController
+from wherry.application.gateway.settings import GatewaySettings
+from wherry.assembly import start
+from wherry.assembly.address import node_address
+from wherry.assembly.agent import SSH_PORT
+from wherry.assembly.settings import ClusterSettings
+from wherry.kit.clock import SystemClock
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.http_transport import HttpTransport
+
+READY_PORT_FIRST = 19000  # on loopback; spread so that several clusters of one machine do not meet
+READY_PORTS = 1000
+
+
+def gateway_settings(settings: ClusterSettings) -> GatewaySettings:
+    """The gateway's part of the cluster's settings."""
+    return GatewaySettings(
+        run_dir=settings.run_dir / "gateway",
+        addresses=(node_address(settings),),
+        http_port=settings.gateway_http_port,
+        https_port=settings.gateway_https_port,
+        ready_port=READY_PORT_FIRST + int(settings.id, 16) % READY_PORTS,
+        reserved_ports=frozenset({SSH_PORT, settings.api_port, settings.node_port, settings.registry_port}),
+    )
+
+
+async def run(settings: ClusterSettings) -> None:
+    """Run until cancelled."""
+    keys = start.pki(settings)
+    leaf = str(keys.leaf_file("gateway"))
+    transport = HttpTransport(f"https://127.0.0.1:{settings.api_port}", ca=str(keys.ca_file), cert=leaf, key=leaf)
+    client = Client(transport, user_agent="wherry/gateway")
+    try:
+        await GatewayController(client, gateway_settings(settings), SystemClock()).run()
+    finally:
+        await client.close()
