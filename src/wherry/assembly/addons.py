@@ -1,4 +1,4 @@
-"""Objects every cluster begins with: the default storage class and the default ingress class.
+"""Objects every cluster begins with: the default storage class. (The gateway brings its own classes.)
 
 In:    a client that may write them.
 Out:   created when absent; what a user changed is left alone.
@@ -6,7 +6,7 @@ Out:   created when absent; what a user changed is left alone.
 
 from wherry.kit.errors import AlreadyExists
 from wherry.orchestration.client.client import Client
-from wherry.orchestration.objects.kinds import INGRESS_CLASSES, STORAGE_CLASSES
+from wherry.orchestration.objects.kinds import STORAGE_CLASSES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 
@@ -19,13 +19,7 @@ LOCAL_CLASS: Object = {
     "volumeBindingMode": "WaitForFirstConsumer",
     "allowVolumeExpansion": True,
 }
-INGRESS_CLASS: Object = {
-    "apiVersion": "networking.k8s.io/v1",
-    "kind": "IngressClass",
-    "metadata": {"name": "wherry", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
-    "spec": {"controller": "wherry.dev/gateway"},
-}
-ADDONS: tuple[tuple[Resource, Object], ...] = ((STORAGE_CLASSES, LOCAL_CLASS), (INGRESS_CLASSES, INGRESS_CLASS))
+ADDONS: tuple[tuple[Resource, Object], ...] = ((STORAGE_CLASSES, LOCAL_CLASS),)
 
 
 async def apply(client: Client) -> None:

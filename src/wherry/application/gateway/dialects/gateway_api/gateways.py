@@ -117,7 +117,7 @@ class _Listener:
         names, certificate_problem = self._certificates() if not refused else ((), None)
         unresolved = kinds_problem or certificate_problem
         conditions = (
-            self._condition("Accepted", "Accepted", refused or conflict),
+            self._condition("Accepted", "Accepted", conflict or refused),
             self._condition("Conflicted", "NoConflicts", conflict, is_negative=True),
             self._condition("ResolvedRefs", "ResolvedRefs", unresolved),
         )

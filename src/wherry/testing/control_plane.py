@@ -1,4 +1,8 @@
-"""Controllers against the real API server in memory: what every test of them starts with."""
+"""Controllers, or the scheduler, against the real API server in memory; the test plays kubelet.
+
+In:    classes, or functions of (client, informers, recorder, clock), each giving something with `run()`.
+Out:   a running `ControlPlane`; everything ends with the block.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,18 +24,22 @@ UNTIL_S = 10.0
 
 
 @dataclass(slots=True)
-class Rig:
+class ControlPlane:
+    """The server, the administrator's client, the clock the controllers see."""
+
     api: TestApi
     client: Client
     clock: Clock
 
     async def find(self, resource: Resource, name: str, namespace: str = "default") -> Object | None:
+        """The object, or None."""
         try:
             return await self.client.get(resource, name, namespace if resource.namespaced else "")
         except NotFound:
             return None
 
     async def all(self, resource: Resource, namespace: str = "", labels: str = "") -> list[Object]:
+        """All objects of a resource."""
         return (await self.client.list(resource, namespace, labels=labels)).items
 
     async def until(self, true: Callable[[], Awaitable[Any]]) -> Any:
@@ -44,14 +52,17 @@ class Rig:
         except TimeoutError:
             raise AssertionError("never became true") from None
 
-    async def reasons(self) -> list[tuple[str, str]]:
+    async def events(self) -> list[tuple[str, str]]:
+        """(reason, message) of every event written so far."""
         return [(event["reason"], event["message"]) for event in await self.all(EVENTS)]
 
     async def service(self, name: str = "web", **spec: Any) -> Object:
+        """A Service that selects `app: <name>`."""
         body = {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}], **spec}
         return await self.client.create(SERVICES, {"metadata": {"name": name, "namespace": "default"}, "spec": body})
 
     async def node(self, name: str = "node-1", **labels: str) -> Object:
+        """A node whose kubelet says it is ready."""
         body = {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}, "spec": {}}
         await self.client.create(NODES, body)
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
@@ -64,6 +75,7 @@ class Rig:
     async def pod(
         self, name: str, address: str = "", *, ready: bool = True, node: str = "", app: str = "web", **spec: Any
     ) -> Object:
+        """A pod; running when it has an `address`."""
         body = {"containers": [{"name": "main", "image": "app:1", "ports": [{"name": "http", "containerPort": 8080}]}]}
         obj = {"metadata": {"name": name, "namespace": "default", "labels": {"app": app}},
                "spec": {**body, **({"nodeName": node} if node else {}), **spec}}
@@ -71,6 +83,7 @@ class Rig:
         return await self.report(name, address, ready=ready) if address else created
 
     async def report(self, name: str, address: str = "", *, ready: bool = True, phase: str = "Running") -> Object:
+        """Play kubelet: write a pod's status."""
         now = rfc3339(self.clock.now())
         status: Object = {"phase": phase, "conditions": [
             {"type": "Ready", "status": str(ready), "lastTransitionTime": now}]}
@@ -80,7 +93,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(*kinds: Any, clock: Clock | None = None) -> AsyncIterator[Rig]:
+async def control_plane(*kinds: Any, clock: Clock | None = None) -> AsyncIterator[ControlPlane]:
     """Run one of each of `kinds`: classes, or functions of (client, informers, recorder, clock)."""
     clock = clock or SystemClock()
     async with api_server() as api, asyncio.TaskGroup() as tasks:
@@ -89,7 +102,7 @@ async def rig(*kinds: Any, clock: Clock | None = None) -> AsyncIterator[Rig]:
         running = [tasks.create_task(kind(api.client, informers, recorder, clock).run()) for kind in kinds]
         running += [tasks.create_task(informers.run()), tasks.create_task(recorder.run())]
         try:
-            yield Rig(api, api.client, clock)
+            yield ControlPlane(api, api.client, clock)
         finally:
             for task in running:
                 task.cancel()
