@@ -20,7 +20,12 @@ from wherry.orchestration.objects.kinds import DEPLOYMENTS, PODS, SERVICES
 
 LIMIT_S = 30.0
 PAGE = "httpd -f -p 8080 -h /etc"
-FETCH = "until wget -q -T 1 -O /dev/null http://web.default.svc.cluster.local/passwd; do usleep 10000; done"
+# Static glibc has no resolver for wget (it needs NSS modules), busybox's nslookup brings its own.
+FETCH = """
+until address=$(nslookup -type=a web.default.svc.cluster.local | awk '/^Address: / {print $2}') && [ -n "$address" ] &&
+    wget -q -T 1 -O /dev/null "http://$address/passwd"
+do usleep 10000; done
+"""
 PORTS = [{"port": 80, "targetPort": 8080}]
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it failed (the message says what to do), 2 wrong usage, 3 
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -29,6 +30,7 @@ HIDDEN = ("run",)
 EXIT_FAILED = 1
 EXIT_NOT_READY = 3
 EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
 
 
 def overview() -> str:
@@ -83,6 +85,9 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as in `wherry status | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
 
 
 if __name__ == "__main__":
