@@ -20,10 +20,10 @@ from wherry.orchestration.objects.kinds import DEPLOYMENTS, PODS, SERVICES
 
 LIMIT_S = 30.0
 PAGE = "httpd -f -p 8080 -h /etc"
-# Static glibc has no resolver for wget (it needs NSS modules), busybox's nslookup brings its own.
-FETCH = """
-until address=$(nslookup -type=a web.default.svc.cluster.local | awk '/^Address: / {print $2}') && [ -n "$address" ] &&
-    wget -q -T 1 -O /dev/null "http://$address/passwd"
+# wget of the static busybox cannot look names up (glibc wants its NSS modules); nslookup speaks DNS itself.
+FETCH = r"""
+until address=$(nslookup web.default.svc.cluster.local | sed -n '4,$s/^Address: *//p') && [ -n "$address" ] &&
+    printf 'GET /passwd HTTP/1.0\r\n\r\n' | nc -w 1 "$address" 80 | grep -q root
 do usleep 10000; done
 """
 PORTS = [{"port": 80, "targetPort": 8080}]

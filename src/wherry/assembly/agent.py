@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from wherry.assembly import start
 from wherry.assembly.address import fallback, node_address
-from wherry.assembly.images import Images, open_images
+from wherry.assembly.images import Images, open_images, serve_registry
 from wherry.assembly.settings import ClusterSettings
 from wherry.container.runtime.crun_engine import CrunEngine
 from wherry.container.runtime.settings import RuntimeSettings
@@ -94,7 +94,7 @@ async def run(settings: ClusterSettings) -> None:
     """Run until cancelled; containers, rules and mounts stay."""
     clock = SystemClock()
     keys = start.pki(settings)
-    images = open_images(settings)
+    images = open_images(settings, pulls=True)
     engine = engine_for(settings, images)
     volumes = LoopVolumes(settings.data_dir / "volumes")
     await volumes.prepare()
@@ -105,7 +105,7 @@ async def run(settings: ClusterSettings) -> None:
     )  # fmt: skip
     client = Client(transport, user_agent="wherry/agent")
     tls = keys.server_tls("node-serving")
-    agent = Agent(agent_settings(settings), client, engine, images.service, volumes, clock, tls=tls)
+    agent = Agent(agent_settings(settings), client, engine, images.service, volumes, clock, tls=tls, layers=images.layers)
     informers = Informers(client)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -113,6 +113,7 @@ async def run(settings: ClusterSettings) -> None:
             tasks.create_task(informers.run())
             tasks.create_task(keep_running("service proxy", Proxy(proxy_settings(settings), informers, nft).run))
             tasks.create_task(keep_running("dns", lambda: _dns(settings, informers, clock)))
+            tasks.create_task(keep_running("registry", lambda: serve_registry(settings, keys, images)))
             tasks.create_task(keep_renewed(lambda: start.pki(settings), {"node-serving": tls}, clock))
     finally:
         await client.close()

@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from wherry.assembly import listeners, supervisor
 from wherry.assembly.settings import ClusterSettings
 
 DISK_FREE_BYTES_MIN = 2 * 1024**3
@@ -65,21 +66,26 @@ def _path() -> str:
 
 
 def ports(settings: ClusterSettings) -> list[Finding]:
-    """Only meaningful while the cluster does not run."""
+    """A port held by the cluster's own processes counts as free: they are adopted, or outlived a crash."""
     wanted = [("api-port", settings.api_port), ("node-port", settings.node_port), ("registry-port", settings.registry_port)]
     if settings.gateway:
         wanted += [
             ("gateway-http-port", settings.gateway_http_port),
             ("gateway-https-port", settings.gateway_https_port),
         ]
-    return [_port(flag, port) for flag, port in wanted]
+    return [_port(settings, flag, port) for flag, port in wanted]
 
 
-def _port(flag: str, port: int) -> Finding:
+def _port(settings: ClusterSettings, flag: str, port: int) -> Finding:
     if port_free(port):
         return Finding(f"port {port}", True, "free")
+    found = listeners.on_port(port)
+    own = {supervisor.holder(supervisor.lock_path(settings, name)) for name in supervisor.COMPONENTS}
+    if found and all(listener.pid in own or f"wherry-{settings.id}" in listener.cgroups for listener in found):
+        return Finding(f"port {port}", True, "held by this cluster")
+    by = ", ".join(f"{listener.program} (pid {listener.pid})" for listener in found) or "another program"
     mend = f"stop what listens there (ss -ltnp sport = :{port}), or choose another with --{flag}"
-    return Finding(f"port {port}", False, "taken by another program", mend)
+    return Finding(f"port {port}", False, f"taken by {by}", mend)
 
 
 def disk(settings: ClusterSettings) -> Finding:

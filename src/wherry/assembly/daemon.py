@@ -35,8 +35,13 @@ def is_running(settings: ClusterSettings) -> bool:
 
 def start(settings: ClusterSettings) -> None:
     """Start the supervisor detached from this terminal, unless it runs."""
-    if is_running(settings):
-        return
+    supervisor.stopping_file(settings).unlink(missing_ok=True)
+    if not is_running(settings):
+        start_supervisor(settings)
+
+
+def start_supervisor(settings: ClusterSettings) -> None:
+    """Start one more supervisor; it ends by itself when another holds the lock."""
     settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (settings.log_dir / "supervisor.log").open("ab") as output:
         subprocess.Popen(
@@ -116,6 +121,8 @@ def log_tail(settings: ClusterSettings) -> str:
 
 def stop(settings: ClusterSettings) -> None:
     """End the supervisor and every component of the cluster, also when the supervisor is already dead."""
+    if settings.run_dir.exists():
+        supervisor.stopping_file(settings).touch()  # so that no component starts a new supervisor
     for name in ("supervisor", *reversed(supervisor.COMPONENTS)):
         _end(supervisor.lock_path(settings, name))
 

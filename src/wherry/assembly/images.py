@@ -4,7 +4,10 @@ In:    the cluster's settings.
 Out:   `Images`: the service the node agent asks, the layers the engine mounts, the registry that serves the same folder.
 """
 
+import asyncio
 import os
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,15 @@ from wherry.container.content.content import Content
 from wherry.container.content.images import ContentImages
 from wherry.container.content.settings import ContentSettings
 from wherry.container.content.snapshots import Unpacker
+from wherry.container.registry.client import RegistryClient
+from wherry.container.registry.server import Registry
+from wherry.container.registry.settings import RegistrySettings
+from wherry.kit import atomic_file
+from wherry.kit.http.server import serve
+from wherry.orchestration.apiserver.pki import Pki
+
+PASSWORD_FILE = "registry.password"
+USER = "wherry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +36,31 @@ class Images:
     layers: Unpacker
 
 
-def open_images(settings: ClusterSettings) -> Images:
-    """Open the content folder; several processes may have it open at once."""
-    content = Content(ContentSettings(settings.content_dir, registry=settings.registry_host))
-    service = ContentImages(content)
+def open_images(
+    settings: ClusterSettings, *, pulls: bool = False, in_use: Callable[[], Iterable[str]] = lambda: ()
+) -> Images:
+    """Open the content folder; several processes may have it open at once. `pulls`: ask other registries too."""
+    aliases = (f"localhost:{settings.registry_port}", f"127.0.0.1:{settings.registry_port}")
+    content = Content(ContentSettings(settings.content_dir, registry=settings.registry_host, registry_aliases=aliases))
+    service = ContentImages(content, RegistryClient() if pulls else None, in_use=in_use)
     return Images(content, service, service.unpacker)
+
+
+async def serve_registry(settings: ClusterSettings, keys: Pki, images: Images) -> None:
+    """The registry over TLS, for users who have its password, until cancelled."""
+    chosen = RegistrySettings(domain=settings.registry_host, username=USER, password_file=password_file(settings))
+    registry = Registry(images.content, chosen)
+    tls = keys.server_tls("node-serving")
+    async with serve(registry.handle, host="0.0.0.0", port=settings.registry_port, tls=tls):  # noqa: S104
+        await asyncio.Event().wait()
+
+
+def password_file(settings: ClusterSettings) -> Path:
+    """Holds the registry's password; made at the first call, for root only."""
+    path = settings.data_dir / PASSWORD_FILE
+    if not path.exists():
+        atomic_file.write(path, secrets.token_urlsafe(24).encode(), mode=0o600)
+    return path
 
 
 def cache_dir(settings: ClusterSettings) -> Path:

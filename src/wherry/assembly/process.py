@@ -1,7 +1,8 @@
 """One component in one process: event loop, signals, and the component's own `run`.
 
 In:    the cluster's settings, a component's name.
-Out:   runs until TERM or INT, then cancels the component and returns when it has cleaned up.
+Out:   runs until TERM or INT, then cancels the component and returns when it has cleaned up. While it runs, a supervisor
+       that dies is started again: every component watches it as it watches them.
 """
 
 import asyncio
@@ -12,7 +13,11 @@ from typing import cast
 
 import uvloop
 
+from wherry.assembly import daemon, supervisor
 from wherry.assembly.settings import ClusterSettings
+from wherry.kit.supervise import keep_running
+
+SUPERVISOR_START_S = 2.0  # until a new supervisor holds its lock
 
 Start = Callable[[ClusterSettings], Awaitable[None]]
 
@@ -30,8 +35,25 @@ async def _as_coroutine(work: Awaitable[None]) -> None:
     await work
 
 
+async def keep_supervised(settings: ClusterSettings) -> None:
+    """Start the supervisor again whenever it dies, until `wherry down` ends the cluster."""
+    while not supervisor.stopping_file(settings).exists():
+        if pid := supervisor.holder(supervisor.lock_path(settings, "supervisor")):
+            await supervisor.gone(pid)
+        else:
+            daemon.start_supervisor(settings)
+            await asyncio.sleep(SUPERVISOR_START_S)
+
+
+async def _watched(settings: ClusterSettings, work: Awaitable[None]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(keep_running("watch of the supervisor", lambda: keep_supervised(settings)))
+        await work
+        watch.cancel()
+
+
 def run(settings: ClusterSettings, component: str) -> None:
     """Run `wherry.assembly.<component>.run(settings)` under uvloop."""
     start = cast(Start, importlib.import_module(f"wherry.assembly.{component}").run)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(until_signal(start(settings)))
+        runner.run(until_signal(_watched(settings, start(settings))))

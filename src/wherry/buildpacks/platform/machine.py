@@ -18,7 +18,7 @@ _CERTIFICATES = (
 _BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # Where they belong to this machine's folders, not to the container's.
 _NOT_PASSED = frozenset({"PIP_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "UV_CACHE_DIR"})
-_NOT_PASSED_NPM = ("cache", "prefix", "userconfig", "globalconfig", "init_module", "noproxy", "local_prefix", "node_gyp", "user_agent")
+_NOT_PASSED_NPM = ("cache", "prefix", "userconfig", "globalconfig", "init_module", "local_prefix", "node_gyp", "user_agent")
 _FILE_KEYS = frozenset({"cert", "client-cert", "client_cert", "find-links", "find_links", "cafile", "certfile", "keyfile"})
 PIP_FILES = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf")
 NPM_FILES = ("/usr/etc/npmrc", "/usr/local/etc/npmrc", "/etc/npmrc")

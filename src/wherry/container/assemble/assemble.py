@@ -21,6 +21,7 @@ from wherry.container.assemble.packages import Package, parse_package
 from wherry.container.assemble.recipe import Recipe, load
 from wherry.container.assemble.resolve import resolve
 from wherry.container.content import builder
+from wherry.container.content import locks as file_locks
 from wherry.container.content.content import Content, Layer, OpenedImage
 from wherry.container.content.images import ContentImages
 from wherry.container.image import layer_tar
@@ -76,7 +77,8 @@ async def assemble_recipe(
     Raises `Invalid` (recipe), `NotResolvable`, `Unavailable` (archive not reachable). Needs root.
     """
     work = _Assembly(content, cache_dir, progress, options or Options())
-    image = await work.image_for(path, BASE_DEPTH_MAX)
+    async with file_locks.held(cache_dir / "assemble.lock"):
+        image = await work.image_for(path, BASE_DEPTH_MAX)
     if tag:
         reference = content.parse(tag)
         await asyncio.to_thread(content.record, reference, content.open_image(image.id).manifest_digest)

@@ -25,7 +25,23 @@ _COPY_BYTES = 1 << 20
 
 async def add_layer(content: Content, tar: Path, *, kind: str = "zstd") -> Layer:
     """Store an uncompressed tar as a layer; `kind` is "zstd", "gzip" or "". A tar that was added before costs one read."""
-    return await asyncio.to_thread(_add_layer, content, tar, kind)
+    return await asyncio.to_thread(add_layer_now, content, tar, kind=kind)
+
+
+def add_layer_now(content: Content, tar: Path, *, kind: str = "zstd") -> Layer:
+    """`add_layer` for a thread that may block."""
+    diff_id = _tar_digest(tar)
+    known = known_layer(content, diff_id)
+    if known is not None:
+        return known
+    with content.blobs.temporary() as packed:
+        with tar.open("rb") as source, packed.open("xb") as target, compression.writer(target, kind) as stream:
+            while part := source.read(_COPY_BYTES):
+                stream.write(part)
+        stored = content.blobs.adopt(packed)
+    blob = Descriptor(compression.layer_type(kind), stored.digest, stored.size)
+    content.index.put_layers([(diff_id, blob)])
+    return Layer(diff_id, blob)
 
 
 def known_layer(content: Content, diff_id: str) -> Layer | None:
@@ -73,21 +89,6 @@ async def attach(
 ) -> str:
     """Store an artifact (such as an SBOM) about the image `subject` (a name), beside it; return its manifest's digest."""
     return await asyncio.to_thread(_attach, content, subject, data, media_type, name, annotations or {})
-
-
-def _add_layer(content: Content, tar: Path, kind: str) -> Layer:
-    diff_id = _tar_digest(tar)
-    known = known_layer(content, diff_id)
-    if known is not None:
-        return known
-    with content.blobs.temporary() as packed:
-        with tar.open("rb") as source, packed.open("xb") as target, compression.writer(target, kind) as stream:
-            while part := source.read(_COPY_BYTES):
-                stream.write(part)
-        stored = content.blobs.adopt(packed)
-    blob = Descriptor(compression.layer_type(kind), stored.digest, stored.size)
-    content.index.put_layers([(diff_id, blob)])
-    return Layer(diff_id, blob)
 
 
 def _tar_digest(tar: Path) -> str:

@@ -42,7 +42,7 @@ def collect(content: Content, *, now: float, in_use: frozenset[str] = frozenset(
 
 def _needed(content: Content) -> tuple[set[str], frozenset[str]]:
     """Digests of needed blobs, and the layer folders that go with them."""
-    needed = content.index.linked()
+    needed: set[str] = set()
     folders: set[str] = set()
     unpacker = Unpacker(content)
     pending = [manifest.digest for manifest in content.index.manifests()]
@@ -85,7 +85,7 @@ def _forget_unnamed(content: Content) -> None:
 def _discard_blob(content: Content, digest: str, before: float) -> bool:
     if not content.blobs.discard_older(digest, before):
         return False
-    content.index.delete_layers_of(digest)
+    content.index.forget_blob(digest)
     return True
 
 

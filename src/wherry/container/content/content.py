@@ -93,13 +93,15 @@ class Content:
         config = documents.load(self.blobs.read(manifest.config.digest))
         return OpenedImage(manifest.config.digest, digest, manifest, config, _layers(manifest, config))
 
-    def record(self, reference: Reference, digest: str, *, tags: Iterable[str] = ()) -> StoredImage | None:
+    def record(
+        self, reference: Reference, digest: str, *, tags: Iterable[str] = (), media_type: str = ""
+    ) -> StoredImage | None:
         """Make a stored manifest (or index) known as `reference`; return its image if it is one for this machine.
 
-        The reference's own tag is set, and `tags` besides.
+        The reference's own tag is set, and `tags` besides. `media_type` counts when the document does not say its own.
         """
         data = self.blobs.read(digest)
-        document = documents.parse(data)
+        document = documents.parse(data, media_type)
         stored = self.complete(digest)
         kind = document.artifact_type or (document.config.media_type if isinstance(document, Manifest) else "")
         subject = document.subject.digest if document.subject else ""

@@ -27,7 +27,9 @@ CREATE INDEX IF NOT EXISTS manifests_by_subject ON manifests(repository, subject
 CREATE TABLE IF NOT EXISTS images(digest TEXT PRIMARY KEY, manifest TEXT, id TEXT, size INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_by_id ON images(id);
 CREATE TABLE IF NOT EXISTS layers(diff_id TEXT PRIMARY KEY, digest TEXT, media_type TEXT, size INTEGER) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS layers_by_digest ON layers(digest);
 CREATE TABLE IF NOT EXISTS links(repository TEXT, digest TEXT, PRIMARY KEY(repository, digest)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS links_by_digest ON links(digest);
 """
 
 
@@ -165,10 +167,11 @@ class ImageIndex:
                 [(diff_id, layer.digest, layer.media_type, layer.size) for diff_id, layer in layers],
             )
 
-    def delete_layers_of(self, digest: str) -> None:
-        """Forget the layers that a removed blob held."""
+    def forget_blob(self, digest: str) -> None:
+        """A blob was removed: forget the layer it held and the repositories it was in."""
         with self._transaction() as database:
             database.execute("DELETE FROM layers WHERE digest=?", (digest,))
+            database.execute("DELETE FROM links WHERE digest=?", (digest,))
 
     def link(self, repository: str, digest: str) -> None:
         """A repository has this blob, though no manifest of it may name it yet."""
@@ -183,10 +186,6 @@ class ImageIndex:
     def is_linked(self, repository: str, digest: str) -> bool:
         """Whether a blob was uploaded to, or mounted into, a repository."""
         return bool(self._rows("SELECT 1 FROM links WHERE repository=? AND digest=?", repository, digest))
-
-    def linked(self) -> set[str]:
-        """Digests of all linked blobs."""
-        return {row[0] for row in self._rows("SELECT DISTINCT digest FROM links")}
 
     def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -163,7 +163,7 @@ class RegistryClient:
             if 'rel="next"' not in link or not link.startswith("<"):
                 break
             url = urljoin(url, link[1:].partition(">")[0])
-        return found
+        return sorted(found)  # Docker's registry gives them in any order
 
     async def delete_manifest(self, reference: Reference, login: Login = ()) -> None:
         """Delete a manifest by digest, or only a tag. `NotFound` when it is not there."""

@@ -402,7 +402,8 @@ class CrunEngine:
     def _make_folders(self) -> None:
         settings = self._settings
         marker = settings.run_dir / "boot"
-        if marker.exists() and marker.read_text(encoding="utf-8") != records.boot_id():
+        # No marker: /run was emptied by a reboot, and what containers wrote belongs to nobody any more.
+        if not marker.exists() or marker.read_text(encoding="utf-8") != records.boot_id():
             shutil.rmtree(settings.run_dir, ignore_errors=True)
             shutil.rmtree(settings.data_dir / "containers", ignore_errors=True)
         for name in ("s", "c", "exit", "runtime", "l"):

@@ -15,21 +15,29 @@ from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.controllers.cluster_role_aggregation.loop import Controller as ClusterRoleAggregation
 from wherry.orchestration.controllers.cronjob.loop import Controller as CronJobs
 from wherry.orchestration.controllers.daemonset.loop import Controller as DaemonSets
 from wherry.orchestration.controllers.deployment.loop import Controller as Deployments
+from wherry.orchestration.controllers.disruption.loop import Controller as Disruption
 from wherry.orchestration.controllers.endpoint_slice.loop import Controller as EndpointSlices
 from wherry.orchestration.controllers.endpoint_slice_mirroring.loop import Controller as EndpointSliceMirroring
 from wherry.orchestration.controllers.endpoints.loop import Controller as Endpoints
 from wherry.orchestration.controllers.ephemeral_volume.loop import Controller as EphemeralVolumes
 from wherry.orchestration.controllers.garbage_collector.loop import Controller as GarbageCollector
 from wherry.orchestration.controllers.job.loop import Controller as Jobs
+from wherry.orchestration.controllers.lease_cleanup.loop import Controller as LeaseCleanup
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
+from wherry.orchestration.controllers.node_ipam.loop import Controller as NodeIpam
+from wherry.orchestration.controllers.node_lifecycle.loop import Controller as NodeLifecycle
+from wherry.orchestration.controllers.pod_gc.loop import Controller as PodGarbage
 from wherry.orchestration.controllers.replicaset.loop import Controller as ReplicaSets
 from wherry.orchestration.controllers.replicationcontroller.loop import Controller as ReplicationControllers
 from wherry.orchestration.controllers.root_ca.loop import Controller as RootCa
 from wherry.orchestration.controllers.service_account.loop import Controller as ServiceAccounts
+from wherry.orchestration.controllers.service_lb.loop import Controller as LoadBalancers
 from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
+from wherry.orchestration.controllers.taint_eviction.loop import Controller as TaintEviction
 from wherry.orchestration.controllers.volume_binding.loop import Controller as VolumeBinder
 from wherry.orchestration.controllers.volume_expansion.loop import Controller as VolumeExpander
 from wherry.orchestration.controllers.volume_protection.loop import ClaimController as ClaimProtection
@@ -63,6 +71,8 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
     return {
         "serviceaccount-controller": ServiceAccounts,
         "root-ca-certificate-publisher-controller": partial(RootCa, root_ca=settings.root_ca),
+        "node-lifecycle-controller": NodeLifecycle,
+        "node-ipam-controller": partial(NodeIpam, cluster_cidr=settings.cluster_cidr),
         "replicaset-controller": ReplicaSets,
         "deployment-controller": Deployments,
         "statefulset-controller": StatefulSets,
@@ -80,7 +90,13 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "persistentvolume-protection-controller": VolumeProtection,
         "ephemeral-volume-controller": EphemeralVolumes,
         "namespace-controller": Namespaces,
+        "service-lb-controller": partial(LoadBalancers, addresses=settings.load_balancer_addresses),
         "garbage-collector-controller": GarbageCollector,
+        "taint-eviction-controller": TaintEviction,
+        "disruption-controller": Disruption,
+        "pod-garbage-collector-controller": PodGarbage,
+        "clusterrole-aggregation-controller": ClusterRoleAggregation,
+        "lease-cleanup": LeaseCleanup,
     }
 
 

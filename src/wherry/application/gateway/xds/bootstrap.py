@@ -30,7 +30,11 @@ def bootstrap(settings: GatewaySettings, *, node: str = "envoy") -> dict[str, An
                 "api_type": "DELTA_GRPC",
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": True,
-                "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE}}],
+                "grpc_services": [{"envoy_grpc": {
+                    "cluster_name": CONTROL_PLANE,
+                    # Envoy's own choice goes up to 30 s, which is how long a restart would be noticed by users.
+                    "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
+                }}],
             },
             "cds_config": ads,
             "lds_config": ads,

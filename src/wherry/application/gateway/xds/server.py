@@ -22,6 +22,7 @@ from wherry.application.gateway.xds.session import Session
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 0.2
+_sockets = itertools.count(1)
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -43,18 +44,18 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
         """Listen on the socket, which only this user may open."""
         path = self._settings.xds_socket
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)  # of a predecessor that was killed
+        own = path.with_name(f"{path.name}.{os.getpid()}-{next(_sockets)}")
         server = grpc.aio.server(options=OPTIONS)
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, server)
-        if not server.add_insecure_port(f"unix:{path}"):
-            raise OSError(f"cannot listen on {path}")
+        if not server.add_insecure_port(f"unix:{own}"):
+            raise OSError(f"cannot listen on {own}")
         await server.start()
-        _restrict(path)
+        _put(own, path)
         self.ready.set()
         try:
             await server.wait_for_termination()
         finally:
-            await server.stop(STOP_GRACE_S)
+            await server.stop(None)
 
     async def DeltaAggregatedResources(self, request_iterator: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
         """One stream, until the peer leaves."""
@@ -75,5 +76,10 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
             log.info("envoy disconnected: stream=%d", number)
 
 
-def _restrict(path: Path) -> None:
-    os.chmod(path, 0o600)
+def _put(own: Path, path: Path) -> None:
+    """Move the socket to its known name, closed to others from the first moment.
+
+    gRPC removes the name it bound when it ends, which may be after a successor has bound the known one.
+    """
+    own.chmod(0o600)
+    own.replace(path)

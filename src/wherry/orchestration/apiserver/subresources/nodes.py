@@ -5,6 +5,7 @@ Spec:  kubelet API paths /containerLogs, /exec, /attach, /portForward; the conne
 """
 
 import ssl
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -24,6 +25,8 @@ LOG_OPTIONS = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", 
                "insecureSkipTLSVerifyBackend", "stream")
 STREAM_FLAGS = (("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty"))
 TRUE = ("true", "1")
+SUCCESS = range(200, 207)
+REFUSAL_BYTES_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,11 @@ class NodeAgents:
         pod = await self._pod(call)
         container = self._container(pod, call.request.param("container"))
         options = {name: call.request.param(name) for name in LOG_OPTIONS if name in call.request.query}
-        return await self._on_container(call, "containerLogs", pod, container, options)
+        path = f"/containerLogs/{call.namespace}/{call.target.name}/{container}"
+        answer = await self._ask(call, pod, path, list(options.items()))
+        if isinstance(answer, Response) and answer.status not in SUCCESS:
+            raise await _refusal(answer)
+        return answer
 
     async def exec(self, call: Call) -> Response | Upgrade:
         """GET or POST pods/<name>/exec."""
@@ -114,12 +121,6 @@ class NodeAgents:
             CONNECT, call.served.resource, call.namespace, call.target.name, call.target.subresource, call.user, options)
         await self._verbs.writer.chain.validate(request)
 
-    async def _on_container(
-        self, call: Call, what: str, pod: Object, container: str, options: dict[str, str],
-    ) -> Response | Upgrade:
-        path = f"/{what}/{call.namespace}/{call.target.name}/{container}"
-        return await self._ask(call, pod, path, list(options.items()))
-
     async def _ask(self, call: Call, pod: Object, path: str, options: list[tuple[str, str]]) -> Response | Upgrade:
         node = pod["spec"].get("nodeName", "")
         if not node:
@@ -146,6 +147,29 @@ class NodeAgents:
         if asked not in (*names, *init, *ephemeral):
             raise errors.bad_request(f"container {asked} is not valid for pod {name}")
         return asked
+
+
+async def _refusal(answer: Response) -> errors.ApiError:
+    """The agent's plain text as a Status, as clients expect it from the API server (GenericHttpResponseChecker)."""
+    text = (await _read_some(answer.body)).decode(errors="replace").strip()
+    if answer.status == 400:
+        return errors.bad_request(text)
+    if answer.status == 404:
+        return errors.ApiError(404, "NotFound", f"the server could not find the requested resource ( {text})")
+    return errors.ApiError(500, "InternalError", f"Internal error occurred: {text}")
+
+
+async def _read_some(body: bytes | Sequence[bytes] | AsyncIterator[bytes]) -> bytes:
+    if isinstance(body, bytes):
+        return body[:REFUSAL_BYTES_MAX]
+    if not isinstance(body, AsyncIterator):
+        return b"".join(bytes(part) for part in body)[:REFUSAL_BYTES_MAX]
+    read = b""
+    async for part in body:
+        read += part
+        if len(read) >= REFUSAL_BYTES_MAX:
+            break
+    return read[:REFUSAL_BYTES_MAX]
 
 
 def _plain(call: Call) -> Call:

@@ -34,8 +34,9 @@ class _Tally:
 
 def row_conditions(pod: Object) -> list[Object]:
     """The `Completed` condition that lets clients hide finished pods."""
-    phase = status_of(pod).get("phase", "")
-    if phase not in _COMPLETED:
+    status = status_of(pod)
+    phase = status.get("phase") if isinstance(status, Mapping) else None
+    if not isinstance(phase, str) or phase not in _COMPLETED:
         return []
     return [{"type": "Completed", "status": "True", "reason": phase, "message": _COMPLETED[phase]}]
 

@@ -49,6 +49,11 @@ class Template:
         metadata = {**old["metadata"], "labels": dict(self.labels), "annotations": self._annotations()}
         return {**old, "metadata": metadata, "endpoints": list(endpoints)}
 
+    def recycled(self, old: Object, new: Object) -> Object:
+        """`old` under its name, with everything else of `new`."""
+        metadata = {**old["metadata"], "labels": dict(self.labels), "annotations": self._annotations()}
+        return {**new, "metadata": metadata}
+
     def fits(self, old: Object) -> bool:
         """True when labels and annotations are as they should be; the trigger time alone is no reason to write."""
         annotations = {name: value for name, value in annotations_of(old).items() if name != LAST_CHANGE}
@@ -120,6 +125,8 @@ def plan(existing: Sequence[Object], wanted: Wanted, template: Template, *, keep
             empty.remove(placeholder)
             if placeholder.get("endpoints") or not template.fits(placeholder):
                 result.update.append(template.changed(placeholder, []))
+    while result.create and empty:  # recycled: one write instead of two
+        result.update.append(template.recycled(empty.pop(), result.create.pop()))
     result.delete += empty
     return result
 
