@@ -11,7 +11,6 @@ import figures
 from cluster import cluster
 
 
-
 def pss_mib(pid: int) -> float:
     """Private memory and the process's share of what it shares."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 it failed (the message says what to do), 2 wrong usage, 3 
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -30,6 +31,13 @@ HIDDEN = ("run",)
 EXIT_FAILED = 1
 EXIT_NOT_READY = 3
 EXIT_INTERRUPTED = 130
+MENDS = {
+    errno.ENOSPC: "free some space on that disk, or choose another --data-dir",
+    errno.EDQUOT: "free some space of that quota, or choose another --data-dir",
+    errno.EROFS: "that disk is read-only; choose another --data-dir",
+    errno.EACCES: "run it with sudo",
+    errno.EPERM: "run it with sudo",
+}
 EXIT_PIPE = 141
 
 
@@ -60,6 +68,14 @@ def parser_for(verb: str) -> tuple[argparse.ArgumentParser, object]:
     return parser, module
 
 
+def machine_refuses(error: OSError) -> str:
+    """What the operating system would not do, to which file, and what mends it."""
+    what = (error.strerror or str(error) or "timed out").lower()
+    where = f": {error.filename!r}" if error.filename else ""
+    mend = MENDS.get(error.errno or 0, "")
+    return what + where + (f"; {mend}" if mend else "")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
@@ -88,6 +104,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as in `wherry status | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
+    except OSError as error:  # a full or read-only disk, a file of another user: the machine's, not a bug's, and said so
+        output.note(f"wherry {verb}: {machine_refuses(error)}")
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format=LOG_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S",
     )  # fmt: skip
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, must not become a stack trace in it
     cluster = settings.load(args.data_dir)
     lock = supervisor.hold(supervisor.lock_path(cluster, args.component))
     if lock is None:

@@ -16,8 +16,9 @@ def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)  # write(2) and fsync(2) do not say which file
         raise
     sync_folder(path.parent)
 

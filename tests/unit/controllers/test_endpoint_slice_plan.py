@@ -1,11 +1,14 @@
 """The fewest writes that make slices right: pure, with Hypothesis."""
 
+from itertools import count
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry.orchestration.controllers.backends.slices import SlicePlan, Template, Wanted, plan
 from wherry.orchestration.objects.meta import Object, name_of
 
+NAMES = count()
 PORTS = [{"name": "", "port": 80, "protocol": "TCP"}]
 OTHER = [{"name": "", "port": 81, "protocol": "TCP"}]
 TEMPLATE = Template("default", "web-", "IPv4", {"a": "b"}, {}, {"uid": "u"}, endpoints_max=5)
@@ -31,8 +34,8 @@ def carried_out(slices: list[Object], made: SlicePlan) -> list[Object]:
     for changed in made.update:
         assert name_of(changed) in left
         left[name_of(changed)] = changed
-    for index, new in enumerate(made.create):
-        name = f"new-{len(left)}-{index}"
+    for new in made.create:
+        name = f"web-{next(NAMES)}"
         left[name] = {**new, "metadata": {**new["metadata"], "name": name}}
     return list(left.values())
 

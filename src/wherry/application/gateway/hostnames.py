@@ -3,9 +3,18 @@
 Spec:  Gateway API v1 HTTPRoute.spec.hostnames and Listener.hostname: `*.example.com` stands for one label or more.
 """
 
+import re
 from collections.abc import Iterable
 
 from wherry.application.gateway.model import ANY_HOST
+
+_NAME = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+LENGTH_MAX = 253
+
+
+def is_hostname(text: str) -> bool:
+    """True for a DNS name in lower case, with or without a leading `*.`."""
+    return len(text) <= LENGTH_MAX and _NAME.fullmatch(text) is not None
 
 
 def covers(pattern: str, host: str) -> bool:

@@ -122,11 +122,29 @@ set_from_toml() {
   is_name "$name" || return 0
   case $value in
   \'*\') value=${value#\'} value=${value%\'} ;;
-  \"*\\*\") value=${value#\"} value=$(printf '%b.' "${value%\"}") value=${value%.} ;;
-  \"*\") value=${value#\"} value=${value%\"} ;;
+  \"*\") value=${value#\"} && unescape "${value%\"}" ;;
   *) return 0 ;;
   esac
   export "$name=$value"
+}
+
+unescape() { # the escapes of a TOML basic string, but for \u
+  rest=$1 value=
+  while :; do
+    case $rest in
+    *\\*) ;;
+    *) break ;;
+    esac
+    value=$value${rest%%\\*} rest=${rest#*\\}
+    case $rest in
+    n*) value=$value'
+' ;;
+    t*) value=$value'	' ;;
+    *) value=$value${rest%"${rest#?}"} ;;
+    esac
+    rest=${rest#?}
+  done
+  value=$value$rest
 }
 
 layer_exec_d() {

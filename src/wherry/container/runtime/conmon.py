@@ -11,7 +11,6 @@ import errno
 import json
 import os
 import signal
-from asyncio.subprocess import DEVNULL
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from wherry.container.runtime.oci_runtime import OciRuntime, message_of
 from wherry.container.runtime.settings import RuntimeSettings
 from wherry.infrastructure.linux import descriptors
 from wherry.infrastructure.linux.cgroups import Cgroups
+from wherry.kit import process
 from wherry.kit.errors import Broken, Invalid, TimedOut
 
 REPLY_BYTES_MAX = 1 << 20
@@ -68,17 +68,16 @@ async def create(settings: RuntimeSettings, runtime: OciRuntime, cgroups: Cgroup
         reply_end, reply_child = _pipe(stack)
         start_child, start_end = _pipe(stack)
         pipes = {"_OCI_SYNCPIPE": str(reply_child.fileno()), "_OCI_STARTPIPE": str(start_child.fileno())}
-        process = await asyncio.create_subprocess_exec(
-            *argv(settings, runtime, config),
-            stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, cwd=bundle, start_new_session=True,
+        first = process.start(
+            argv(settings, runtime, config), cwd=bundle, new_session=True,
             pass_fds=(reply_child.fileno(), start_child.fileno()), env={**os.environ, **pipes},
         )  # fmt: skip
         reply_child.close()
         # conmon waits for this byte before it forks, so that it is whole in its cgroup.
-        cgroups.add_process(f"{settings.cgroup_root}/conmon", process.pid)
+        cgroups.add_process(f"{settings.cgroup_root}/conmon", first.pid)
         start_end.write(b"\0")
         reply = await _reply(reply_end.fileno(), settings.command_timeout_s)
-        await process.wait()  # the first process ends as soon as the lasting one is forked
+        await first.wait()  # it ends as soon as the lasting one is forked
     if reply.pid <= 0:
         raise CreateRefused(message_of(reply.message))
     return Created(reply.pid, int((bundle / "conmon.pid").read_text(encoding="ascii")))

@@ -12,14 +12,15 @@ import itertools
 import json
 import os
 import socket
-from asyncio.subprocess import DEVNULL
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import DEVNULL
 
 from wherry.container.runtime import container_parts, oci_spec
 from wherry.container.runtime.engine import ExecResult
 from wherry.container.runtime.oci_runtime import OciRuntime
 from wherry.container.runtime.sessions import ExecSession, Output
+from wherry.kit import process
 from wherry.kit.errors import Invalid, TimedOut
 
 OUTPUT_BYTES_MAX = 16 << 20
@@ -36,8 +37,8 @@ async def start(
         raise Invalid("no command to execute")
     name = f"exec-{os.getpid()}-{next(_numbers)}"
     spec_file, pid_file = bundle / f"{name}.json", bundle / f"{name}.pid"
-    process = oci_spec.process_for_exec(container_parts.read_spec(bundle), argv, tty=tty)
-    spec_file.write_text(json.dumps(process), encoding="utf-8")
+    document = oci_spec.process_for_exec(container_parts.read_spec(bundle), argv, tty=tty)
+    spec_file.write_text(json.dumps(document), encoding="utf-8")
     words = ("exec", "--process", str(spec_file), "--pid-file", str(pid_file))
     files = (pid_file, spec_file)
     if tty:
@@ -90,13 +91,12 @@ async def _by_pipes(
             stack.callback(os.close, child_stdin)
             ours.callback(os.close, our_stdin)
             os.set_blocking(our_stdin, False)
-        process = await asyncio.create_subprocess_exec(
-            *runtime.argv(*words, container_id), stdin=child_stdin, stdout=ends[0][1], stderr=ends[1][1],
-            start_new_session=True,
-        )  # fmt: skip
+        child = process.start(
+            runtime.argv(*words, container_id), stdin=child_stdin, stdout=ends[0][1], stderr=ends[1][1], new_session=True
+        )
         ours.pop_all()
     output = Output({ends[0][0]: "stdout", ends[1][0]: "stderr"})
-    return ExecSession(process, output, stdin=our_stdin, terminal=-1, files=files)
+    return ExecSession(child, output, stdin=our_stdin, terminal=-1, files=files)
 
 
 async def _on_terminal(
@@ -109,26 +109,25 @@ async def _on_terminal(
             listener.setblocking(False)
             reader, writer = os.pipe()
             try:
-                process = await asyncio.create_subprocess_exec(
-                    *runtime.argv(*words, "--console-socket", str(console), container_id),
-                    stdin=DEVNULL, stdout=DEVNULL, stderr=writer, start_new_session=True,
-                )  # fmt: skip
+                child = process.start(
+                    runtime.argv(*words, "--console-socket", str(console), container_id), stderr=writer, new_session=True
+                )
             finally:
                 os.close(writer)
-            terminal = await _terminal_from(listener, process)
+            terminal = await _terminal_from(listener, child)
         finally:
             console.unlink(missing_ok=True)
     streams = {reader: "stdout"} if terminal < 0 else {reader: "stdout", os.dup(terminal): "stdout"}
     our_stdin = os.dup(terminal) if stdin and terminal >= 0 else -1
-    return ExecSession(process, Output(streams), stdin=our_stdin, terminal=terminal, files=files)
+    return ExecSession(child, Output(streams), stdin=our_stdin, terminal=terminal, files=files)
 
 
-async def _terminal_from(listener: socket.socket, process: asyncio.subprocess.Process) -> int:
+async def _terminal_from(listener: socket.socket, child: process.Child) -> int:
     """The terminal's master side, or -1 when the runtime ended without sending one (it says why on stderr)."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         accepted = tasks.create_task(loop.sock_accept(listener))
-        ended = tasks.create_task(process.wait())
+        ended = tasks.create_task(child.wait())
         await asyncio.wait((accepted, ended), timeout=CONSOLE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         if not accepted.done():
             accepted.cancel()

@@ -10,7 +10,6 @@ that nothing pins copies of anybody's mounts.
 import asyncio
 import os
 import shutil
-from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
 from wherry.container.runtime.settings import RuntimeSettings
@@ -67,10 +66,7 @@ class OciRuntime:
         pid_file, errors = bundle / "pid", bundle / "stderr"
         words = ("run", "--detach", "--bundle", str(bundle), "--pid-file", str(pid_file), container_id)
         with errors.open("wb") as stderr:
-            started = await asyncio.create_subprocess_exec(
-                self.program, *self.options, *words,
-                stdin=DEVNULL, stdout=DEVNULL, stderr=stderr, cwd=bundle, start_new_session=True,
-            )  # fmt: skip
+            started = process.start((self.program, *self.options, *words), stderr=stderr, cwd=bundle, new_session=True)
         async with asyncio.timeout(self._settings.command_timeout_s):
             code = await started.wait()
         if code:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from wherry.container.runtime import conmon
 from wherry.infrastructure.linux import descriptors, processes
+from wherry.kit.process import Child
 
 READ_BYTES = 1 << 16
 BUFFERED_BYTES_MAX = 1 << 20
@@ -98,7 +99,7 @@ class ExecSession:
     """A further process in a container. `terminal` is our side of its terminal, or -1; `files` go with it (pid, spec)."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, output: Output, *, stdin: int, terminal: int, files: tuple[Path, Path]
+        self, process: Child, output: Output, *, stdin: int, terminal: int, files: tuple[Path, Path]
     ) -> None:
         self._process = process
         self._output = output

@@ -4,7 +4,8 @@ In:    Ingress, IngressClass, Service, Secret.
 Out:   listeners on port 80 and, for each TLS host, on port 443; status.loadBalancer of the Ingresses that are ours.
 Order: `ordering.py`; ImplementationSpecific paths mean Prefix here.
 Annotation: `wherry.dev/ssl-redirect: "true"` answers plain HTTP for TLS hosts with a redirect (308).
-Refused: `backend.resource` and what `services.backend_for` refuses answer 500; the Ingress stays in use.
+Refused: paths that are none (expressions meant for other controllers) are not served; `backend.resource` and what
+       `services.backend_for` refuses answer 500; the Ingress stays in use.
 """
 
 from collections.abc import Iterable
@@ -30,9 +31,10 @@ from wherry.application.gateway.model import (
     ValueMatch,
     VirtualHost,
 )
+from wherry.application.gateway.paths import checked_path
 from wherry.application.gateway.services import backend_for
 from wherry.application.gateway.snapshot import Memo, Reader, Snapshot
-from wherry.kit.errors import NotFound, Unsupported, WherryError
+from wherry.kit.errors import Invalid, NotFound, Unsupported, WherryError
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, INGRESSES, SECRETS, SERVICES
 from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of, namespace_of
 
@@ -133,14 +135,17 @@ def _hosts(obj: Object, reader: Reader) -> Hosts:
 
 def _rule_routes(obj: Object, host: str, index: int, rule: dict[str, Any], reader: Reader) -> Iterable[Route]:
     for place, path in enumerate((rule.get("http") or {}).get("paths") or ()):
-        match = RouteMatch(_path_match(path), headers=_host_limit(host))
+        try:
+            match = RouteMatch(_path_match(path), headers=_host_limit(host))
+        except Invalid:  # such as an expression meant for another controller
+            continue
         order = order_of(match, obj, rank=INGRESS_RANK, rule=index, index=place)
         name = f"Ingress/{key_of(obj)}/{index}/{place}"
         yield Route(name, order, match, _action(path.get("backend") or {}, namespace_of(obj), reader))
 
 
 def _path_match(path: dict[str, Any]) -> PathMatch:
-    value = path.get("path") or "/"
+    value = checked_path(path.get("path") or "/")
     if path.get("pathType") == "Exact":
         return PathMatch(PathKind.EXACT, value)
     return PathMatch(PathKind.PREFIX, value.rstrip("/") or "/")

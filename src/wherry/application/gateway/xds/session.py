@@ -5,9 +5,10 @@ Out:   responses, through `send`.
 Spec:  Envoy xds_protocol, "Incremental xDS" and "Eventual consistency considerations".
 
 Order of an update: clusters, endpoints and secrets, until all are confirmed and each new cluster has its endpoints; then
-listeners, confirmed; routes. Inside each half what the peer asks for is answered at once, because Envoy confirms
-clusters only after their endpoints came, and listeners only after their routes. Clusters that nobody needs any more are removed last and late, so that requests under way keep their backend.
-Removed listeners go with the changed ones. A peer that does not confirm within `ack_timeout_s` is not waited for.
+listeners, confirmed; routes. Inside each half what the peer asks for is answered at once, because Envoy confirms clusters
+only after their endpoints came, and listeners only after their routes. Clusters that nobody needs any more are removed
+last and late, so that requests under way keep their backend. Removed listeners go with the changed ones. A peer that does
+not confirm within `ack_timeout_s` is not waited for.
 """
 
 import asyncio

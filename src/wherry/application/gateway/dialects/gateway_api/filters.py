@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wherry.application.gateway.headers import is_header_name, is_header_value
 from wherry.application.gateway.model import NO_CHANGE, Backend, HeaderChange, Mirror, Redirect, Rewrite
 from wherry.kit.errors import Invalid, Unsupported
 
 MILLION = 1_000_000
 REDIRECT_CODES = (301, 302, 303, 307, 308)
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _HOST_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -65,7 +65,7 @@ def header_change(modifier: Mapping[str, Any]) -> HeaderChange:
 
 def _header_name(name: Any) -> str:
     text = str(name or "")
-    if not _TOKEN.fullmatch(text):
+    if not is_header_name(text):
         raise Invalid(f"{text[:64]!r} is not a header name")
     if text.lower() == "host":
         raise Invalid("the host header is changed by URLRewrite.hostname only")
@@ -74,7 +74,7 @@ def _header_name(name: Any) -> str:
 
 def _header_value(value: Any) -> str:
     text = str(value if value is not None else "")
-    if any(ord(char) < 0x20 and char != "\t" or ord(char) == 0x7F for char in text):
+    if not is_header_value(text):
         raise Invalid("a header value holds control characters")
     return text
 

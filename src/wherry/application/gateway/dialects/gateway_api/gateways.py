@@ -14,6 +14,7 @@ from typing import Any
 from wherry.application.gateway import certificates
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.grants import is_granted
+from wherry.application.gateway.hostnames import is_hostname
 from wherry.application.gateway.kinds import GATEWAY_GROUP
 from wherry.application.gateway.model import ANY_HOST, Protocol
 from wherry.application.gateway.snapshot import Reader
@@ -147,6 +148,9 @@ class _Listener:
         protocol, port = str(self.spec.get("protocol")), int(self.spec.get("port") or 0)
         if protocol not in SUPPORTED:
             return ("UnsupportedProtocol", f"protocol {protocol} is not supported; {' and '.join(SUPPORTED)} are")
+        hostname = str(self.spec.get("hostname") or "")
+        if hostname and not is_hostname(hostname):
+            return ("Invalid", f"hostname {hostname[:64]!r} is not a DNS name, with or without a leading *.")
         tls = self.spec.get("tls") or {}
         if protocol == "HTTPS" and tls.get("mode", "Terminate") != "Terminate":
             return ("UnsupportedProtocol", f"tls.mode {tls['mode']} is not supported with HTTPS")

@@ -16,7 +16,7 @@ from wherry.application.gateway.dialects.gateway_api.grants import is_granted
 from wherry.application.gateway.dialects.gateway_api.matches import match_of
 from wherry.application.gateway.dialects.ordering import GATEWAY_API_RANK, order_of
 from wherry.application.gateway.durations import seconds_of
-from wherry.application.gateway.hostnames import intersection
+from wherry.application.gateway.hostnames import intersection, is_hostname
 from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_GROUP
 from wherry.application.gateway.model import ANY_HOST, Answer, Backend, Forward, PathKind, Redirect, Route, Target
 from wherry.application.gateway.services import backend_for
@@ -137,6 +137,9 @@ class _Rules:
 
     def routes(self) -> tuple[Route, ...]:
         """A route of the model for every match of every rule."""
+        for host in (self._route.get("spec") or {}).get("hostnames") or ():
+            if not is_hostname(host):
+                raise Invalid(f"hostname {host[:64]!r} is not a DNS name, with or without a leading *.")
         found = []
         for index, rule in enumerate((self._route.get("spec") or {}).get("rules") or ()):
             filters = filters_of(rule.get("filters") or (), self._mirrored)
