@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from engine_harness import Harness, harness
+from engine_harness import Harness, Layers, harness
 
 from wherry.container.content import builder
 from wherry.container.content.images import ContentImages
@@ -32,20 +31,8 @@ async def test_a_container_sees_the_upper_layers_win(box: Harness, tmp_path: Pat
     ])
     top = content.open_image("top:1")
     image = await builder.write_image(content, {**base.config, "history": []}, [*base.layers, *top.layers], ["all:1"])
-    box.engine = CrunEngine(box.settings, box.network, _Only(ContentImages(content), image.id))
+    box.layers = Layers(*map(Path, await ContentImages(content).unpacker.layers(image.id)))
+    box.engine = CrunEngine(box.settings, box.network, box.layers)
+    await box.engine.restore()
     said = await box.run("cat /data/a; echo; cat /data/b; echo; ls /hidden; ls /gone; stat -c %a /tmp")
     assert said.split("\n")[:4] == ["new a", "old b", "y", "1777"]
-
-
-class _Only:
-    """The harness names no image: it is always this one."""
-
-    def __init__(self, images: ContentImages, image_id: str) -> None:
-        self._unpacker = images.unpacker
-        self._id = image_id
-
-    async def layers(self, image_id: str) -> tuple[str, ...]:
-        return await self._unpacker.layers(self._id)
-
-    async def config(self, image_id: str) -> dict[str, Any]:
-        return await self._unpacker.config(self._id)

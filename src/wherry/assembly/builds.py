@@ -1,0 +1,38 @@
+"""Builds of one cluster: the lifecycle over the cluster's content folder, in containers of an engine of their own.
+
+In:    the cluster's settings.
+Out:   a `Platform`; images it makes are on the node and in the registry at once.
+"""
+
+from wherry.application.builds.settings import ClusterAccess
+from wherry.assembly.images import cache_dir, open_images
+from wherry.assembly.settings import ClusterSettings
+from wherry.buildpacks.platform.build import Platform
+from wherry.buildpacks.platform.container_workshop import ContainerWorkshop
+from wherry.buildpacks.platform.settings import BuildSettings
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.kubeconfig import load
+
+
+def build_settings(settings: ClusterSettings) -> BuildSettings:
+    """Folders of builds."""
+    return BuildSettings(data_dir=settings.data_dir, cache_dir=cache_dir(settings))
+
+
+def open_platform(settings: ClusterSettings) -> Platform:
+    """What `wherry build` works with; needs no running cluster."""
+    images = open_images(settings, pulls=True)
+    chosen = build_settings(settings)
+    return Platform(chosen, images.service, ContainerWorkshop(chosen, images.layers))
+
+
+def access(settings: ClusterSettings) -> ClusterAccess:
+    """Where deployed applications are reached."""
+    return ClusterAccess(
+        registry=settings.registry_host, gateway_port=settings.gateway_http_port if settings.gateway else 0
+    )
+
+
+def admin_client(settings: ClusterSettings) -> Client:
+    """A client with the admin's kubeconfig."""
+    return Client(load(settings.admin_kubeconfig), user_agent="wherry/cli")
