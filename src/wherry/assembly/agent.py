@@ -36,6 +36,7 @@ from wherry.orchestration.proxy.settings import ProxySettings
 
 SSH_PORT = 22
 STOP_GRACE_S = 10.0  # for containers on `wherry down`; databases want to end in order
+PURGE_GRACE_S = 1.0  # nothing they could still write is kept
 
 
 def network_settings(settings: ClusterSettings) -> NetworkSettings:
@@ -134,13 +135,13 @@ async def _dns(settings: ClusterSettings, informers: Informers, clock: SystemClo
     await server.run()
 
 
-async def teardown(settings: ClusterSettings) -> None:
+async def teardown(settings: ClusterSettings, *, grace_s: float = STOP_GRACE_S) -> None:
     """Take everything of the cluster off this machine but its data: containers first, asked to end in order."""
     engine = engine_for(settings, open_images(settings))
     await engine.restore()
     async with asyncio.TaskGroup() as tasks:
         for status in await engine.containers():
-            tasks.create_task(engine.stop_container(status.id, grace_s=STOP_GRACE_S))
+            tasks.create_task(engine.stop_container(status.id, grace_s=grace_s))
     await engine.destroy_all()
     await asyncio.to_thread(_unmount_pods, settings)
     await LoopVolumes(settings.data_dir / "volumes").unmount_all()

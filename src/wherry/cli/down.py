@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     with output.Step("stopping containers, unmounting, removing links and tables"):
         from wherry.assembly import agent
 
-        asyncio.run(agent.teardown(cluster))
+        asyncio.run(agent.teardown(cluster, grace_s=agent.PURGE_GRACE_S if args.purge else agent.STOP_GRACE_S))
     shutil.rmtree(cluster.run_dir, ignore_errors=True)
     if args.purge:
         with output.Step(f"removing {cluster.data_dir}"):

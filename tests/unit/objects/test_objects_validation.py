@@ -475,3 +475,12 @@ def _validate_many(resource, node, spec):
 def test_pod_without_spec_is_refused():
     found = validate(PODS, apply_defaults(PODS, {"metadata": {"name": "a", "namespace": "b"}}))
     assert [cause.field for cause in found] == ["spec.containers"]
+
+
+def test_stateful_set_may_mount_its_claim_templates():
+    db = changed("StatefulSet/db", "spec/template/spec/containers/0/volumeMounts", [{"name": "data", "mountPath": "/data"}])
+    db["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "data"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]
+    assert causes_of(db) == []
+    db["spec"]["volumeClaimTemplates"][0]["metadata"]["name"] = "other"
+    assert [c.reason for c in causes_of(db)] == ["FieldValueNotFound"]

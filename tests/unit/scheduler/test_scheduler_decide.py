@@ -82,8 +82,8 @@ def test_a_preferred_affinity_outweighs_a_little_load() -> None:
 
 
 def test_what_is_not_supported_is_refused_by_name() -> None:
-    needy = pod(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}})
-    assert "required podAntiAffinity is not supported yet" in schedule(needy, snapshot(node("a")), Claims(), Rotation()).message
+    needy = pod(resourceClaims=[{"name": "gpu"}])
+    assert "resourceClaims are not supported yet" in schedule(needy, snapshot(node("a")), Claims(), Rotation()).message
 
 
 def test_reasons_of_many_nodes_are_counted() -> None:

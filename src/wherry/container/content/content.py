@@ -81,7 +81,7 @@ class Content:
     def open_image(self, text: str) -> OpenedImage:
         """The image for this machine behind a name or id. Raise `NotFound` when it is not complete here."""
         digest = self.digest_of(text)
-        stored = self.index.image(digest) or self.complete(digest)
+        stored = self.available(digest)
         if stored is None:
             raise NotFound(f"image {text!r} is in {self.settings.root}, but not for {platform.host()}")
         return self.open_manifest(stored.manifest)
@@ -112,6 +112,17 @@ class Content:
             self._record_children(reference.repository, document, INDEX_DEPTH_MAX)
         return stored
 
+    def available(self, digest: str) -> StoredImage | None:
+        """The image behind `digest` if every blob of it is here: files may vanish behind our back."""
+        stored = self.index.image(digest)
+        if stored is None:
+            return self.complete(digest)
+        if self.blobs.size(stored.manifest) is None:
+            return None
+        manifest = documents.parse(self.blobs.read(stored.manifest))
+        assert isinstance(manifest, Manifest)
+        return stored if all(self.blobs.size(blob.digest) is not None for blob in manifest.blobs) else None
+
     def complete(self, digest: str) -> StoredImage | None:
         """Find out whether all blobs of this machine's image behind `digest` are here, and remember it if so."""
         manifest_digest, manifest = self._for_host(digest, INDEX_DEPTH_MAX)
@@ -121,11 +132,11 @@ class Content:
             return None
         documents.diff_ids(documents.load(self.blobs.read(manifest.config.digest)))  # `Invalid` now, not at the start
         size = sum(blob.size for blob in manifest.blobs)
-        stored = StoredImage(digest, manifest_digest, manifest.config.digest, size)
-        self.index.put_image(stored)
-        if manifest_digest != digest:
-            self.index.put_image(StoredImage(manifest_digest, manifest_digest, manifest.config.digest, size))
-        return stored
+        for known_by in {manifest_digest, digest}:
+            stored = StoredImage(known_by, manifest_digest, manifest.config.digest, size)
+            if self.index.image(known_by) != stored:
+                self.index.put_image(stored)
+        return StoredImage(digest, manifest_digest, manifest.config.digest, size)
 
     def image(self, stored: StoredImage) -> Image:
         """As the node agent wants it."""

@@ -7,8 +7,8 @@ Never: talks HTTP (the source does) or chooses when to collect garbage other tha
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from wherry.container.content.blobs import Partial
 from wherry.container.content.collect import collect
@@ -21,7 +21,7 @@ from wherry.container.image.documents import Descriptor, Index, Manifest
 from wherry.container.image.reference import Reference
 from wherry.container.image.service import Image
 from wherry.kit.clock import Clock, SystemClock
-from wherry.kit.errors import Invalid, NotFound, Unavailable, Unsupported
+from wherry.kit.errors import Forbidden, Invalid, NotFound, Unavailable, Unsupported
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,15 @@ BLOB_TRIES_MAX = 5
 OTHER_PULL_POLL_S = 0.1
 NESTED_INDEX_MAX = 4
 Progress = Callable[[str, int, int], None]  # digest, bytes so far, bytes in all
+
+
+@dataclass(slots=True)
+class _Pull:
+    """One pull and everybody who waits for it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    callers: int = 0
+    image: Image | None = None
 
 
 class ContentImages:
@@ -49,8 +58,7 @@ class ContentImages:
         self._clock = clock or SystemClock()
         self._in_use = in_use
         self._progress = progress
-        self._pulling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._finished: dict[str, int] = {}
+        self._pulls: dict[tuple[str, Login], _Pull] = {}
 
     async def present(self, reference: str) -> Image | None:
         """The image for a name, name@digest or id; never asks the network."""
@@ -63,15 +71,18 @@ class ContentImages:
     async def pull(self, reference: str, credentials: Login = ()) -> Image:
         """Fetch what is missing, unpack it and return the image. Concurrent pulls of one reference are one pull."""
         name = self.content.parse(reference)
-        key = str(name)
-        seen = self._finished.get(key, 0)
-        async with self._pulling[key]:
-            if self._finished.get(key, 0) == seen:  # nobody pulled it while this one waited
-                image = await self._pull(name, credentials)
-                self._finished[key] = seen + 1
-                return image
-        done = await self.present(reference)
-        return done or await self.pull(reference, credentials)
+        key = (str(name), credentials)
+        pull = self._pulls.setdefault(key, _Pull())
+        pull.callers += 1
+        try:
+            async with pull.lock:
+                if pull.image is None:  # nobody finished it while this caller waited
+                    pull.image = await self._pull_or_say_why(name, credentials)
+                return pull.image
+        finally:
+            pull.callers -= 1
+            if not pull.callers:
+                del self._pulls[key]
 
     async def remove(self, reference: str) -> None:
         """Drop a name, or with an id all names of an image, and then what nothing needs. Idempotent."""
@@ -85,19 +96,22 @@ class ContentImages:
 
     def _present(self, reference: str) -> Image | None:
         if as_id(reference):
-            found = self.content.index.images(as_id(reference))
-            return self.content.image(found[0]) if found else None
+            for stored in self.content.index.images(as_id(reference)):
+                if self.content.available(stored.digest):
+                    return self.content.image(stored)
+            return None
         self.content.parse(reference)
         try:
             digest = self.content.digest_of(reference)
         except NotFound:
             return None
-        stored = self.content.index.image(digest) or self.content.complete(digest)
-        return self.content.image(stored) if stored else None
+        found = self.content.available(digest)
+        return self.content.image(found) if found else None
 
     def _images(self) -> list[Image]:
         by_id = {stored.id: stored for stored in self.content.index.images()}
-        found = (self.content.image(stored) for _, stored in sorted(by_id.items()))
+        here = (stored for _, stored in sorted(by_id.items()) if self.content.available(stored.digest))
+        found = (self.content.image(stored) for stored in here)
         return [image for image in found if image.tags or image.digests]
 
     def _remove(self, reference: str) -> None:
@@ -116,12 +130,23 @@ class ContentImages:
         if digest and not any(repository == name.repository for repository, _ in index.tags_of(digest)):
             index.delete_manifest(name.repository, digest)
 
+    async def _pull_or_say_why(self, name: Reference, login: Login) -> Image:
+        try:
+            return await self._pull(name, login)
+        except OSError as error:
+            raise Unavailable(f'failed to pull and unpack image "{name}": {error}') from error
+
     async def _pull(self, name: Reference, login: Login) -> Image:
         if self.content.is_local(name):
             return await self._pull_local(name)
         if self._source is None:
             raise Unavailable(f"image {name.familiar!r}: there is no registry to pull it from")
-        top, data = await self._source.manifest(name, login)
+        try:
+            top, data = await self._source.manifest(name, login)
+        except (NotFound, Forbidden, Unavailable) as error:
+            kind = next(kind for kind in (NotFound, Forbidden, Unavailable) if isinstance(error, kind))
+            why = f'failed to pull and unpack image "{name}": failed to resolve reference "{name}": {error}'
+            raise kind(why) from error
         self._store_document(top, data)
         manifest = await self._manifest_for_host(name, top, data, login)
         await self._fetch_all(name, manifest, login)

@@ -184,7 +184,7 @@ class RegistryClient:
             return
         said = f"{reply.host}: {reference.familiar}: {reply.message()}"
         if reply.status == 404:
-            raise NotFound(f"{reference.familiar}: not found at {reply.host}")
+            raise NotFound(f"{reference}: not found")
         if reply.status in (401, 403):
             raise Forbidden(f"pull access denied for {reference.familiar}, or it does not exist: {said}")
         if reply.status == 429 or reply.status >= 500:

@@ -3,88 +3,124 @@
 Spec:  kubernetes pkg/scheduler: schedulePod, FitError.Error (the message's shape).
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import orjson
 
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.scheduler.filters import FILTERS, PodNeeds, needs_of
-from wherry.orchestration.scheduler.scores import best
+from wherry.orchestration.scheduler.nearby import Nearby, nearby
+from wherry.orchestration.scheduler.pod_terms import wishes_of
+from wherry.orchestration.scheduler.scores import RELATIVE, normalized
 from wherry.orchestration.scheduler.snapshot import NodeInfo, Snapshot
 from wherry.orchestration.scheduler.volumes import Claims, node_reasons
+from wherry.orchestration.scheduler.window import Candidate, Reasons, Window
 
-# With many nodes only some are scored (upstream percentageOfNodesToScore: 50 % less one per 125 nodes, at least 5 %).
-SCORE_ALL_UP_TO = 100
-SCORE_PERCENT_MIN = 5
+WINDOWS_MAX = 16
 NOT_HELPFUL = "Preemption is not helpful for scheduling."
 NO_VICTIMS = "No preemption victims found for incoming pod."
 # Reasons that removing other pods can never change.
 UNRESOLVABLE = ("node(s) were unschedulable", "node(s) had untolerated taint", "node(s) didn't match Pod's node affinity",
-                "node(s) had volume node affinity conflict")  # fmt: skip
+                "node(s) had volume node affinity conflict", "node(s) didn't find available persistent volumes to bind",
+                "node(s) didn't match pod affinity rules",
+                "node(s) didn't match pod topology spread constraints (missing required label)")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`node` is "" when there is none; `message` is what condition and event then say."""
+    """`node` is "" when there is none; `reasons` then say why, and `problem` what holds for all nodes."""
 
     node: str
-    message: str = ""
+    total: int = 0
+    problem: str = ""
+    reasons: tuple[Reasons, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """What condition and event say when no victim was found."""
+        if self.node:
+            return ""
+        return f"{self.why} {preemption_text(self.total, self.reasons)}" if self.total else self.why
+
+    @property
+    def why(self) -> str:
+        """`0/2 nodes are available: 1 Insufficient cpu, 1 Too many pods.`"""
+        if self.problem:
+            return f"0/{self.total} nodes are available: {self.problem}."
+        if not self.total:
+            return "no nodes available to schedule pods"
+        counted = Counter(reason for reasons in self.reasons for reason in reasons)
+        listed = ", ".join(sorted(f"{count} {reason}" for reason, count in counted.items()))
+        return f"0/{self.total} nodes are available: {listed}."
 
 
 class Rotation:
-    """Where the search for enough feasible nodes begins, so that all nodes get their turn."""
+    """What is remembered from pod to pod: a `Window` for each shape of pod."""
 
     def __init__(self) -> None:
-        self.start = 0
+        self._windows: OrderedDict[bytes, Window] = OrderedDict()
+
+    def window(self, needs: PodNeeds, claims: Claims) -> Window:
+        """The window for pods of this shape; a pod with claims has its own."""
+        if needs.claims:
+            return Window(lambda n, info: reasons_against(n, claims, info))
+        key = shape_of(needs)
+        found = self._windows.get(key)
+        if found is None:
+            found = self._windows[key] = Window(lambda n, info: reasons_against(n, claims, info))
+            if len(self._windows) > WINDOWS_MAX:
+                self._windows.popitem(last=False)
+        else:
+            self._windows.move_to_end(key)
+        return found
+
+
+def shape_of(needs: PodNeeds) -> bytes:
+    """Equal for pods that every node judges alike."""
+    spec = needs.pod.get("spec") or {}
+    images = [container.get("image") for container in spec.get("containers") or ()]
+    node_affinity = (spec.get("affinity") or {}).get("nodeAffinity")
+    return orjson.dumps([
+        needs.requests, needs.ports, images, spec.get("nodeSelector"), node_affinity, spec.get("tolerations"),
+    ])  # fmt: skip
 
 
 def refusal_of(pod: Object) -> str:
-    """What this scheduler does not do yet and a pod requires; "" when there is nothing."""
-    spec = pod.get("spec") or {}
-    affinity = spec.get("affinity") or {}
-    for name in ("podAffinity", "podAntiAffinity"):
-        if (affinity.get(name) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
-            return f"required {name} is not supported yet"
-    if any(c.get("whenUnsatisfiable") == "DoNotSchedule" for c in spec.get("topologySpreadConstraints") or ()):
-        return "topologySpreadConstraints with DoNotSchedule are not supported yet"
-    if spec.get("resourceClaims"):
-        return "resourceClaims are not supported yet"
-    return ""
+    """What this scheduler does not do and a pod requires; "" when there is nothing."""
+    return "resourceClaims are not supported yet" if (pod.get("spec") or {}).get("resourceClaims") else ""
 
 
 def schedule(pod: Object, snapshot: Snapshot, claims: Claims, rotation: Rotation) -> Decision:
     """The best node of those that fit."""
-    total = len(snapshot.nodes)
+    total = len(snapshot.order)
     if problem := claims.problem or refusal_of(pod):
-        return Decision("", f"0/{total} nodes are available: {problem}. {preemption_text(total, [])}")
+        return Decision("", total, problem)
     if not total:
-        return Decision("", "no nodes available to schedule pods")
+        return Decision("")
     needs = needs_of(pod, claims.exclusive)
-    reasons: list[list[str]] = []
-    feasible: list[NodeInfo] = []
-    nodes = list(snapshot.nodes.values())
-    enough = nodes_to_find(total)
-    first = rotation.start % total
-    seen = 0
-    for info in (*nodes[first:], *nodes[:first]):
-        seen += 1
-        if why := reasons_against(needs, claims, info):
-            reasons.append(why)
-        else:
-            feasible.append(info)
-            if len(feasible) >= enough:
-                break
-    rotation.start = (first + seen) % total
-    if feasible:
-        return Decision(best(needs, feasible).name)
-    return Decision("", failure_text(total, reasons))
+    near = nearby(pod, wishes_of(pod, snapshot.neighbours.namespaces_of), snapshot)
+    refusal = None if near.is_plain else near.refusal
+    candidates, reasons = rotation.window(needs, claims).candidates(needs, snapshot, refusal)
+    if not candidates:
+        return Decision("", total, "", tuple(reasons))
+    return Decision(_best(candidates, near).info.name, total)
 
 
-def nodes_to_find(total: int) -> int:
-    """How many feasible nodes are enough to choose from."""
-    if total <= SCORE_ALL_UP_TO:
-        return total
-    percent = max(SCORE_PERCENT_MIN, 50 - total // 125)
-    return max(SCORE_ALL_UP_TO, total * percent // 100)
+def _best(candidates: Sequence[Candidate], near: Nearby) -> Candidate:
+    """The highest sum; of equals the first by name, so that a decision can be repeated."""
+    if len(candidates) == 1:
+        return candidates[0]
+    totals = [candidate.absolute for candidate in candidates]
+    extra = [normalized([c.relative[i] for c in candidates], weight) for i, (_, weight) in enumerate(RELATIVE)]
+    if near.likes or near.soft:
+        extra.append(near.scores([candidate.info for candidate in candidates]))
+    for row in extra:
+        if row is not None:
+            totals = [total + more for total, more in zip(totals, row, strict=True)]
+    highest = max(totals)
+    return min((c for c, total in zip(candidates, totals, strict=True) if total == highest), key=lambda c: c.info.name)
 
 
 def reasons_against(needs: PodNeeds, claims: Claims, info: NodeInfo) -> list[str]:
@@ -95,19 +131,17 @@ def reasons_against(needs: PodNeeds, claims: Claims, info: NodeInfo) -> list[str
     return node_reasons(claims, info.node)
 
 
-def failure_text(total: int, reasons: list[list[str]]) -> str:
-    """`0/2 nodes are available: 1 Insufficient cpu, 1 Too many pods. preemption: ...`."""
-    counted = Counter(reason for why in reasons for reason in why)
-    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in counted.items()))
-    return f"0/{total} nodes are available: {listed}. {preemption_text(total, reasons)}"
+def is_hopeless(reasons: Reasons) -> bool:
+    """No removal of pods would help on a node with these reasons."""
+    return any(reason == cause or reason.startswith((f"{cause} {{", f"{cause}/")) for reason in reasons for cause in UNRESOLVABLE)
 
 
-def preemption_text(total: int, reasons: list[list[str]]) -> str:
-    """Upstream's tail; preemption itself is not there yet, so no victim is ever found."""
-    hopeless = [why for why in reasons if any(reason.startswith(UNRESOLVABLE) for reason in why)] if reasons else []
-    if not reasons or len(hopeless) == len(reasons):
-        return f"preemption: 0/{total} nodes are available: {len(hopeless) or total} {NOT_HELPFUL}".rstrip(".") + "."
-    parts = [f"{len(reasons) - len(hopeless)} {NO_VICTIMS}"]
+def preemption_text(total: int, reasons: Sequence[Reasons]) -> str:
+    """Upstream's tail when no victim was found."""
+    hopeless = sum(map(is_hopeless, reasons))
+    if hopeless == len(reasons):
+        return f"preemption: 0/{total} nodes are available: {hopeless or total} {NOT_HELPFUL}"
+    parts = [f"{len(reasons) - hopeless} {NO_VICTIMS}"]
     if hopeless:
-        parts.append(f"{len(hopeless)} {NOT_HELPFUL}")
+        parts.append(f"{hopeless} {NOT_HELPFUL}")
     return f"preemption: 0/{total} nodes are available: {', '.join(p.rstrip('.') for p in parts)}."

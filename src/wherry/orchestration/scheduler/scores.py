@@ -60,30 +60,14 @@ def image_locality(needs: PodNeeds, info: NodeInfo) -> float:
 
 
 Score = Callable[[PodNeeds, NodeInfo], float]
-# (score, weight, normalize over the candidates?)
-SCORES: tuple[tuple[Score, float, bool], ...] = (
-    (least_allocated, 1, False),
-    (balanced_allocation, 1, False),
-    (preferred_affinity, 2, True),
-    (intolerable_taints, 3, True),
-    (image_locality, 1, False),
-)
+# (score, weight). Absolute ones are 0 to 100 for a node by itself; relative ones are normalized over the candidates.
+ABSOLUTE: tuple[tuple[Score, float], ...] = ((least_allocated, 1), (balanced_allocation, 1), (image_locality, 1))
+RELATIVE: tuple[tuple[Score, float], ...] = ((preferred_affinity, 2), (intolerable_taints, 3))
 
 
-def best(needs: PodNeeds, candidates: Sequence[NodeInfo]) -> NodeInfo:
-    """The candidate with the highest sum; of equals the first by name, so that a decision can be repeated."""
-    if len(candidates) == 1:
-        return candidates[0]
-    totals = [0.0] * len(candidates)
-    for score, weight, is_relative in SCORES:
-        values = [score(needs, info) for info in candidates]
-        if is_relative:
-            values = _normalized(values)
-        for index, value in enumerate(values):
-            totals[index] += weight * value
-    return min(zip(totals, candidates, strict=True), key=lambda pair: (-pair[0], pair[1].name))[1]
-
-
-def _normalized(values: list[float]) -> list[float]:
+def normalized(values: Sequence[float], weight: float) -> list[float] | None:
+    """0 to 100 times `weight`; None when all are equal and so decide nothing."""
     low, high = min(values), max(values)
-    return [MAX if high == low else MAX * (value - low) / (high - low) for value in values]
+    if high == low:
+        return None
+    return [weight * MAX * (value - low) / (high - low) for value in values]

@@ -26,6 +26,8 @@ from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, LISTENE
 log = logging.getLogger(__name__)
 
 FIRST = (CLUSTER, ENDPOINTS, SECRET)  # what listeners and routes point at
+# A refusal of these does not name its resource, and takes the whole response with it.
+ONE_BY_ONE = frozenset({ROUTES, SECRET})
 WILDCARD = "*"
 PAGE_BYTES = 2 * 1024 * 1024  # of one response; gRPC's default limit is 4 MiB
 
@@ -160,7 +162,8 @@ class Session:
         size = 0
         for name in changed:
             resource = offered[name]
-            if size + len(resource.value) > PAGE_BYTES and response.resources:
+            is_full = type_url in ONE_BY_ONE or size + len(resource.value) > PAGE_BYTES
+            if is_full and response.resources:
                 await self._post(response, state)
                 response, size = self._response(type_url), 0
             entry = response.resources.add(name=name, version=resource.version)

@@ -123,8 +123,20 @@ def daemon_set(obj: Object, old: Object | None, found: Causes) -> None:
     _check_selector_kept(obj, old, found)
 
 
+def _with_claimed_volumes(obj: Object) -> Object:
+    """The StatefulSet with the volumes its pods will have: mounts may name volumeClaimTemplates."""
+    spec = obj.get("spec") or {}
+    template = spec.get("template") or {}
+    pod = template.get("spec") or {}
+    volumes = list(pod.get("volumes") or ())
+    taken = {volume.get("name") for volume in volumes}
+    names = [name_of(claim) for claim in spec.get("volumeClaimTemplates") or ()]
+    volumes += [{"name": n, "persistentVolumeClaim": {"claimName": n}} for n in names if n and n not in taken]
+    return {**obj, "spec": {**spec, "template": {**template, "spec": {**pod, "volumes": volumes}}}} if volumes else obj
+
+
 def stateful_set(obj: Object, old: Object | None, found: Causes) -> None:
-    _check_selected_template(obj, "statefulset", found)
+    _check_selected_template(_with_claimed_volumes(obj), "statefulset", found)
     spec = obj.get("spec") or {}
     _check_numbers(spec, found, "replicas", "minReadySeconds", "revisionHistoryLimit")
     found.one_of("spec.podManagementPolicy", spec.get("podManagementPolicy"), ("OrderedReady", "Parallel"))
