@@ -66,3 +66,14 @@ async def test_an_expansion_that_died_before_resizing_is_finished_by_the_next_mo
     path = (await loops.mount("a")).path
     inside = os.statvfs(path)
     assert inside.f_blocks * inside.f_frsize > 40 * MIB
+
+
+async def test_a_volume_is_let_go_also_when_the_mount_above_it_went_first(loops: LoopVolumes, tmp_path: Path) -> None:
+    await loops.create("a", 16 * MIB)
+    await loops.mount("a")
+    mounts.unmount_below(str(tmp_path / "volumes"))
+    await loops.mount("a")
+    assert len(loop.devices_of(str(tmp_path / "volumes/a/image"))) == 1, "the attached device is found again, not doubled"
+    mounts.unmount_below(str(tmp_path / "volumes"))
+    await loops.unmount("a")
+    assert loop.devices_of(str(tmp_path / "volumes/a/image")) == []

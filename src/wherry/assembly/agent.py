@@ -143,8 +143,8 @@ async def teardown(settings: ClusterSettings, *, grace_s: float = STOP_GRACE_S) 
         for status in await engine.containers():
             tasks.create_task(engine.stop_container(status.id, grace_s=grace_s))
     await engine.destroy_all()
-    await asyncio.to_thread(_unmount_pods, settings)
     await LoopVolumes(settings.data_dir / "volumes").unmount_all()
+    await asyncio.to_thread(_unmount_pods, settings)
     await NodeLink(network_settings(settings)).remove()
     await nft.delete_table(proxy_settings(settings).table)
 

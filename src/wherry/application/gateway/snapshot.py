@@ -118,6 +118,7 @@ class Memo(Generic[Value]):
 
     def keep_only(self, keys: Iterable[Hashable]) -> None:
         """Forget every other key."""
-        wanted = set(keys)
-        for key in [key for key in self._kept if key not in wanted]:
-            del self._kept[key]
+        wanted = keys if isinstance(keys, Mapping) else set(keys)
+        if len(wanted) < len(self._kept):  # every wanted key has just been asked for
+            for key in [key for key in self._kept if key not in wanted]:
+                del self._kept[key]

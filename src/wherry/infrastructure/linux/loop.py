@@ -17,6 +17,7 @@ LOOP_CTL_GET_FREE = 0x4C82
 LOOP_CONFIGURE = 0x4C0A
 LOOP_CLR_FD = 0x4C01
 LOOP_SET_CAPACITY = 0x4C07
+LOOP_GET_STATUS64 = 0x4C05
 FLAG_READ_ONLY = 1
 FLAG_AUTOCLEAR = 4
 FLAG_DIRECT_IO = 16
@@ -26,6 +27,7 @@ LOOP_MAJOR = 7
 # struct loop_config: fd, block_size, loop_info64 (232 bytes), 8 reserved u64.
 # loop_info64: device, inode, rdevice, offset, sizelimit (u64), number, encrypt_type, encrypt_key_size, flags (u32),
 # file_name[64], crypt_name[64], encrypt_key[32], init[2] (u64).
+_STATUS_BYTES = 232
 _CONFIG = struct.Struct("=II QQQQQ IIII 64s64s32s QQ 64x")
 
 
@@ -97,9 +99,25 @@ def devices() -> list[LoopDevice]:
 
 
 def devices_of(file: str) -> list[str]:
-    """The devices that hold `file`."""
-    real = os.path.realpath(file)
-    return [device.path for device in devices() if device.backing_file == real]
+    """The devices that hold `file`, found by device and inode: the name the kernel shows changes with the mounts above it."""
+    try:
+        wanted = os.stat(file)
+    except FileNotFoundError:
+        return []
+    return [device.path for device in devices() if _backing_inode(device.path) == (wanted.st_dev, wanted.st_ino)]
+
+
+def _backing_inode(device: str) -> tuple[int, int]:
+    """(device, inode) of what is attached; (0, 0) when nothing is any more."""
+    status = bytearray(_STATUS_BYTES)
+    try:
+        with _opened(device) as descriptor:
+            fcntl.ioctl(descriptor.fd, LOOP_GET_STATUS64, status)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENOENT):
+            return 0, 0
+        raise
+    return struct.unpack_from("=QQ", status)
 
 
 def free_device() -> str:

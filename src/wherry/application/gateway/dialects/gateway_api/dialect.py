@@ -6,7 +6,7 @@ Spec:  Gateway API v1.6 standard channel. `FEATURES` names what is there, and no
 """
 
 from wherry.application.gateway import certificates
-from wherry.application.gateway.dialects.contract import Part, Status, Watched
+from wherry.application.gateway.dialects.contract import Part, Watched
 from wherry.application.gateway.dialects.gateway_api import gateways, http_routes, statuses
 from wherry.application.gateway.dialects.gateway_api.gateways import PORT_HOLDERS, GatewayView, ListenerView
 from wherry.application.gateway.dialects.gateway_api.grants import GRANTS_BY_NAMESPACE
@@ -15,7 +15,7 @@ from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_CLASSES, GATEWA
 from wherry.application.gateway.model import Listener, Route, VirtualHost
 from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_namespace
 from wherry.orchestration.objects.kinds import NAMESPACES, SECRETS, SERVICES
-from wherry.orchestration.objects.meta import Object, key_of, name_of, namespace_of
+from wherry.orchestration.objects.meta import Object, key_of, name_of
 
 Attached = dict[tuple[str, str], dict[str, list[Route]]]  # (gateway, listener) to host to routes
 
@@ -46,12 +46,10 @@ class GatewayApiDialect:
         views = {key_of(obj): self._gateways.of(key_of(obj), obj, snapshot, self._gateway_view) for obj in ours}
         self._gateways.keep_only(views)
         snapshot = snapshot.with_table(GATEWAY_VIEWS, views)
-        routes = {
-            key_of(obj): (obj, self._routes.of(key_of(obj), obj, snapshot, http_routes.view_of))
-            for obj in snapshot.all(HTTP_ROUTES)
-        }
-        self._routes.keep_only(routes)
-        attached, counts = _attached([view for _, view in routes.values()], views)
+        held = snapshot.tables.get(HTTP_ROUTES.qualified_name, {})
+        routes = [self._routes.of(key, obj, snapshot, http_routes.view_of) for key, obj in held.items()]
+        self._routes.keep_only(held)
+        attached, counts = _attached(routes)
         listeners = tuple(
             _listener(view, listener, attached.get((view.key, listener.name), {}))
             for view in views.values() if not view.problem for listener in view.listeners if listener.is_usable
@@ -59,7 +57,7 @@ class GatewayApiDialect:
         return Part(listeners, (
             *(statuses.of_class(obj) for obj in classes),
             *(statuses.of_gateway(obj, views[key_of(obj)], counts, rejected, self._addresses) for obj in ours),
-            *(_route_status(obj, view) for obj, view in routes.values()),
+            *(view.status for view in routes),
         ))  # fmt: skip
 
     def _gateway_view(self, obj: Object, reader: Reader) -> GatewayView:
@@ -70,19 +68,17 @@ def _age(obj: Object) -> tuple[str, str]:
     return (str(obj["metadata"].get("creationTimestamp") or ""), key_of(obj))
 
 
-def _route_status(obj: Object, view: RouteView) -> Status:
-    return Status(HTTP_ROUTES, namespace_of(obj), name_of(obj), {"parents": list(view.parents)})
-
-
-def _attached(routes: list[RouteView], views: dict[str, GatewayView]) -> tuple[Attached, dict[tuple[str, str], int]]:
+def _attached(routes: list[RouteView]) -> tuple[Attached, dict[tuple[str, str], int]]:
     attached: Attached = {}
     counts: dict[tuple[str, str], int] = {}
     for view in routes:
-        places = {(attachment.gateway, attachment.listener) for attachment in view.attachments}
-        for place in places:
-            counts[place] = counts.get(place, 0) + 1
+        counted = set()
         for attachment in view.attachments:
-            hosts = attached.setdefault((attachment.gateway, attachment.listener), {})
+            place = (attachment.gateway, attachment.listener)
+            if place not in counted:
+                counted.add(place)
+                counts[place] = counts.get(place, 0) + 1
+            hosts = attached.setdefault(place, {})
             for host in attachment.hosts:
                 hosts.setdefault(host, []).extend(view.routes)
     return attached, counts

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wherry.application.gateway.dialects.contract import Status
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.filters import filters_of
 from wherry.application.gateway.dialects.gateway_api.gateways import HTTP_ROUTE, GatewayView, ListenerView
@@ -17,13 +18,13 @@ from wherry.application.gateway.dialects.gateway_api.matches import match_of
 from wherry.application.gateway.dialects.ordering import GATEWAY_API_RANK, order_of
 from wherry.application.gateway.durations import seconds_of
 from wherry.application.gateway.hostnames import intersection, is_hostname
-from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_GROUP
+from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_GROUP, HTTP_ROUTES
 from wherry.application.gateway.model import ANY_HOST, Answer, Backend, Forward, PathKind, Redirect, Route, Target
 from wherry.application.gateway.services import backend_for
 from wherry.application.gateway.snapshot import Reader
 from wherry.kit.errors import Invalid, NotFound, Unsupported
 from wherry.orchestration.objects.kinds import NAMESPACES
-from wherry.orchestration.objects.meta import Object, key_of, labels_of, namespace_of
+from wherry.orchestration.objects.meta import Object, key_of, labels_of, name_of, namespace_of
 
 GATEWAY_VIEWS = "gateway views"  # a table: key of a Gateway to its view
 
@@ -45,7 +46,7 @@ class RouteView:
 
     attachments: tuple[Attachment, ...]
     routes: tuple[Route, ...]
-    parents: tuple[Object, ...]  # entries of status.parents, without times
+    status: Status
 
 
 def view_of(route: Object, reader: Reader) -> RouteView:
@@ -75,7 +76,8 @@ def view_of(route: Object, reader: Reader) -> RouteView:
                 condition("ResolvedRefs", unresolved is None, *(unresolved or ("ResolvedRefs", "")), generation=generation),
             ],
         })  # fmt: skip
-    return RouteView(tuple(attachments), routes, tuple(parents))
+    status = Status(HTTP_ROUTES, namespace_of(route), name_of(route), {"parents": parents})
+    return RouteView(tuple(attachments), routes, status)
 
 
 def attach(
