@@ -70,7 +70,8 @@ def cluster() -> Iterator[Cluster]:
     """One cluster for the whole session, with a gateway; purged at the end, also after a failure."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-test-", dir="/var/tmp"))
     try:
-        made = make_cluster(folder, "10.245.0.0/24", "10.97.0.0/16")
+        own = os.getpid() % 100  # so that two sessions on one machine do not share an address
+        made = make_cluster(folder, f"10.245.{own}.0/24", f"10.{100 + own}.0.0/16")
         made.wherry("assemble", "busybox")
         yield made
     finally:

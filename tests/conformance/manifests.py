@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-IMAGE = "wherry.local/busybox:1"
+IMAGE = "wherry.local/busybox:1.35"
 SERVE = ["sh", "-c", "mkdir -p /tmp/www && hostname > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www"]
 
 

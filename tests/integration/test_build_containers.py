@@ -201,7 +201,7 @@ async def test_python_and_node_applications_build_and_answer(tmp_path: Path) -> 
     shutil.rmtree(yard.app)
     shutil.copytree(Path(__file__).parents[2] / "examples/shop/services/orders", yard.app)
     (yard.app / "server.js").write_text(
-        "const app = require('express')(); app.get('/', (q, r) => r.send('from node')); app.listen(process.env.PORT)"
+        "const app = require('express')(); app.get('/', (q, r) => r.send('from node')); app.listen(process.env.PORT); process.on('SIGTERM', () => process.exit(0))"
     )
     await yard.platform.build(yard.app, [NAME], BuildOptions(), Lines())
     await answers(yard, "from node")

@@ -4,7 +4,7 @@ Makes a Deployment, a Service and an Ingress for <name>.localhost (or --host). F
 wherry.toml beside the source.
 
 examples:
-  wherry deploy examples/shop/services/users --name users
+  wherry deploy examples/hello
   wherry deploy . --name api --port 3000 --replicas 2 --host api.example.com
 """
 

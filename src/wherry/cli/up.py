@@ -77,6 +77,6 @@ def run(args: argparse.Namespace) -> int:
     output.line(f"kubeconfig context {cluster.name!r} is in {context}\n")
     output.line("try next:")
     output.line("  kubectl get nodes,pods -A            (or: wherry kubectl get nodes)")
-    output.line("  wherry deploy examples/shop/services/users --name users")
+    output.line("  wherry deploy examples/hello               (or a folder of your own)")
     output.line("  wherry status")
     return 0

@@ -275,6 +275,12 @@ inline = "echo $COLOUR > colour.txt"
     assert json.loads(labels(shop)["io.buildpacks.project.metadata"])["source"]["version"] == {"declared": "3.1"}
 
 
+@pytest.mark.timeout(20)
+async def test_program_left_behind_does_not_hold_the_build_up(shop: Shop) -> None:
+    await shop.build(pack(shop, "a", build="sleep 60 & echo done"))
+    assert b"done" in shop.progress.text
+
+
 async def test_nothing_is_left_of_a_build(shop: Shop) -> None:
     await shop.build(pack(shop, "a"))
     with pytest.raises(PhaseFailed):

@@ -4,9 +4,12 @@ import io
 import os
 import stat
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wherry.container.content import builder
 from wherry.container.content.content import Content
@@ -89,6 +92,33 @@ def test_parents_that_the_layer_does_not_list_look_as_below(tmp_path):
     assert leans
     assert stat.S_IMODE((target / "tmp").stat().st_mode) == 0o1777
     assert (target / "usr/bin/tool").read_bytes() == b"2"
+
+
+VALID = tar_of(
+    (member("d", tarfile.DIRTYPE, mode=0o755), b""), (member("d/é"), b"12345" * 300), (member("l", tarfile.SYMTYPE, "d"), b""),
+    (member("l/x"), b"1"), (member("h", tarfile.LNKTYPE, "d/é"), b""), (member("d/.wh.y"), b""), (member("p" * 150), b"2"),
+).getvalue()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(VALID) - 1), st.integers(0, 255)), min_size=1, max_size=12), st.integers(0, len(VALID)))
+def test_a_damaged_layer_is_unpacked_or_refused_but_never_leaves_its_folder(changes, end):
+    data = bytearray(VALID)
+    for at, value in changes:
+        data[at] = value
+    for start in range(0, len(data), 512):  # a checksum that fits, so that the damage is looked at
+        if data[start + 257 : start + 262] == b"ustar":
+            header = bytes(data[start : start + 148]) + b" " * 8 + bytes(data[start + 156 : start + 512])
+            data[start + 148 : start + 156] = b"%06o\0 " % sum(header)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "in", "layer")
+        target.mkdir(parents=True)
+        try:
+            extract(io.BytesIO(bytes(data[:end])), target, (), ContentSettings(root=target, layer_bytes_max=1 << 20))
+        except LayerBroken:
+            pass
+        assert [path.name for path in Path(folder).iterdir()] == ["in"]
+        assert [path.name for path in Path(folder, "in").iterdir()] == ["layer"]
 
 
 async def test_busybox_runs_from_its_unpacked_layers(content):

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.volume_match import SELECTED_NODE
 from wherry.orchestration.scheduler.decide import Rotation, schedule
 from wherry.orchestration.scheduler.queue import SchedulingQueue
 from wherry.orchestration.scheduler.snapshot import Snapshot
-from wherry.orchestration.scheduler.volumes import SELECTED_NODE, Claims, claims_of
+from wherry.orchestration.scheduler.volumes import Claims, claims_of
 
 
 def node(name: str, *, cpu: str = "2", memory: str = "4Gi", pods: str = "110", taints: list[Object] | None = None, **spec: Any) -> Object:

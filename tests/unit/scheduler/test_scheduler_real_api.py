@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from wherry.orchestration.controllers.node_lifecycle.loop import Controller as NodeLifecycle
-from wherry.orchestration.objects.kinds import NODES, PERSISTENT_VOLUME_CLAIMS, PODS, STORAGE_CLASSES
+from wherry.orchestration.controllers.volume_binding.loop import Controller as Binder
+from wherry.orchestration.objects.kinds import (
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    PRIORITY_CLASSES,
+    STORAGE_CLASSES,
+)
 from wherry.orchestration.objects.meta import Object, condition_of, name_of
 from wherry.orchestration.scheduler.loop import Scheduler
 from wherry.testing.control_plane import ControlPlane, control_plane
@@ -18,7 +26,16 @@ async def cluster(*nodes: str, **labels: str) -> AsyncIterator[ControlPlane]:
     async with control_plane(Scheduler, NodeLifecycle) as on:
         for name in nodes:
             await on.node(name, **labels)
+            await untainted(on, name)
         yield on
+
+
+async def untainted(on: ControlPlane, name: str) -> None:
+    async def is_so() -> bool:
+        found = await on.find(NODES, name)
+        return not (found or {})["spec"].get("taints")
+
+    await on.until(is_so)
 
 
 async def node_of(on: ControlPlane, pod: str) -> str:
@@ -63,14 +80,16 @@ async def test_pods_spread_and_never_overfill():
             await on.pod(f"p{index}", containers=requests("1"))
 
         async def eight() -> bool:
-            return sum(bool(p["spec"].get("nodeName")) for p in await on.all(PODS)) == 8
+            found = await on.all(PODS)
+            return sum(bool(p["spec"].get("nodeName")) for p in found) == 8
 
         await on.until(eight)
-        counts = sorted(sum(p["spec"].get("nodeName") == name for p in await on.all(PODS)) for name in "ab")
+        homes = [p["spec"].get("nodeName") for p in await on.all(PODS)]
+        counts = [homes.count("a"), homes.count("b")]
         assert counts == [4, 4]
         (left,) = [name_of(p) for p in await on.all(PODS) if not p["spec"].get("nodeName")]
         text = await refused(on, left)
-        assert text.startswith("0/2 nodes are available: 2 Insufficient cpu.")
+        assert text.startswith("0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption")
         await on.client.delete(PODS, "p0" if left != "p0" else "p1", "default", grace_s=0)
         assert await placed(on, left)
 
@@ -174,14 +193,93 @@ async def test_claim_that_waits_is_told_the_node_before_the_pod_is_bound():
         assert await placed(on, "db") == "node-1"
 
 
-async def test_priority_goes_first_when_room_comes():
+NEAR = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}
+
+
+def affinity(kind: str, *terms: Object) -> Object:
+    return {"affinity": {kind: {"requiredDuringSchedulingIgnoredDuringExecution": list(terms)}}}
+
+
+async def test_replicas_keep_apart_and_one_too_many_waits_for_a_node():
+    async with cluster("a", "b") as on:
+        for index in range(3):
+            await on.pod(f"web-{index}", **affinity("podAntiAffinity", NEAR))
+
+        async def two() -> list[str]:
+            found = [p["spec"].get("nodeName") for p in await on.all(PODS)]
+            return sorted(filter(None, found)) if len(list(filter(None, found))) == 2 else []
+
+        assert await on.until(two) == ["a", "b"]
+        (left,) = [name_of(p) for p in await on.all(PODS) if not p["spec"].get("nodeName")]
+        assert "2 node(s) didn't match pod anti-affinity rules" in await refused(on, left)
+        await on.node("c")
+        assert await placed(on, left) == "c"
+
+
+async def test_pod_follows_the_one_it_needs_and_waits_for_it():
+    async with cluster("a", "b") as on:
+        await on.pod("cache", app="cache", **affinity("podAffinity", NEAR))
+        assert "2 node(s) didn't match pod affinity rules" in await refused(on, "cache")
+        await on.pod("web", nodeSelector={"kubernetes.io/hostname": "b"})
+        assert await placed(on, "cache") == "b"
+
+
+async def test_important_pod_takes_the_place_of_another():
     async with cluster("node-1") as on:
         await on.pod("full", containers=requests("4"))
         await placed(on, "full")
-        await on.pod("low", containers=requests("4"))
-        await on.pod("high", containers=requests("4"), priorityClassName="system-cluster-critical")
-        await refused(on, "low")
-        await refused(on, "high")
+        await on.pod("urgent", containers=requests("4"), priorityClassName="system-cluster-critical")
+
+        async def evicted() -> Object | None:
+            found = await on.find(PODS, "full")
+            return found if found and found["metadata"].get("deletionTimestamp") else None
+
+        victim = await on.until(evicted)
+        target = condition_of(victim["status"]["conditions"], "DisruptionTarget")
+        assert target is not None and target["reason"] == "PreemptionByScheduler"
+
+        async def nominated() -> bool:
+            found = await on.find(PODS, "urgent")
+            return (found or {})["status"].get("nominatedNodeName") == "node-1"
+
+        await on.until(nominated)
+        await on.pod("sneaky", containers=requests("1"))
         await on.client.delete(PODS, "full", "default", grace_s=0)
-        assert await placed(on, "high") == "node-1"
-        assert not await node_of(on, "low")
+        assert await placed(on, "urgent") == "node-1"
+        assert not await node_of(on, "sneaky"), "the room was kept"
+        assert "Preempted" in dict(await on.events())
+
+
+async def test_pod_that_never_preempts_waits():
+    async with cluster("node-1") as on:
+        await on.client.create(PRIORITY_CLASSES, {
+            "metadata": {"name": "patient"}, "value": 1000, "preemptionPolicy": "Never"})
+        await on.pod("full", containers=requests("4"))
+        await placed(on, "full")
+        await on.pod("patient", containers=requests("4"), priorityClassName="patient")
+        await refused(on, "patient")
+        assert not (await on.find(PODS, "full"))["metadata"].get("deletionTimestamp")
+
+
+async def test_waiting_claim_gets_the_volume_that_is_on_a_node_the_pod_fits():
+    on_b = {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+        {"key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]}]}]}}
+    async with control_plane(Scheduler, NodeLifecycle, Binder) as on:
+        for name in ("a", "b"):
+            await on.node(name)
+            await untainted(on, name)
+        await on.client.create(STORAGE_CLASSES, {
+            "metadata": {"name": "static"}, "provisioner": "kubernetes.io/no-provisioner",
+            "volumeBindingMode": "WaitForFirstConsumer"})
+        await on.client.create(PERSISTENT_VOLUME_CLAIMS, {
+            "metadata": {"name": "data", "namespace": "default"},
+            "spec": {"storageClassName": "static", "accessModes": ["ReadWriteOnce"],
+                     "resources": {"requests": {"storage": "1Gi"}}}})
+        await on.pod("db", volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}])
+        assert "didn't find available persistent volumes to bind" in await refused(on, "db")
+        await on.client.create(PERSISTENT_VOLUMES, {
+            "metadata": {"name": "disk"},
+            "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "static",
+                     "persistentVolumeReclaimPolicy": "Retain", "local": {"path": "/d"}, "nodeAffinity": on_b}})
+        assert await placed(on, "db") == "b"
+        assert (await on.find(PERSISTENT_VOLUME_CLAIMS, "data"))["spec"]["volumeName"] == "disk"

@@ -29,6 +29,7 @@ from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES
 from wherry.orchestration.objects.meta import Object, key_of
+from wherry.orchestration.objects.resources import Resource
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class GatewayController:
         self._changed = asyncio.Event()
         self._wanted: tuple[Status, ...] = ()
         self._to_write = asyncio.Event()
+        self._said: dict[tuple[Resource, str], tuple[Status, Object]] = {}  # objects that say what they must, as last seen
 
     async def run(self) -> None:
         """Run until cancelled. Envoys keep serving what they have afterwards."""
@@ -151,10 +153,20 @@ class GatewayController:
 
     def _due(self) -> Iterable[tuple[Status, Object]]:
         now = self._clock.now()
+        said: dict[tuple[Resource, str], tuple[Status, Object]] = {}
         for status in self._wanted:
+            key = (status.resource, status.key)
             obj = self._sources[status.resource.qualified_name].objects.get(status.key)
-            if obj is not None and (patch := statuses.patch_for(obj, status.desired, now)) is not None:
+            if obj is None:
+                continue
+            known = self._said.get(key)
+            if known is not None and known[0] is status and known[1] is obj:
+                said[key] = known
+            elif (patch := statuses.patch_for(obj, status.desired, now)) is None:
+                said[key] = (status, obj)
+            else:
                 yield status, patch
+        self._said = said
 
     async def _write(self, limit: asyncio.Semaphore, status: Status, patch: Object) -> bool:
         """Write one; False asks for another try."""

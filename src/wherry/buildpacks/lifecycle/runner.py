@@ -5,10 +5,11 @@
 
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 Output = Callable[[bytes], None]
+DRAIN_S = 0.5
 _READ_BYTES = 64 << 10
 
 
@@ -33,10 +34,29 @@ class ProcessRunner:
             return 127 if isinstance(error, FileNotFoundError) else 126
         assert process.stdout is not None
         try:
-            while part := await process.stdout.read(_READ_BYTES):
-                output(part)
-            return await process.wait()
+            return await until_end(_hand_over(process.stdout, output), process.wait())
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+async def until_end(reading: Coroutine[Any, Any, None], ending: Coroutine[Any, Any, int]) -> int:
+    """The exit code, with what was written until then.
+
+    A program may leave others behind that hold its output open; their words are waited for `DRAIN_S` and no longer.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(reading)
+            code = await ending
+            await asyncio.wait((reader,), timeout=DRAIN_S)
+            reader.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    return code
+
+
+async def _hand_over(stream: asyncio.StreamReader, output: Output) -> None:
+    while part := await stream.read(_READ_BYTES):
+        output(part)

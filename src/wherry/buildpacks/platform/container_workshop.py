@@ -18,12 +18,12 @@ from pathlib import Path
 from wherry.buildpacks.lifecycle import places as standard
 from wherry.buildpacks.lifecycle.descriptor import Buildpack
 from wherry.buildpacks.lifecycle.places import Owner, Places
-from wherry.buildpacks.lifecycle.runner import Output, Runner
+from wherry.buildpacks.lifecycle.runner import Output, Runner, until_end
 from wherry.buildpacks.platform.host_network import HostNetwork
 from wherry.buildpacks.platform.settings import BuildSettings
 from wherry.buildpacks.platform.workshop import Bench, places_for_containers
 from wherry.container.runtime.crun_engine import CrunEngine
-from wherry.container.runtime.engine import ContainerConfig, Engine, Mount, SandboxConfig, Security
+from wherry.container.runtime.engine import ContainerConfig, Engine, Mount, SandboxConfig, Security, Session
 from wherry.container.runtime.rootfs import LayerSource
 from wherry.container.runtime.settings import RuntimeSettings
 
@@ -90,11 +90,14 @@ class ContainerRunner:
         given = (f"{name}={value}" for name, value in env.items())
         session = await self._engine.exec(NAME, (*_ENTER, cwd, *given, *argv), tty=False, stdin=False)
         try:
-            async for _, data in session.output():
-                output(data)
-            return await session.wait()
+            return await until_end(_hand_over(session, output), session.wait())
         finally:
             await session.close()
+
+
+async def _hand_over(session: Session, output: Output) -> None:
+    async for _, data in session.output():
+        output(data)
 
 
 def _container(bench: Bench, places: Places) -> ContainerConfig:

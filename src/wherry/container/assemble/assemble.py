@@ -59,8 +59,9 @@ def find_recipe(name: str) -> Path:
 
 
 def recipes_dir() -> Path:
-    """The recipes that come with Wherry."""
-    return Path(wherry.__file__).parents[2] / "recipes"
+    """The recipes that come with Wherry: inside the installed package, or beside it in a source tree."""
+    packaged = Path(wherry.__file__).parent / "recipes"
+    return packaged if packaged.is_dir() else Path(wherry.__file__).parents[2] / "recipes"
 
 
 async def assemble_recipe(
@@ -78,6 +79,7 @@ async def assemble_recipe(
     """
     work = _Assembly(content, cache_dir, progress, options or Options())
     async with file_locks.held(cache_dir / "assemble.lock"):
+        await asyncio.to_thread(staging.clear_leftovers, cache_dir / "work")
         image = await work.image_for(path, BASE_DEPTH_MAX)
     if tag:
         reference = content.parse(tag)

@@ -51,6 +51,13 @@ def staging(work_dir: Path, lower: Sequence[str]) -> Iterator[Staging]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def clear_leftovers(work_dir: Path) -> None:
+    """Take away what a killed process left; call it while nobody else assembles here."""
+    for folder in sorted(work_dir.glob("assemble-*")):
+        mounts.unmount(str(folder / "root"))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def layer_entries(changes: Path, mtime: int) -> Iterator[Entry]:
     """The layer: everything in the folder, with whiteouts in the form of tars."""
     for entry in layer_tar.folder_entries(changes, mtime=mtime):

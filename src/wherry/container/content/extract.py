@@ -8,6 +8,7 @@ Safe:  names are cleaned, links in parents are followed inside the root only, an
 Never: asynchronous; callers use a thread. Needs root (owners, devices).
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -22,7 +23,10 @@ from wherry.kit.errors import Invalid
 OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 LINKS_MAX = 40
 _COPY_BYTES = 1 << 20
-_XATTR_REFUSED = (95, 22, 1)  # EOPNOTSUPP, EINVAL, EPERM: the file system keeps no such attribute
+_XATTR_REFUSED = (errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)  # the file system keeps no such attribute
+_OWN_FAULTS = (  # of this machine, not of the layer
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+)  # fmt: skip
 
 
 class LayerBroken(Invalid):
@@ -49,9 +53,9 @@ def _extract(stream: IO[bytes], work: "_Extraction") -> bool:
     except tarfile.TarError as error:
         if str(error) != "empty file":  # a layer may be empty altogether
             raise LayerBroken(f"layer: {error}") from error
-    except compression.BROKEN as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's fault, not the layer's
+    except (*compression.BROKEN, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno in _OWN_FAULTS:
+            raise
         raise LayerBroken(f"layer: {error}") from error
     work.finish()
     return work.used_lower

@@ -35,14 +35,19 @@ class Decision:
     node: str
     total: int = 0
     problem: str = ""
-    reasons: tuple[Reasons, ...] = ()
+    reasons: tuple[tuple[str, Reasons], ...] = ()  # by node name
 
     @property
     def message(self) -> str:
         """What condition and event say when no victim was found."""
         if self.node:
             return ""
-        return f"{self.why} {preemption_text(self.total, self.reasons)}" if self.total else self.why
+        return f"{self.why} {preemption_text(self.total, [reasons for _, reasons in self.reasons])}" if self.total else self.why
+
+    @property
+    def hopeful(self) -> list[str]:
+        """Nodes where removing pods might help."""
+        return [name for name, reasons in self.reasons if not is_hopeless(reasons)]
 
     @property
     def why(self) -> str:
@@ -51,7 +56,7 @@ class Decision:
             return f"0/{self.total} nodes are available: {self.problem}."
         if not self.total:
             return "no nodes available to schedule pods"
-        counted = Counter(reason for reasons in self.reasons for reason in reasons)
+        counted = Counter(reason for _, reasons in self.reasons for reason in reasons)
         listed = ", ".join(sorted(f"{count} {reason}" for reason, count in counted.items()))
         return f"0/{self.total} nodes are available: {listed}."
 

@@ -15,7 +15,7 @@ from wherry.orchestration.scheduler.decide import reasons_against
 from wherry.orchestration.scheduler.filters import PodNeeds, needs_of
 from wherry.orchestration.scheduler.nearby import nearby
 from wherry.orchestration.scheduler.pod_terms import wishes_of
-from wherry.orchestration.scheduler.snapshot import NodeInfo, Snapshot
+from wherry.orchestration.scheduler.snapshot import NodeInfo, Snapshot, priority_of
 from wherry.orchestration.scheduler.volumes import Claims
 
 CANDIDATES_MIN, CANDIDATES_SHARE = 100, 10  # as upstream: a tenth of the nodes, at least 100
@@ -30,11 +30,6 @@ class Victims:
     violations: int
 
 
-def priority_of(pod: Object) -> int:
-    """spec.priority, 0 when absent."""
-    return int((pod.get("spec") or {}).get("priority") or 0)
-
-
 def may_preempt(pod: Object) -> bool:
     """preemptionPolicy allows it."""
     return bool((pod.get("spec") or {}).get("preemptionPolicy", "PreemptLowerPriority") != "Never")
@@ -44,7 +39,7 @@ def find_victims(
     pod: Object, hopeful: Sequence[str], snapshot: Snapshot, claims: Claims, budgets: Sequence[Object]
 ) -> Victims | None:
     """`hopeful`: names of nodes where removing pods could help."""
-    if not may_preempt(pod) or claims.problem:
+    if not may_preempt(pod) or claims.problem or min(snapshot.priorities, default=0) >= priority_of(pod):
         return None
     needs, found = needs_of(pod, claims.exclusive), []
     limit = max(CANDIDATES_MIN, len(snapshot.order) // CANDIDATES_SHARE)

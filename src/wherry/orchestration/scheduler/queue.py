@@ -34,6 +34,7 @@ class SchedulingQueue:
         self._due: dict[str, float] = {}  # key -> when its back-off ends
         self._backoff = Backoff(BACKOFF_S_FIRST, BACKOFF_S_MAX)
         self._count = 0
+        self._soonest = float("inf")  # no parked or backing-off pod is due before
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -62,23 +63,31 @@ class SchedulingQueue:
         self._is_ready.discard(key)
         self._backoff.reset(key)
 
-    def park(self, key: str) -> None:
+    def park(self, key: str, *, backs_off: bool = True) -> None:
         """It did not fit: wait for a change, and at least for its back-off."""
         if key in self._pods:
-            self._due[key] = self._now() + self._backoff.next_delay_s(key)
+            self._due[key] = self._now() + (self._backoff.next_delay_s(key) if backs_off else 0.0)
             self._parked[key] = self._now()
+            self._soonest = min(self._soonest, self._now() + PARKED_S_MAX)
 
     def retry(self, key: str) -> None:
         """It fitted but binding failed: wait for its back-off only."""
         if key in self._pods:
             self._due[key] = self._now() + self._backoff.next_delay_s(key)
+            self._soonest = min(self._soonest, self._due[key])
 
-    def wake(self) -> None:
-        """Something in the cluster changed: parked pods may fit now, when their back-off is over."""
+    def wake(self, concerns: Callable[[Object], bool] | None = None) -> None:
+        """Something in the cluster changed: parked pods (that it `concerns`) may fit now, when their back-off is over."""
+        now = self._now()
         for key in [*self._parked]:
+            if concerns is not None and not concerns(self._pods[key]):
+                continue
             del self._parked[key]
-            if self._due.get(key, 0.0) <= self._now():
+            due = self._due.get(key, 0.0)
+            if due <= now:
                 self._ready(key)
+            else:
+                self._soonest = min(self._soonest, due)
 
     def pop(self) -> Object | None:
         """The next pod to schedule, or None."""
@@ -95,12 +104,12 @@ class SchedulingQueue:
         self._promote()
         if self._is_ready:
             return 0.0
-        moments = [due for key, due in self._due.items() if key not in self._parked]
-        moments += [since + PARKED_S_MAX for since in self._parked.values()]
-        return max(0.0, min(moments) - self._now()) if moments else None
+        return None if self._soonest == float("inf") else max(0.0, self._soonest - self._now())
 
     def _promote(self) -> None:
         now = self._now()
+        if now < self._soonest:
+            return
         for key, since in [*self._parked.items()]:
             if since + PARKED_S_MAX <= now:
                 del self._parked[key]
@@ -108,6 +117,11 @@ class SchedulingQueue:
             if due <= now and key not in self._parked:
                 del self._due[key]
                 self._ready(key)
+        self._soonest = min(self._moments(), default=float("inf"))
+
+    def _moments(self) -> list[float]:
+        waiting = [due for key, due in self._due.items() if key not in self._parked]
+        return [*waiting, *(since + PARKED_S_MAX for since in self._parked.values())]
 
     def _ready(self, key: str) -> None:
         if key in self._is_ready or key not in self._pods:

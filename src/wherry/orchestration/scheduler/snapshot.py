@@ -83,6 +83,11 @@ def claim_keys(pod: Object) -> frozenset[str]:
     return frozenset(f"{namespace}/{name}" for name in names)
 
 
+def priority_of(pod: Object) -> int:
+    """spec.priority, 0 when absent."""
+    return int((pod.get("spec") or {}).get("priority") or 0)
+
+
 def counts(pod: Object) -> bool:
     """Does the pod take room on a node?"""
     return bool((pod.get("spec") or {}).get("nodeName")) and (pod.get("status") or {}).get("phase") not in FINISHED
@@ -97,6 +102,7 @@ class Snapshot:
         self.neighbours = Neighbours(self._namespaces_of)
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._domains: dict[str, frozenset[str]] = {}  # topology key -> values, as asked for
+        self.priorities: Counter[int] = Counter()  # of placed pods
         self._homes: dict[str, str] = {}  # pod key -> node name
         self._homeless: dict[str, Object] = {}  # pods on nodes not seen yet
 
@@ -155,8 +161,7 @@ class Snapshot:
         self._domains.clear()
         for key, pod in [*self._homeless.items()]:
             if pod["spec"]["nodeName"] == info.name:
-                info.add(pod)
-                self.neighbours.add(pod, node, info.name)
+                self._place(pod, info)
                 del self._homeless[key]
 
     def remove_node(self, name: str) -> None:
@@ -167,8 +172,8 @@ class Snapshot:
         info.version += 1
         self.order.remove(info)
         self._domains.clear()
-        for key, pod in info.objects.items():
-            self.neighbours.remove(pod, info.node, name)
+        for key, pod in [*info.objects.items()]:
+            self._take_off(key, info)
             self._homeless[key] = pod
 
     def set_pod(self, pod: Object) -> None:
@@ -188,8 +193,7 @@ class Snapshot:
         if info is None:
             self._homeless[key] = pod
         else:
-            info.add(pod)
-            self.neighbours.add(pod, info.node, name)
+            self._place(pod, info)
 
     def remove_pod(self, key: str) -> None:
         """A pod is gone, finished, or was not bound after all."""
@@ -197,8 +201,21 @@ class Snapshot:
         name = self._homes.pop(key, None)
         info = self.nodes.get(name) if name is not None else None
         if info is not None and key in info.objects:
-            self.neighbours.remove(info.objects[key], info.node, info.name)
-            info.remove(key)
+            self._take_off(key, info)
+
+    def _place(self, pod: Object, info: NodeInfo) -> None:
+        info.add(pod)
+        self.neighbours.add(pod, info.node, info.name)
+        self.priorities[priority_of(pod)] += 1
+
+    def _take_off(self, key: str, info: NodeInfo) -> None:
+        pod = info.objects[key]
+        self.neighbours.remove(pod, info.node, info.name)
+        info.remove(key)
+        priority = priority_of(pod)
+        self.priorities[priority] -= 1
+        if not self.priorities[priority]:
+            del self.priorities[priority]
 
 
 def _weight(pod: Object) -> tuple[object, ...]:

@@ -5,14 +5,14 @@ Out:   `Claims`: what is wrong for every node, which claims wait for a node, per
 Spec:  kubernetes pkg/scheduler/framework/plugins/volumebinding; the selected-node annotation tells the provisioner.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of
 from wherry.orchestration.objects.placement import selector_matches
+from wherry.orchestration.objects.volume_match import SELECTED_NODE, best_match, class_of
 from wherry.orchestration.scheduler.snapshot import claim_keys
 
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 CONFLICT = "node(s) had volume node affinity conflict"
 NOTHING_TO_BIND = "node(s) didn't find available persistent volumes to bind"
@@ -27,14 +27,16 @@ class Claims:
     problem: str = ""
     bound: tuple[Object, ...] = ()
     waiting: tuple[Object, ...] = ()
-    unprovisionable: bool = False  # a waiting claim has a class that provisions nothing
     exclusive: frozenset[str] = frozenset()
+    unprovisionable: frozenset[str] = frozenset()  # keys of waiting claims whose class provisions nothing
+    available: tuple[Object, ...] = ()  # PVs of the classes of waiting claims
 
 
-def claims_of(pod: Object, claim: Getter, volume: Getter, storage_class: Getter) -> Claims:
+def claims_of(
+    pod: Object, claim: Getter, volume: Getter, storage_class: Getter, all_volumes: Callable[[], Iterable[Object]] = tuple
+) -> Claims:
     """Look the pod's claims up. Getters take keys and return the newest known object or None."""
-    bound, waiting, exclusive = [], [], set()
-    unprovisionable = False
+    bound, waiting, exclusive, unprovisionable = [], [], set(), set()
     for key in sorted(claim_keys(pod)):
         found = claim(key)
         if found is None:
@@ -56,8 +58,11 @@ def claims_of(pod: Object, claim: Getter, volume: Getter, storage_class: Getter)
         if cls is None or cls.get("volumeBindingMode") != "WaitForFirstConsumer":
             return Claims(problem="pod has unbound immediate PersistentVolumeClaims")
         waiting.append(found)
-        unprovisionable |= cls.get("provisioner") == NO_PROVISIONER
-    return Claims("", tuple(bound), tuple(waiting), unprovisionable, frozenset(exclusive))
+        if cls.get("provisioner") == NO_PROVISIONER:
+            unprovisionable.add(key_of(found))
+    classes = {class_of(found) for found in waiting}
+    available = tuple(pv for pv in all_volumes() if class_of(pv) in classes) if waiting else ()
+    return Claims("", tuple(bound), tuple(waiting), frozenset(exclusive), frozenset(unprovisionable), available)
 
 
 def node_reasons(claims: Claims, node: Object) -> list[str]:
@@ -70,4 +75,18 @@ def node_reasons(claims: Claims, node: Object) -> list[str]:
         selected = annotations_of(claim).get(SELECTED_NODE)
         if selected and selected != name_of(node):
             return [CONFLICT]  # its volume is being made elsewhere
-    return [NOTHING_TO_BIND] if claims.unprovisionable else []
+    chosen = choose(claims, node)
+    lacking = any(volume is None and key_of(claim) in claims.unprovisionable for claim, volume in chosen)
+    return [NOTHING_TO_BIND] if lacking else []
+
+
+def choose(claims: Claims, node: Object) -> list[tuple[Object, Object | None]]:
+    """For each waiting claim the existing volume it gets on that node; None: one is to be provisioned there."""
+    left = list(claims.available)
+    chosen = []
+    for claim in claims.waiting:
+        found = best_match(claim, left, node) if left else None
+        if found is not None:
+            left.remove(found)
+        chosen.append((claim, found))
+    return chosen

@@ -54,8 +54,8 @@ class Window:
 
     def candidates(
         self, needs: PodNeeds, snapshot: Snapshot, refusal: Callable[[NodeInfo], str] | None
-    ) -> tuple[list[Candidate], list[Reasons]]:
-        """(candidates, reasons of each node that is none). All reasons are there when there is no candidate.
+    ) -> tuple[list[Candidate], list[tuple[str, Reasons]]]:
+        """(candidates, name and reasons of each node that is none). All are there when there is no candidate.
 
         `refusal`: what only holds for now, asked anew each time.
         """
@@ -66,7 +66,7 @@ class Window:
             for left in candidates[:MOVED_PER_POD]:
                 del self._found[left.info.name]
             del candidates[:MOVED_PER_POD]
-        reasons: list[Reasons] = []
+        reasons: list[tuple[str, Reasons]] = []
         known = set(self._found)
         for _ in range(total):
             if len(candidates) >= enough:
@@ -77,7 +77,7 @@ class Window:
                 continue
             against = self._judge(needs, info) or self._now(info, refusal)
             if against:
-                reasons.append(against)
+                reasons.append((info.name, against))
             else:
                 candidates.append(self._found[info.name])
         return candidates, reasons

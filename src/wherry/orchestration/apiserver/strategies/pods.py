@@ -7,6 +7,8 @@ from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object
 
 GRACE_S_DEFAULT = 30
+GATED = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+         "message": "Scheduling is blocked due to non-empty scheduling gates"}
 _QOS_RESOURCES = ("cpu", "memory")
 
 
@@ -20,6 +22,8 @@ class PodStrategy(Strategy):
         """A new Pod is Pending and has its QoS class."""
         super().prepare_create(obj)
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
+        if obj.get("spec", {}).get("schedulingGates"):
+            obj["status"]["conditions"] = [dict(GATED)]
 
     def prepare_status(self, obj: Object, old: Object) -> None:
         """The agent reports; who owns the Pod does not change with it."""
