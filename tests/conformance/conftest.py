@@ -5,9 +5,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -55,6 +58,33 @@ class Cluster:
         return self.run(str(WHERRY), verb, "--data-dir", str(self.data_dir), *rest, check=check, limit_s=limit_s)
 
 
+@dataclass(frozen=True)
+class Kubectl:
+    """One kubectl binary that works in one namespace."""
+
+    cluster: Cluster
+    binary: str
+    namespace: str
+
+    def __call__(self, *args: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.cluster.run(*self.argv(*args), stdin=stdin, check=check)
+
+    def argv(self, *args: str) -> tuple[str, ...]:
+        """The whole command line, for what the caller starts itself."""
+        return str(CLIENTS / self.binary), "--kubeconfig", str(self.cluster.kubeconfig), "-n", self.namespace, *args
+
+    @contextmanager
+    def running(self, *args: str) -> Iterator[TextIO]:
+        """The command in the background; what it prints can be read. Ended when the block ends."""
+        with subprocess.Popen(self.argv(*args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout
+            finally:
+                process.terminate()
+                process.wait(10)
+
+
 def make_cluster(folder: Path, pod_cidr: str, service_cidr: str, *flags: str) -> Cluster:
     ports = {name: free_port() for name in ("api", "node", "registry", "gateway-http", "gateway-https")}
     cluster = Cluster(folder / "data", folder / "kubeconfig", ports["api"], ports["gateway-http"])
@@ -68,6 +98,10 @@ def make_cluster(folder: Path, pod_cidr: str, service_cidr: str, *flags: str) ->
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """One cluster for the whole session, with a gateway; purged at the end, also after a failure."""
+    if "Q1_REUSE" in os.environ:  # Q1-TEMP
+        folder = Path(os.environ["Q1_REUSE"])  # Q1-TEMP
+        yield Cluster(folder / "data", folder / "kubeconfig", 0, 0)  # Q1-TEMP
+        return  # Q1-TEMP
     folder = Path(tempfile.mkdtemp(prefix="wherry-test-", dir="/var/tmp"))
     try:
         own = os.getpid() % 100  # so that two sessions on one machine do not share an address
@@ -78,3 +112,24 @@ def cluster() -> Iterator[Cluster]:
         subprocess.run([str(WHERRY), "down", "--purge", "--data-dir", str(folder / "data"), "--kubeconfig", str(folder / "kubeconfig")],
                        timeout=120, check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own; its deletion is asked for at the end and not waited for."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def run(cluster: Cluster, namespace: str) -> Kubectl:
+    """The newest kubectl."""
+    return Kubectl(cluster, "kubectl", namespace)
+
+
+@pytest.fixture(params=["kubectl", "kubectl-1.30"], ids=["1.37", "1.30"])
+def kubectl(request: pytest.FixtureRequest, cluster: Cluster, namespace: str) -> Kubectl:
+    """Both kubectls, one after the other."""
+    return Kubectl(cluster, request.param, namespace)

@@ -3,11 +3,11 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import CLIENTS, Cluster, free_port
+from conftest import Cluster, Kubectl
 from manifests import IMAGE, deployment, dump, pod, service
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
@@ -20,25 +20,11 @@ def eventually(check: Callable[[], bool], *, limit_s: float = 30) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = f"t-{abs(hash(request.node.name)) % 10**8}"
-    cluster.kubectl("create", "namespace", name)
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture(params=["kubectl", "old_kubectl"], ids=["1.37", "1.30"])
-def kubectl(request: pytest.FixtureRequest, cluster: Cluster, namespace: str) -> Callable[..., subprocess.CompletedProcess[str]]:
-    run = getattr(cluster, request.param)
-    return lambda *args, **kwargs: run("-n", namespace, *args, **kwargs)
-
-
 def no_warning(done: subprocess.CompletedProcess[str]) -> None:
     assert "Warning" not in done.stderr and "error" not in done.stderr.lower(), done.stderr
 
 
-def test_apply_get_describe_and_delete_of_a_deployment(kubectl: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_apply_get_describe_and_delete_of_a_deployment(kubectl: Kubectl) -> None:
     manifest = dump(deployment("web", 2), service("web"))
     no_warning(kubectl("apply", "-f", "-", stdin=manifest))
     assert "unchanged" in kubectl("apply", "-f", "-", stdin=manifest).stdout
@@ -49,13 +35,13 @@ def test_apply_get_describe_and_delete_of_a_deployment(kubectl: Callable[..., su
     assert "kind: Deployment" in kubectl("get", "deploy", "web", "-o", "yaml").stdout
     described = kubectl("describe", "deployment", "web").stdout
     assert "ScalingReplicaSet" in described and "MinimumReplicasAvailable" in described
-    assert "Successfully assigned" in kubectl("describe", "pods").stdout
+    one = kubectl("get", "pods", "-o", "jsonpath={.items[0].metadata.name}").stdout
+    assert "Successfully assigned" in kubectl("describe", "pod", one).stdout
     kubectl("delete", "deployment", "web")
     eventually(lambda: "web" not in kubectl("get", "pods").stdout)
 
 
-def test_server_side_apply_names_the_conflicting_manager(cluster: Cluster, namespace: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_server_side_apply_names_the_conflicting_manager(run: Kubectl) -> None:
     run("apply", "--server-side", "--field-manager=one", "-f", "-", stdin=dump(deployment("web", 1)))
     refused = run("apply", "--server-side", "--field-manager=two", "-f", "-", stdin=dump(deployment("web", 2)), check=False)
     assert refused.returncode != 0 and 'conflict with "one"' in refused.stderr and ".spec.replicas" in refused.stderr
@@ -63,8 +49,7 @@ def test_server_side_apply_names_the_conflicting_manager(cluster: Cluster, names
     assert run("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
 
 
-def test_diff_shows_what_apply_would_change(cluster: Cluster, namespace: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_diff_shows_what_apply_would_change(run: Kubectl) -> None:
     run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
     changed = run("diff", "-f", "-", stdin=dump(deployment("web", 3)), check=False)
     assert changed.returncode == 1 and "+  replicas: 3" in changed.stdout
@@ -72,16 +57,14 @@ def test_diff_shows_what_apply_would_change(cluster: Cluster, namespace: str) ->
 
 
 @pytest.mark.parametrize("kind", ["strategic", "merge", "json"])
-def test_patch_of_every_kind(cluster: Cluster, namespace: str, kind: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_patch_of_every_kind(run: Kubectl, kind: str) -> None:
     run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
     patch = '[{"op":"replace","path":"/spec/replicas","value":2}]' if kind == "json" else '{"spec":{"replicas":2}}'
     run("patch", "deployment", "web", f"--type={kind}", "-p", patch)
     assert run("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
 
 
-def test_rollout_history_and_undo(cluster: Cluster, namespace: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_rollout_history_and_undo(run: Kubectl) -> None:
     run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
     run("rollout", "status", "deployment/web", "--timeout=60s")
     run("set", "env", "deployment/web", "COLOR=green")
@@ -94,8 +77,7 @@ def test_rollout_history_and_undo(cluster: Cluster, namespace: str) -> None:
     eventually(lambda: run("get", "pods", "-o", "name").stdout == "")
 
 
-def test_exec_logs_cp_attach_and_port_forward(kubectl: Callable[..., subprocess.CompletedProcess[str]], cluster: Cluster,
-                                              namespace: str, tmp_path: Path) -> None:
+def test_exec_and_cp(kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
     kubectl("apply", "-f", "-", stdin=dump(deployment("web", 1)))
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     assert kubectl("exec", "deploy/web", "--", "echo", "hello").stdout == "hello\n"
@@ -107,18 +89,9 @@ def test_exec_logs_cp_attach_and_port_forward(kubectl: Callable[..., subprocess.
     kubectl("cp", str(source), f"{namespace}/{name}:/tmp/big")
     kubectl("cp", f"{namespace}/{name}:/tmp/big", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
-    port = free_port()
-    client = CLIENTS / "kubectl"
-    forward = subprocess.Popen([client, "--kubeconfig", cluster.kubeconfig, "-n", namespace, "port-forward", f"pod/{name}", f"{port}:8080"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        eventually(lambda: cluster.run("curl", "-sf", f"http://127.0.0.1:{port}/", check=False).stdout.strip() == name)
-    finally:
-        forward.kill()
-        forward.wait()
 
 
-def test_logs_follow_until_the_container_ends(kubectl: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_logs_follow_until_the_container_ends(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=dump(pod("count", ["sh", "-c", "for i in 1 2 3; do echo line $i; sleep 0.3; done"], restartPolicy="Never")))
     kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/count", "--timeout=60s")
     assert kubectl("logs", "-f", "count").stdout == "line 1\nline 2\nline 3\n"
@@ -126,8 +99,7 @@ def test_logs_follow_until_the_container_ends(kubectl: Callable[..., subprocess.
 
 
 @pytest.mark.parametrize("policy", ["background", "foreground", "orphan"])
-def test_delete_with_every_propagation_policy(cluster: Cluster, namespace: str, policy: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_delete_with_every_propagation_policy(run: Kubectl, policy: str) -> None:
     run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
     run("rollout", "status", "deployment/web", "--timeout=60s")
     run("delete", "deployment", "web", f"--cascade={policy}")
@@ -138,7 +110,7 @@ def test_delete_with_every_propagation_policy(cluster: Cluster, namespace: str, 
         eventually(lambda: run("get", "rs,pods", "-o", "name").stdout == "")
 
 
-def test_explain_api_resources_and_versions(kubectl: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_explain_api_resources_and_versions(kubectl: Kubectl) -> None:
     assert "replicas" in kubectl("explain", "deployment.spec").stdout
     assert "FIELD" in kubectl("explain", "pod.spec.containers.livenessProbe").stdout.upper()
     resources = kubectl("api-resources").stdout
@@ -154,8 +126,7 @@ def test_auth_whoami_and_can_i(cluster: Cluster) -> None:
     assert "Resources" in cluster.kubectl("auth", "can-i", "--list").stdout
 
 
-def test_events_and_top_say_what_they_know(cluster: Cluster, namespace: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_events_and_top_say_what_they_know(run: Kubectl) -> None:
     run("apply", "-f", "-", stdin=dump(pod("one", ["sleep", "1"], restartPolicy="Never")))
     run("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/one", "--timeout=60s")
     events = run("events").stdout
@@ -163,8 +134,7 @@ def test_events_and_top_say_what_they_know(cluster: Cluster, namespace: str) -> 
     assert "Metrics API not available" in run("top", "pods", check=False).stderr
 
 
-def test_debug_adds_an_ephemeral_container(cluster: Cluster, namespace: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_debug_adds_an_ephemeral_container(run: Kubectl) -> None:
     run("apply", "-f", "-", stdin=dump(pod("one", ["sleep", "600"])))
     run("wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
     run("debug", "one", f"--image={IMAGE}", "--container=probe", "--target=main", "--", "sh", "-c", "ps; echo seen")
@@ -172,8 +142,7 @@ def test_debug_adds_an_ephemeral_container(cluster: Cluster, namespace: str) -> 
     assert "sleep 600" in run("logs", "one", "-c", "probe").stdout
 
 
-def test_drain_evicts_and_respects_a_disruption_budget(cluster: Cluster, namespace: str) -> None:
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
+def test_drain_evicts_and_respects_a_disruption_budget(cluster: Cluster, run: Kubectl) -> None:
     node = cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}").stdout
     budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
               "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
@@ -190,9 +159,8 @@ def test_drain_evicts_and_respects_a_disruption_budget(cluster: Cluster, namespa
         cluster.kubectl("uncordon", node)
 
 
-def test_edit_changes_the_object(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edit_changes_the_object(run: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDITOR", "sed -i s/replicas:.1/replicas:\\ 2/")
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
     run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
     run("edit", "deployment", "web")
     assert run("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
@@ -208,10 +176,9 @@ def test_get_and_describe_work_for_every_kind(cluster: Cluster) -> None:
     assert "InternalIP" in described.stdout
 
 
-def test_unknown_fields_are_refused_when_strict_and_warned_of_else(cluster: Cluster, namespace: str) -> None:
+def test_unknown_fields_are_refused_when_strict_and_warned_of_else(run: Kubectl) -> None:
     bad = deployment("web", 1)
     bad["spec"]["replicass"] = 3
-    run = lambda *a, **k: cluster.kubectl("-n", namespace, *a, **k)  # noqa: E731
     refused = run("apply", "-f", "-", stdin=json.dumps(bad), check=False)
     assert refused.returncode != 0 and 'unknown field "spec.replicass"' in refused.stderr
     warned = run("apply", "--validate=warn", "-f", "-", stdin=json.dumps(bad))

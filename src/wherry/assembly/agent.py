@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from wherry.assembly import start
 from wherry.assembly.address import fallback, node_address
-from wherry.assembly.images import Images, open_images, serve_registry
+from wherry.assembly.images import Images, mounted_layers, open_images, serve_registry
 from wherry.assembly.settings import ClusterSettings
 from wherry.container.runtime.crun_engine import CrunEngine
 from wherry.container.runtime.settings import RuntimeSettings
@@ -95,7 +95,7 @@ async def run(settings: ClusterSettings) -> None:
     """Run until cancelled; containers, rules and mounts stay."""
     clock = SystemClock()
     keys = start.pki(settings)
-    images = open_images(settings, pulls=True)
+    images = open_images(settings, pulls=True, in_use=lambda: mounted_layers(settings))
     engine = engine_for(settings, images)
     volumes = LoopVolumes(settings.data_dir / "volumes")
     await volumes.prepare()
@@ -114,6 +114,7 @@ async def run(settings: ClusterSettings) -> None:
             tasks.create_task(informers.run())
             tasks.create_task(keep_running("service proxy", Proxy(proxy_settings(settings), informers, nft).run))
             tasks.create_task(keep_running("dns", lambda: _dns(settings, informers, clock)))
+            tasks.create_task(keep_running("image collection", images.service.keep_collected))
             tasks.create_task(keep_running("registry", lambda: serve_registry(settings, keys, images)))
             tasks.create_task(keep_renewed(lambda: start.pki(settings), {"node-serving": tls}, clock))
     finally:

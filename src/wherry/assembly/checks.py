@@ -8,10 +8,12 @@ import os
 import shutil
 import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
-from wherry.assembly import listeners, supervisor
+from wherry.assembly import listeners, routes, supervisor
 from wherry.assembly.settings import ClusterSettings
+from wherry.infrastructure.network.settings import NetworkSettings
 
 DISK_FREE_BYTES_MIN = 2 * 1024**3
 PROGRAMS = {  # program -> (Debian package, what for)
@@ -88,6 +90,24 @@ def _port(settings: ClusterSettings, flag: str, port: int) -> Finding:
     return Finding(f"port {port}", False, f"taken by {by}", mend)
 
 
+def ranges(settings: ClusterSettings) -> list[Finding]:
+    """The address ranges must lead nowhere else on this machine; routes of the cluster's own links do not count."""
+    own = NetworkSettings(settings.id, settings.run_dir).link_prefix
+    table = routes.table(Path("/proc/net/route").read_text(encoding="ascii"))
+    others = [route for route in table if not route.link.startswith(own)]
+    wanted = (("pod-cidr", settings.pod_cidr), ("service-cidr", settings.service_cidr))
+    return [_range(flag, IPv4Network(cidr), others) for flag, cidr in wanted]
+
+
+def _range(flag: str, wanted: IPv4Network, others: list[routes.Route]) -> Finding:
+    check = f"{flag} {wanted}"
+    for route in others:
+        if route.to.overlaps(wanted):
+            taken = f"this machine reaches {route.to} through {route.link}"
+            return Finding(check, False, taken, f"choose another range with --{flag}")
+    return Finding(check, True, "free")
+
+
 def disk(settings: ClusterSettings) -> Finding:
     folder = settings.data_dir
     while not folder.exists():
@@ -110,6 +130,6 @@ def kernel() -> list[Finding]:
 
 
 def everything(settings: ClusterSettings, *, running: bool) -> list[Finding]:
-    """All checks. Ports are left out while the cluster runs: it holds them itself."""
+    """All checks. Ports and ranges are left out while the cluster runs: it holds them itself."""
     found = [root(), *programs(), *kernel(), disk(settings)]
-    return found if running else [*found, *ports(settings)]
+    return found if running else [*found, *ports(settings), *ranges(settings)]

@@ -20,7 +20,7 @@ from typing import Any
 from wherry.assembly import supervisor
 from wherry.assembly.settings import ClusterSettings
 from wherry.kit.clock import parse_rfc3339
-from wherry.kit.errors import TimedOut, Unavailable
+from wherry.kit.errors import Broken, TimedOut, Unavailable
 
 RETRY_S = 0.02  # between connection attempts while the server starts
 SUPERVISOR_STOP_LIMIT_S = 45.0  # three components, each given supervisor.STOP_LIMIT_S
@@ -36,6 +36,8 @@ def is_running(settings: ClusterSettings) -> bool:
 def start(settings: ClusterSettings) -> None:
     """Start the supervisor detached from this terminal, unless it runs."""
     supervisor.stopping_file(settings).unlink(missing_ok=True)
+    for name in supervisor.COMPONENTS:
+        supervisor.broken_file(settings, name).unlink(missing_ok=True)
     if not is_running(settings):
         start_supervisor(settings)
 
@@ -86,15 +88,23 @@ def node_is_ready(node: dict[str, Any]) -> bool:
 async def wait_ready(settings: ClusterSettings, *, limit_s: float, since: datetime) -> None:
     """Return when the node is Ready and its agent has shown a sign of life after `since`.
 
-    Raises `TimedOut` with the tails of the logs.
+    Raises `TimedOut` with the tails of the logs; `Broken` at once when a component's data is damaged.
     """
     try:
         async with asyncio.timeout(limit_s):
             while not await asyncio.to_thread(_is_ready, settings, since):
+                _raise_if_broken(settings)
                 await asyncio.sleep(RETRY_S)
     except TimeoutError as error:
         tail = log_tail(settings)
         raise TimedOut(f"the node is not Ready after {limit_s:.0f} s; last lines of the logs:\n{tail}") from error
+
+
+def _raise_if_broken(settings: ClusterSettings) -> None:
+    for name in supervisor.COMPONENTS:
+        path = supervisor.broken_file(settings, name)
+        if path.exists():
+            raise Broken(path.read_text(encoding="utf-8"))
 
 
 def _is_ready(settings: ClusterSettings, since: datetime) -> bool:

@@ -19,6 +19,7 @@ from wherry.container.content.snapshots import Unpacker
 from wherry.container.registry.client import RegistryClient
 from wherry.container.registry.server import Registry
 from wherry.container.registry.settings import RegistrySettings
+from wherry.infrastructure.linux import mounts
 from wherry.kit import atomic_file
 from wherry.kit.http.server import serve
 from wherry.orchestration.apiserver.pki import Pki
@@ -53,6 +54,17 @@ async def serve_registry(settings: ClusterSettings, keys: Pki, images: Images) -
     tls = keys.server_tls("node-serving")
     async with serve(registry.handle, host="0.0.0.0", port=settings.registry_port, tls=tls):  # noqa: S104
         await asyncio.Event().wait()
+
+
+def mounted_layers(settings: ClusterSettings) -> frozenset[str]:
+    """Layer folders that containers, of this or another process, stand on: never to be collected."""
+    layers = str(settings.content_dir / "layers")
+    found: set[str] = set()
+    for entry in mounts.table():
+        if entry.kind == "overlay":
+            lower = next((o.removeprefix("lowerdir=") for o in entry.options.split(",") if o.startswith("lowerdir=")), "")
+            found.update(path for path in lower.split(":") if path.startswith(layers))
+    return frozenset(found)
 
 
 def password_file(settings: ClusterSettings) -> Path:

@@ -7,6 +7,7 @@ Out:   runs until TERM or INT, then cancels the component and returns when it ha
 
 import asyncio
 import importlib
+import logging
 import signal
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -15,8 +16,12 @@ import uvloop
 
 from wherry.assembly import daemon, supervisor
 from wherry.assembly.settings import ClusterSettings
+from wherry.kit.errors import Broken
 from wherry.kit.supervise import keep_running
 
+log = logging.getLogger(__name__)
+
+CANNOT_RUN = 5  # exit code: only a person can mend it
 SUPERVISOR_START_S = 2.0  # until a new supervisor holds its lock
 
 Start = Callable[[ClusterSettings], Awaitable[None]]
@@ -52,8 +57,26 @@ async def _watched(settings: ClusterSettings, work: Awaitable[None]) -> None:
         watch.cancel()
 
 
-def run(settings: ClusterSettings, component: str) -> None:
-    """Run `wherry.assembly.<component>.run(settings)` under uvloop."""
+def run(settings: ClusterSettings, component: str) -> int:
+    """Run `wherry.assembly.<component>.run(settings)` under uvloop.
+
+    Returns 0 after TERM; CANNOT_RUN when its data is damaged, with the reason in the component's `broken_file`.
+    """
+    reason = supervisor.broken_file(settings, component)
+    reason.unlink(missing_ok=True)
     start = cast(Start, importlib.import_module(f"wherry.assembly.{component}").run)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(until_signal(_watched(settings, start(settings))))
+    code = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(until_signal(_watched(settings, start(settings))))
+    except* Broken as errors:
+        text = str(_first(errors))
+        log.error("%s cannot run: %s", component, text)
+        reason.write_text(text, encoding="utf-8")
+        code = CANNOT_RUN
+    return code
+
+
+def _first(errors: BaseExceptionGroup[Broken]) -> Broken:
+    inner = errors.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

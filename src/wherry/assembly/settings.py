@@ -124,6 +124,7 @@ def exists(data_dir: Path) -> bool:
 
 def load(data_dir: Path) -> ClusterSettings:
     """The settings of the cluster in `data_dir`. Raise `Invalid` when there is none or its file is not readable."""
+    data_dir = Path(os.path.abspath(data_dir))  # the cluster's id is a digest of it
     path = data_dir / FILE
     try:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -69,6 +69,11 @@ def lock_path(settings: ClusterSettings, name: str) -> Path:
     return settings.run_dir / f"{name}.lock"
 
 
+def broken_file(settings: ClusterSettings, name: str) -> Path:
+    """Why the component cannot run, in a sentence; there only while that is so."""
+    return settings.run_dir / f"{name}.broken"
+
+
 def stopping_file(settings: ClusterSettings) -> Path:
     """There while `wherry down` stops the cluster: a supervisor that ends now was meant to."""
     return settings.run_dir / "stopping"

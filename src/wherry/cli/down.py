@@ -9,10 +9,13 @@ examples:
 
 import argparse
 import asyncio
+import os
 import shutil
+from pathlib import Path
 
 from wherry.assembly import daemon, settings, start
 from wherry.cli import output
+from wherry.kit.errors import Invalid
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     if not settings.exists(args.data_dir):
         output.line(f"no cluster in {args.data_dir}")
         return 0
-    cluster = settings.load(args.data_dir)
+    cluster = _settings(args)
     with output.Step("stopping the control plane"):
         daemon.stop(cluster)
     with output.Step("stopping containers, unmounting, removing links and tables"):
@@ -39,3 +42,13 @@ def run(args: argparse.Namespace) -> int:
             shutil.rmtree(cluster.data_dir)
     output.line("down" + (", and nothing is left" if args.purge else f"; the data is kept in {cluster.data_dir}"))
     return 0
+
+
+def _settings(args: argparse.Namespace) -> settings.ClusterSettings:
+    """Names of links, tables and folders follow from the data dir alone, so that damaged settings can be purged too."""
+    try:
+        return settings.load(args.data_dir)
+    except Invalid:
+        if not args.purge:
+            raise
+        return settings.ClusterSettings(data_dir=Path(os.path.abspath(args.data_dir)))

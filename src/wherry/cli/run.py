@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 after TERM; 4 when the component already runs."""
+    """0 after TERM; 4 when the component already runs; 5 when its data is damaged."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format=LOG_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S",
     )  # fmt: skip
@@ -30,5 +30,4 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from wherry.assembly import process
 
-    process.run(cluster, args.component)
-    return 0
+    return process.run(cluster, args.component)

@@ -9,6 +9,7 @@ examples:
 
 import argparse
 import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +44,7 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 
 def refuse_if_unfit(cluster: settings.ClusterSettings) -> None:
     """Raise `Invalid` listing everything that is missing, with the commands that mend it."""
-    found = [checks.root(), *checks.programs(), *checks.ports(cluster)]
+    found = [checks.root(), *checks.programs(), *checks.ports(cluster), *checks.ranges(cluster)]
     bad = [f for f in found if not f.ok]
     if bad:
         lines = "\n".join(f"  {f.check}: {f.detail or 'missing'}\n      mend: {f.mend}" for f in bad)
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         except Invalid:
             if is_new:  # nothing was made yet, and other flags must be accepted next time
                 (cluster.data_dir / settings.FILE).unlink()
+                with contextlib.suppress(OSError):  # it was the user's and holds something
+                    cluster.data_dir.rmdir()
             raise
     context = start.prepare(cluster, kubeconfig=args.kubeconfig)
     daemon.start(cluster)

@@ -105,5 +105,6 @@ def test_a_lock_comes_back_as_it_was_and_names_no_archive():
     found = lock.load(data)
     assert (found.inputs, found.wheels, found.packages[0].sha256, found.packages[0].path) == (
         made.inputs, made.wheels, package.sha256, package.path)
+    assert found.fits("amd64", "x86_64") and not found.fits("arm64", "aarch64")
     with pytest.raises(Invalid):
         lock.load(b"{}")

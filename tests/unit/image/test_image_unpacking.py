@@ -164,6 +164,21 @@ async def test_what_a_build_just_added_survives_a_collection(content):
     assert await builder.write_image(content, opened.config, opened.layers, ["two:v1"]) is not None
 
 
+async def test_pruning_forgets_what_rebuilds_left_behind(tmp_path):
+    content = content_in(tmp_path / "content", grace_s=-5.0)
+    old = await image_of(content, "app:v1", [[Entry("a", data=b"1")]])
+    await builder.attach(content, "app:v1", b"{}", media_type="application/spdx+json", name="sbom")
+    new = await image_of(content, "app:v1", [[Entry("a", data=b"2")]])
+    await builder.attach(content, "app:v1", b"{}", media_type="application/spdx+json", name="sbom")
+    images = ContentImages(content)
+    assert await images.prune(3600.0) == 0
+    assert await images.present(old.id) is not None
+    assert await images.prune(-5.0) == 1
+    assert await images.present(old.id) is None
+    assert await images.present("app:v1") == new
+    assert len(content.index.manifests()) == 2
+
+
 async def test_equal_files_give_equal_images(tmp_path):
     first, second = content_in(tmp_path / "1"), content_in(tmp_path / "2")
     entries = [Entry("b", data=b"2"), Entry("a", data=b"1")]

@@ -58,7 +58,8 @@ def _place(endpoint: Endpoint) -> tuple[str, int]:
 
 def _port(spec: Mapping[str, Any], wanted: int | str) -> Object | None:
     for port in spec.get("ports") or ():
-        if port.get("port") == wanted or (isinstance(wanted, str) and port.get("name") == wanted):
+        number = port.get("port")
+        if number and (number == wanted or (isinstance(wanted, str) and port.get("name") == wanted)):
             return dict(port)
     return None
 

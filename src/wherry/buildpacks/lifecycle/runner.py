@@ -4,13 +4,13 @@
 """
 
 import asyncio
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from tempfile import TemporaryFile
 from typing import Any, Protocol
 
 Output = Callable[[bytes], None]
 DRAIN_S = 0.5
-_READ_BYTES = 64 << 10
 
 
 class Runner(Protocol):
@@ -24,21 +24,23 @@ class Runner(Protocol):
 
 
 class ProcessRunner:
-    """Plain child processes."""
+    """Plain child processes; what they write is handed over at their end."""
 
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, output: Output) -> int:
-        try:
-            process = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=env, cwd=cwd)
-        except OSError as error:
-            output(f"{argv[0]}: {error.strerror}\n".encode())
-            return 127 if isinstance(error, FileNotFoundError) else 126
-        assert process.stdout is not None
-        try:
-            return await until_end(_hand_over(process.stdout, output), process.wait())
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        with TemporaryFile() as file:
+            try:
+                process = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=file, stderr=STDOUT, env=env, cwd=cwd)
+            except OSError as error:
+                output(f"{argv[0]}: {error.strerror}\n".encode())
+                return 127 if isinstance(error, FileNotFoundError) else 126
+            try:
+                return await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+                file.seek(0)
+                output(file.read())
 
 
 async def until_end(reading: Coroutine[Any, Any, None], ending: Coroutine[Any, Any, int]) -> int:
@@ -56,7 +58,3 @@ async def until_end(reading: Coroutine[Any, Any, None], ending: Coroutine[Any, A
         raise group.exceptions[0] from None
     return code
 
-
-async def _hand_over(stream: asyncio.StreamReader, output: Output) -> None:
-    while part := await stream.read(_READ_BYTES):
-        output(part)

@@ -24,7 +24,7 @@ from wherry.container.content import builder
 from wherry.container.content import locks as file_locks
 from wherry.container.content.content import Content, Layer, OpenedImage
 from wherry.container.content.images import ContentImages
-from wherry.container.image import layer_tar
+from wherry.container.image import layer_tar, platform
 from wherry.container.image.service import Image
 from wherry.kit import atomic_file, process
 from wherry.kit.errors import Invalid, NotFound, Unavailable
@@ -128,7 +128,10 @@ class _Assembly:
         if self._options.update:
             return None
         for path in (recipe.lock_path, self._locks / recipe.lock_path.name):
-            if path.is_file() and (found := locks.load(path.read_bytes())).inputs == inputs:
+            if not path.is_file():
+                continue
+            found = locks.load(path.read_bytes())
+            if found.inputs == inputs and found.fits(platform.host().architecture, os.uname().machine):
                 return found
         if self._options.locked:
             raise Invalid(f"{recipe.lock_path} is missing, or not for this recipe and base; assemble once without --locked")

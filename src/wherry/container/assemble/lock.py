@@ -33,6 +33,11 @@ class Lock:
     packages: tuple[Package, ...] = ()
     wheels: tuple[LockedWheel, ...] = ()
 
+    def fits(self, architecture: str, machine: str) -> bool:
+        """Whether it was made on such a machine: "amd64" and "x86_64"."""
+        debs = all(package.architecture in ("all", architecture) for package in self.packages)
+        return debs and all(wheel.file.endswith("-any.whl") or machine in wheel.file for wheel in self.wheels)
+
 
 def inputs_of(recipe: Recipe, installed: Sequence[Package]) -> str:
     """A digest of what decides the resolution. Locks of another digest are stale."""

@@ -14,7 +14,7 @@ from wherry.container.content import locks
 from wherry.container.content.content import Content, Layer
 from wherry.container.content.snapshots import Unpacker
 from wherry.container.image import documents
-from wherry.container.image.documents import Index
+from wherry.container.image.documents import Descriptor, Index
 from wherry.kit.errors import WherryError
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,37 @@ def collect(content: Content, *, now: float, in_use: frozenset[str] = frozenset(
     if blobs or folders:
         log.info("collected: blobs=%d layers=%d", blobs, folders)
     return blobs, folders
+
+
+def prune(content: Content, *, before: float) -> int:
+    """Forget images that have lost their tag, as rebuilds leave them, and were stored before `before`; return how many.
+
+    Also those that somebody may name by digest: for `wherry registry prune`, never done unasked. `collect` frees the space.
+    """
+    forgotten = 0
+    manifests = content.index.manifests()
+    children = {entry.digest for one in manifests for entry in _entries(content, one.digest)}
+    for one in manifests:
+        tagged = any(repository == one.repository for repository, _ in content.index.tags_of(one.digest))
+        if tagged or one.subject or one.digest in children:
+            continue
+        try:
+            is_old = content.blobs.path(one.digest).stat().st_mtime < before
+        except FileNotFoundError:
+            is_old = True
+        if is_old:
+            for referrer in content.index.referrers(one.repository, one.digest):
+                content.index.delete_manifest(one.repository, referrer.digest)
+            forgotten += content.index.delete_manifest(one.repository, one.digest)
+    return forgotten
+
+
+def _entries(content: Content, digest: str) -> tuple[Descriptor, ...]:
+    try:
+        document = documents.parse(content.blobs.read(digest))
+    except WherryError:
+        return ()
+    return document.manifests if isinstance(document, Index) else ()
 
 
 def _needed(content: Content) -> tuple[set[str], frozenset[str]]:

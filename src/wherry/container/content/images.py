@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from wherry.container.content.blobs import Partial
-from wherry.container.content.collect import collect
+from wherry.container.content.collect import collect, prune
 from wherry.container.content.content import Content, as_id
 from wherry.container.content.index import StoredImage
 from wherry.container.content.snapshots import Unpacker
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 BLOB_TRIES_MAX = 5
 OTHER_PULL_POLL_S = 0.1
 NESTED_INDEX_MAX = 4
+COLLECT_INTERVAL_S = 1800.0
 Progress = Callable[[str, int, int], None]  # digest, bytes so far, bytes in all
 
 
@@ -88,6 +89,19 @@ class ContentImages:
         """Drop a name, or with an id all names of an image, and then what nothing needs. Idempotent."""
         await asyncio.to_thread(self._remove, reference)
         await self.collect()
+
+    async def keep_collected(self) -> None:
+        """Collect now and then, for ever: builds and broken-off pulls leave content that no `remove` is about."""
+        while True:
+            await self._clock.sleep(COLLECT_INTERVAL_S)
+            await self.collect()
+
+    async def prune(self, older_than_s: float) -> int:
+        """Remove images without a tag that are older than that; see `collect.prune`. How many there were."""
+        before = self._clock.now().timestamp() - older_than_s
+        forgotten = await asyncio.to_thread(lambda: prune(self.content, before=before))
+        await self.collect()
+        return forgotten
 
     async def collect(self) -> None:
         """Remove what nothing refers to and nobody touched within the grace period."""

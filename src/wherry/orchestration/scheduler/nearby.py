@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from wherry.orchestration.objects.meta import Object, labels_of
+from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.placement import matches_node, untolerated_taint
 from wherry.orchestration.scheduler.neighbours import Count
 from wherry.orchestration.scheduler.pod_terms import HOSTNAME, Near, Spread, Term, Wishes
@@ -54,7 +54,7 @@ class Nearby:
 
     def refusal(self, info: NodeInfo) -> str:
         """The reason of the first rule the node breaks, in upstream's order."""
-        labels = labels_of(info.node)
+        labels = info.labels
         for skew in self.skews:
             value = labels.get(skew.spread.topology_key)
             if value is None:
@@ -65,17 +65,19 @@ class Nearby:
             value = labels.get(key)
             if value is None or (not counts[value] and not self.is_first):
                 return NO_AFFINITY
-        if any(counts[labels[key]] for key, counts in self.anti if key in labels):
-            return NO_ANTI_AFFINITY
-        if any(counts[labels[key]] for key, counts in self.others if key in labels):
-            return OTHERS_ANTI_AFFINITY
+        for key, counts in self.anti:
+            if key in labels and counts[labels[key]]:
+                return NO_ANTI_AFFINITY
+        for key, counts in self.others:
+            if key in labels and counts[labels[key]]:
+                return OTHERS_ANTI_AFFINITY
         return ""
 
     def scores(self, candidates: Sequence[NodeInfo]) -> list[float]:
         """Weighted, 0 to 100 times weight for each of the two plugins."""
         totals = [0.0] * len(candidates)
         if self.likes:
-            raw = [self._liking(labels_of(info.node)) for info in candidates]
+            raw = [self._liking(info.labels) for info in candidates]
             low, high = min(raw), max(raw)
             if high > low:
                 totals = [AFFINITY_WEIGHT * MAX * (value - low) / (high - low) for value in raw]
@@ -93,7 +95,7 @@ class Nearby:
 
     def _crowd(self, info: NodeInfo) -> float | None:
         """How many of its own kind are near; None for nodes outside of a topology."""
-        labels, total = labels_of(info.node), 0.0
+        labels, total = info.labels, 0.0
         for spread, count, weight in self.soft:
             value = labels.get(spread.topology_key)
             if value is None:
@@ -145,7 +147,7 @@ def _skew(pod: Object, spread: Spread, count: Count, snapshot: Snapshot) -> _Ske
         by_value = Counter()
         seen: set[str] = set()
         for info in snapshot.nodes.values():
-            value = labels_of(info.node).get(spread.topology_key)
+            value = info.labels.get(spread.topology_key)
             if value is not None and eligible(info.node):
                 seen.add(value)
                 by_value[value] += count.by_node[info.name]

@@ -30,6 +30,7 @@ class NodeInfo:
     allocatable: dict[str, int]
     name: str = ""
     version: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
     pods: dict[str, dict[str, int]] = field(default_factory=dict)
     objects: dict[str, Object] = field(default_factory=dict)
     used: Counter[str] = field(default_factory=Counter)
@@ -116,7 +117,7 @@ class Snapshot:
         """The values of a label that nodes have."""
         found = self._domains.get(topology_key)
         if found is None:
-            values = (labels_of(info.node).get(topology_key) for info in self.order)
+            values = (info.labels.get(topology_key) for info in self.order)
             found = self._domains[topology_key] = frozenset(value for value in values if value is not None)
         return found
 
@@ -150,13 +151,13 @@ class Snapshot:
         known = self.nodes.get(name_of(node))
         if known is not None:
             old_labels = labels_of(known.node)
-            known.node, known.allocatable, known.images = node, amounts, images
+            known.node, known.allocatable, known.images, known.labels = node, amounts, images, labels_of(node)
             known.version += 1
             if old_labels != labels_of(node):
                 self._domains.clear()
                 self._count_again()
             return
-        info = self.nodes[name_of(node)] = NodeInfo(node, amounts, name_of(node), images=images)
+        info = self.nodes[name_of(node)] = NodeInfo(node, amounts, name_of(node), labels=labels_of(node), images=images)
         self.order.append(info)
         self._domains.clear()
         for key, pod in [*self._homeless.items()]:

@@ -18,7 +18,7 @@ from wherry.application.gateway.hostnames import is_hostname
 from wherry.application.gateway.kinds import GATEWAY_GROUP
 from wherry.application.gateway.model import ANY_HOST, Protocol
 from wherry.application.gateway.snapshot import Reader
-from wherry.kit.errors import WherryError
+from wherry.kit.errors import Invalid, WherryError
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object, key_of, namespace_of
 from wherry.orchestration.objects.selectors import LabelSelector, from_label_selector
@@ -95,13 +95,15 @@ def _conflicts(listeners: Any) -> dict[str, tuple[str, str]]:
     """Listener name to (reason, message) of a conflict inside the Gateway; all that take part are named."""
     found: dict[str, tuple[str, str]] = {}
     for one in listeners:
+        name = str(one.get("name", ""))
         for other in listeners:
             if one is other or one.get("port") != other.get("port"):
                 continue
+            rival = other.get("name", "")
             if one.get("protocol") != other.get("protocol"):
-                found[one["name"]] = ("ProtocolConflict", f"listener {other['name']} has the same port with another protocol")
+                found[name] = ("ProtocolConflict", f"listener {rival} has the same port with another protocol")
             elif (one.get("hostname") or "") == (other.get("hostname") or ""):
-                found[one["name"]] = ("HostnameConflict", f"listener {other['name']} has the same port and hostname")
+                found[name] = ("HostnameConflict", f"listener {rival} has the same port and hostname")
     return found
 
 
@@ -113,7 +115,8 @@ class _Listener:
     generation: int
 
     def view(self, conflict: tuple[str, str] | None, reserved: frozenset[int]) -> ListenerView:
-        refused = self._refused(reserved)
+        selector, bad_selector = self._selector()
+        refused = self._refused(reserved) or bad_selector
         kinds, kinds_problem = self._kinds()
         names, certificate_problem = self._certificates() if not refused else ((), None)
         unresolved = kinds_problem or certificate_problem
@@ -122,20 +125,29 @@ class _Listener:
             self._condition("Conflicted", "NoConflicts", conflict, is_negative=True),
             self._condition("ResolvedRefs", "ResolvedRefs", unresolved),
         )
-        allowed = (self.spec.get("allowedRoutes") or {}).get("namespaces") or {}
-        chosen = allowed.get("from", "Same")
         return ListenerView(
-            str(self.spec.get("name")),
+            str(self.spec.get("name", "")),
             int(self.spec.get("port") or 0),
             SUPPORTED.get(str(self.spec.get("protocol")), Protocol.TCP),
             str(self.spec.get("hostname") or ANY_HOST),
             names,
             kinds,
-            chosen,
-            from_label_selector(allowed.get("selector")) if chosen == "Selector" else None,
+            str(self._allowed().get("from", "Same")),
+            selector,
             not refused and not conflict and not certificate_problem,
             conditions,
         )
+
+    def _allowed(self) -> Mapping[str, Any]:
+        return (self.spec.get("allowedRoutes") or {}).get("namespaces") or {}
+
+    def _selector(self) -> tuple[LabelSelector | None, tuple[str, str] | None]:
+        if self._allowed().get("from") != "Selector":
+            return None, None
+        try:
+            return from_label_selector(self._allowed().get("selector")), None
+        except Invalid as error:
+            return None, ("Invalid", f"allowedRoutes.namespaces.selector: {error}")
 
     def _condition(
         self, kind: str, good: str, problem: tuple[str, str] | None, *, is_negative: bool = False

@@ -1,0 +1,121 @@
+"""Pods scheduled a second on 5,000 nodes: the decision alone, and the whole way through API server, informers and bindings.
+
+Usage: python bench/scheduler.py [--nodes 5000] [--pods 2000] [--small] [--record]
+Nodes as in upstream's scheduler_perf: 4 cores, 32 GiB, 110 pods, three zones; pods ask for 100m and 500 Mi. The whole way is in
+one process on one core with the memory store; all pods wait in the queue at the start. A kind of pod that is refused has no
+figure.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import figures
+
+from wherry.kit.clock import SystemClock
+from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.objects.kinds import NODES, PODS
+from wherry.orchestration.scheduler.decide import Rotation, refusal_of, schedule
+from wherry.orchestration.scheduler.loop import NAME, Scheduler
+from wherry.orchestration.scheduler.snapshot import Snapshot
+from wherry.orchestration.scheduler.volumes import Claims
+from wherry.testing.api import TestApi, api_server
+
+AT_ONCE = 64
+LIMIT_S = 300.0
+ANTI_AFFINITY = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+    {"labelSelector": {"matchLabels": {"group": "apart"}}, "topologyKey": "kubernetes.io/hostname"}]}}  # fmt: skip
+
+
+def node(index: int) -> dict[str, Any]:
+    room = {"cpu": "4", "memory": "32Gi", "pods": "110"}
+    labels = {"kubernetes.io/hostname": f"node-{index}", "topology.kubernetes.io/zone": f"zone{index % 3}"}
+    return {
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": f"node-{index}", "labels": labels}, "spec": {},
+        "status": {"capacity": room, "allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]},
+    }  # fmt: skip
+
+
+def pod(index: int, affinity: dict[str, Any] | None = None) -> dict[str, Any]:
+    requests = {"cpu": "100m", "memory": "500Mi"}
+    spec: dict[str, Any] = {"containers": [{"name": "main", "image": "app:1", "resources": {"requests": requests}}]}
+    if affinity:
+        spec["affinity"] = affinity
+    labels = {"group": "apart"} if affinity else {"group": "basic"}
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"p{index}", "namespace": "default", "labels": labels},
+        "spec": spec,
+    }  # fmt: skip
+
+
+def decisions(nodes: int, pods: int, affinity: dict[str, Any] | None) -> float:
+    """Pods a second of `schedule` and the assumption that follows."""
+    snapshot, rotation, claims = Snapshot(), Rotation(), Claims()
+    for index in range(nodes):
+        snapshot.set_node(node(index))
+    waiting = [pod(index, affinity) for index in range(pods)]
+    began_at = time.perf_counter()
+    for one in waiting:
+        decision = schedule(one, snapshot, claims, rotation)
+        assert decision.node, decision.message
+        snapshot.set_pod({**one, "spec": {**one["spec"], "nodeName": decision.node}})
+    return pods / (time.perf_counter() - began_at)
+
+
+async def create_all(api: TestApi, nodes: int, pods: int) -> None:
+    wanted = iter([*((NODES, node(index)) for index in range(nodes)), *((PODS, pod(index)) for index in range(pods))])
+
+    async def worker() -> None:
+        for resource, obj in wanted:
+            await api.client.create(resource, obj)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(worker())
+
+
+async def whole_way(nodes: int, pods: int) -> float:
+    """Pods a second from the start of the scheduler's work to the last pod with a node."""
+    async with api_server() as api, asyncio.TaskGroup() as tasks:
+        await create_all(api, nodes, pods)
+        informers, clock = Informers(api.client), SystemClock()
+        recorder = Recorder(api.client, NAME, clock=clock)
+        scheduler = Scheduler(api.client, informers, recorder, clock)
+        cache = informers.of(PODS)
+        bound: set[str] = set()
+        done = asyncio.Event()
+
+        def seen(old: object, new: Any) -> None:
+            if new and (new.get("spec") or {}).get("nodeName"):
+                bound.add(new["metadata"]["name"])
+                if len(bound) == pods:
+                    done.set()
+
+        running = [tasks.create_task(informers.run()), tasks.create_task(recorder.run())]
+        await informers.wait_synced()
+        cache.subscribe(seen)
+        began_at = time.perf_counter()
+        running.append(tasks.create_task(scheduler.run()))
+        async with asyncio.timeout(LIMIT_S):
+            await done.wait()
+        took_s = time.perf_counter() - began_at
+        for task in running:
+            task.cancel()
+    return pods / took_s
+
+
+async def measure(options: figures.Options) -> figures.Figures:
+    nodes, pods = (50, 20) if options.small else (options.nodes, options.pods)
+    found = {"decide_basic": (decisions(nodes, pods, None), "pods/s")}
+    if not refusal_of(pod(0, ANTI_AFFINITY)):
+        found["decide_pod_anti_affinity"] = (decisions(nodes, pods, ANTI_AFFINITY), "pods/s")
+    found["schedule_basic"] = (await whole_way(nodes, pods), "pods/s")
+    return found
+
+
+if __name__ == "__main__":
+    flags = figures.parser(__doc__)
+    flags.add_argument("--nodes", type=int, default=5000)
+    flags.add_argument("--pods", type=int, default=2000)
+    figures.run(flags, measure)
