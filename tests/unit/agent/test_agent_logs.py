@@ -52,6 +52,11 @@ async def test_options(tmp_path: Path, options: dict[str, Any], text: str) -> No
     assert await content(path, **options) == text
 
 
+def test_time_stamps_of_conmon_are_shown_as_utc() -> None:
+    lines = [b"2026-11-23T05:59:02.1+00:00 stdout F a"]
+    assert list(Shaper(LogOptions(timestamps=True)).shape(lines)) == [b"2026-11-23T05:59:02.1Z a\n"]
+
+
 async def test_missing_log_is_empty(tmp_path: Path) -> None:
     assert await content(tmp_path / "0.log") == ""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wherry.container.runtime.engine import Mount
 from wherry.kit.errors import Invalid
 from wherry.orchestration.agent import environment, names, qos, security
-from wherry.orchestration.agent.admission import admit, matches_node
+from wherry.orchestration.agent.admission import admit
 from wherry.orchestration.agent.downward import field_value, formatted, resource_value
 from wherry.orchestration.agent.expansion import expand
 from wherry.orchestration.agent.pod_plan import (
@@ -25,6 +25,7 @@ from wherry.orchestration.agent.pod_plan import (
 )
 from wherry.orchestration.agent.references import PodReferences
 from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.objects.placement import matches_node
 from wherry.testing.fake_engine import image_named
 
 SETTINGS = AgentSettings("node-1", "192.0.2.1", Path("/data"), Path("/logs"))

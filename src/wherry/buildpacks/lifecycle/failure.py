@@ -21,6 +21,7 @@ class Code(IntEnum):
     BUILD_BUILDPACK = 51  # a buildpack's build ended with an error
     BUILD = 52
     EXPORT = 62
+    REBASE = 72
     LAUNCH = 82
 
 

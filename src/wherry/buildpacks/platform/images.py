@@ -5,7 +5,6 @@ from wherry.buildpacks.lifecycle.failure import Code, PhaseFailed
 from wherry.buildpacks.lifecycle.places import Owner
 from wherry.buildpacks.lifecycle.progress import Progress
 from wherry.buildpacks.platform.settings import BuildSettings
-from wherry.container.assemble.assemble import assemble_recipe, find_recipe
 from wherry.container.content.content import Content, OpenedImage
 from wherry.container.content.images import ContentImages
 from wherry.kit.errors import NotFound
@@ -22,6 +21,9 @@ async def ensure(name: str, images: ContentImages, settings: BuildSettings, prog
         pass
     recipe = _recipe_of(name, content)
     if recipe:
+        # Imported here: it is needed once on a machine, and costs every build 20 ms at the top.
+        from wherry.container.assemble.assemble import assemble_recipe, find_recipe
+
         progress.line(f"assembling {name} (once)")
         await assemble_recipe(find_recipe(recipe), content=content, cache_dir=settings.cache_dir, progress=progress.line)
     else:

@@ -70,7 +70,7 @@ class Pipeline:
         call = call_of(request, user, target, served)
         if handler is not None:
             return await handler(call)
-        return await self._verb(call)
+        return with_warnings(await self._verb(call), DEPRECATED.get(target.resource, ()) if not target.group else ())
 
     def _authenticated(self, request: Request) -> User:
         try:

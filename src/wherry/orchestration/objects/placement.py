@@ -80,11 +80,7 @@ def _holds(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         case "DoesNotExist":
             return key not in labels
         case "Gt" | "Lt" as operator:
-            try:
-                left, right = int(found or ""), int([*values][0])
-            except (ValueError, IndexError):
-                return False
-            return left > right if operator == "Gt" else left < right
+            return len(values) == 1 and _compares(operator, str(found or ""), str([*values][0]))
     return False
 
 
@@ -98,9 +94,23 @@ def _covers(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
         return False
     if toleration.get("key") and toleration["key"] != taint.get("key"):
         return False
-    if toleration.get("operator", "Equal") == "Exists":
-        return True
-    return bool(toleration.get("key")) and toleration.get("value", "") == taint.get("value", "")
+    theirs, ours = str(taint.get("value") or ""), str(toleration.get("value") or "")
+    match toleration.get("operator") or "Equal":
+        case "Exists":
+            return True
+        case "Equal":
+            return bool(toleration.get("key")) and theirs == ours
+        case "Gt" | "Lt" as operator:
+            return _compares(operator, theirs, ours)
+    return False
+
+
+def _compares(operator: str, left: str, right: str) -> bool:
+    """Whole numbers only; anything else never compares."""
+    try:
+        return int(left) > int(right) if operator == "Gt" else int(left) < int(right)
+    except ValueError:
+        return False
 
 
 def untolerated_taint(pod: Object, node: Object, effects: tuple[str, ...]) -> Mapping[str, Any] | None:

@@ -121,7 +121,8 @@ class Shaper:
                 continue
             is_partial = tags.split(b":")[0] == b"P"
             if self._options.timestamps and not self._in_line:
-                content = stamp + b" " + content
+                # conmon writes UTC as +00:00; clients are given Go's RFC 3339, where UTC is Z.
+                content = stamp.replace(b"+00:00", b"Z") + b" " + content
             self._in_line = is_partial
             yield self._limited(content if is_partial else content + b"\n")
             if self.is_full:

@@ -104,6 +104,8 @@ async def _http(action: Object, target: Target, timeout_s: float) -> Result:
         return Result(
             Outcome.FAILED, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
         )
+    except aiohttp.ClientConnectorError as error:
+        return Result(Outcome.FAILED, f'Get "{url}": dial tcp {error.host}:{error.port}: connect: {_short(error)}')
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return Result(Outcome.FAILED, f'Get "{url}": {_short(error)}')
 

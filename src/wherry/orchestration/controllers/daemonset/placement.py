@@ -6,12 +6,12 @@ Spec:  Kubernetes pkg/controller/daemon/{daemon_controller,util/daemonset_util}.
 import copy
 from enum import Enum
 
-from wherry.orchestration.controllers.workload.node_match import fits_selector, untolerated
 from wherry.orchestration.controllers.workload.pod_template import pod_from
 from wherry.orchestration.controllers.workload.pods import node_of
 from wherry.orchestration.controllers.workload.revision_history import REVISION_LABEL
 from wherry.orchestration.objects.kinds import DAEMON_SETS
 from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+from wherry.orchestration.objects.placement import matches_node, untolerated_taint
 
 GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"
 GENERATION_LABEL = "pod-template-generation"
@@ -40,12 +40,10 @@ def place(daemon_set: Object, node: Object) -> Place:
     spec = daemon_set["spec"]["template"].get("spec") or {}
     if spec.get("nodeName") and spec["nodeName"] != name_of(node):
         return Place.LEAVE
-    if not fits_selector(spec, node):
+    pod = {"spec": {**spec, "tolerations": with_tolerations(spec)}}
+    if not matches_node(pod, node) or untolerated_taint(pod, node, ("NoExecute",)):
         return Place.LEAVE
-    tolerations = with_tolerations(spec)
-    if untolerated(tolerations, node, ("NoExecute",)):
-        return Place.LEAVE
-    return Place.KEEP if untolerated(tolerations, node, ("NoSchedule",)) else Place.RUN
+    return Place.KEEP if untolerated_taint(pod, node, ("NoSchedule",)) else Place.RUN
 
 
 def with_tolerations(spec: Object) -> list[Object]:
