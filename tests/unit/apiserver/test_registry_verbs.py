@@ -199,6 +199,17 @@ async def test_unknown_fields_are_ignored_warned_about_or_refused(api: TestApi, 
         assert b"strict decoding error: " in response.body  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(("path", "is_warned"), [
+    pytest.param("/api/v1/namespaces/default/endpoints", True, id="endpoints"),
+    pytest.param("/api/v1/componentstatuses", True, id="component statuses"),
+    pytest.param("/apis/discovery.k8s.io/v1/endpointslices", False, id="endpoint slices"),
+])
+async def test_deprecated_kinds_are_warned_of(api: TestApi, path: str, is_warned: bool) -> None:
+    response = await api.raw("GET", path, b"")
+    assert response.status == 200
+    assert any(name == "warning" and " is deprecated in v1." in value for name, value in response.headers) is is_warned
+
+
 async def test_secrets_take_string_data(api: TestApi) -> None:
     _, obj = await api.call("POST", "/api/v1/namespaces/default/secrets",
                             {"metadata": {"name": "s"}, "stringData": {"password": "hunter2"}})

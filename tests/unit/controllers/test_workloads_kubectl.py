@@ -1,7 +1,6 @@
 """kubectl's rollout commands against these controllers, over TLS: what users see and type."""
 
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +16,12 @@ from wherry.orchestration.objects.resources import Resource
 from wherry.testing.api import api_server
 from wherry.testing.cluster_objects import daemon_set, deployment, stateful_set
 
-KUBECTL = next((str(p) for p in [Path.home() / ".cache/wherry-tests/kubectl-1.37"] if p.exists()), shutil.which("kubectl"))
+KUBECTL = str(Path(__file__).parents[3] / ".cache" / "clients" / "kubectl")
 
-pytestmark = [pytest.mark.skipif(KUBECTL is None, reason="no kubectl here"), pytest.mark.slow]
+pytestmark = pytest.mark.cluster
 
 
 async def call(config: Path, home: Path, *args: str) -> str:
-    assert KUBECTL is not None
     env = {**os.environ, "KUBECONFIG": str(config), "HOME": str(home)}
     return (await run([KUBECTL, *args], timeout_s=40, env=env)).decode()
 

@@ -42,7 +42,7 @@ def _check(app: str, image: OpenedImage, base: OpenedImage, wanted: str, before:
         raise PhaseFailed(Code.REBASE, f"image {app!r} says it cannot be rebased; --force does it all the same")
     if wanted not in (before.image, *before.mirrors):
         raise PhaseFailed(
-            Code.REBASE, f"run image {wanted!r} is not the one {app!r} was built on ({before.image!r}) nor a mirror of it; use --force"
+            Code.REBASE, f"run image {wanted!r} is not the one {app!r} was built on ({before.image!r}) nor a mirror; use --force"
         )
     for key in ("os", "architecture", "variant"):
         mine, theirs = image.config.get(key) or "", base.config.get(key) or ""

@@ -17,13 +17,17 @@ from wherry.orchestration.apiserver.health import ENDPOINTS, Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
 from wherry.orchestration.apiserver.paths import Paths
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
-from wherry.orchestration.apiserver.rendering import error_response
+from wherry.orchestration.apiserver.rendering import error_response, with_warnings
 from wherry.orchestration.apiserver.request import Call, Target, call_of, target_of
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.subresources.routes import Subresources
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.objects.kinds import API_SERVICES
 
+DEPRECATED = {  # of the core group: what upstream warns of on every verb
+    "endpoints": ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",),
+    "componentstatuses": ("v1 ComponentStatus is deprecated in v1.19+",),
+}
 LONG_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy", "log"})
 
 

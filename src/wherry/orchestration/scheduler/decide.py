@@ -106,7 +106,7 @@ def schedule(pod: Object, snapshot: Snapshot, claims: Claims, rotation: Rotation
         return Decision("")
     needs = needs_of(pod, claims.exclusive)
     near = nearby(pod, wishes_of(pod, snapshot.neighbours.namespaces_of), snapshot)
-    refusal = None if near.is_plain else near.refusal
+    refusal = near.refusal if near.may_refuse else None
     candidates, reasons = rotation.window(needs, claims).candidates(needs, snapshot, refusal)
     if not candidates:
         return Decision("", total, "", tuple(reasons))

@@ -48,9 +48,9 @@ class Nearby:
     soft: list[tuple[Spread, Count, float]] = field(default_factory=list)
 
     @property
-    def is_plain(self) -> bool:
-        """Nothing to refuse and nothing to score."""
-        return not (self.affinity or self.anti or self.others or self.skews or self.likes or self.soft)
+    def may_refuse(self) -> bool:
+        """Some node may be refused; else nobody needs to ask."""
+        return bool(self.affinity or self.anti or self.others or self.skews)
 
     def refusal(self, info: NodeInfo) -> str:
         """The reason of the first rule the node breaks, in upstream's order."""
@@ -91,7 +91,11 @@ class Nearby:
         return totals
 
     def _liking(self, labels: dict[str, str]) -> int:
-        return sum(weight * counts[labels[key]] for key, counts, weight in self.likes if key in labels)
+        total = 0
+        for key, counts, weight in self.likes:
+            if key in labels:
+                total += weight * counts[labels[key]]
+        return total
 
     def _crowd(self, info: NodeInfo) -> float | None:
         """How many of its own kind are near; None for nodes outside of a topology."""

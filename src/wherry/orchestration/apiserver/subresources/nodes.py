@@ -72,7 +72,7 @@ class NodeAgents:
         path = f"/containerLogs/{call.namespace}/{call.target.name}/{container}"
         answer = await self._ask(call, pod, path, list(options.items()))
         if isinstance(answer, Response) and answer.status not in SUCCESS:
-            raise await _refusal(answer)
+            raise await refusal(answer)
         return answer
 
     async def exec(self, call: Call) -> Response | Upgrade:
@@ -149,13 +149,13 @@ class NodeAgents:
         return asked
 
 
-async def _refusal(answer: Response) -> errors.ApiError:
+async def refusal(answer: Response) -> errors.ApiError:
     """The agent's plain text as a Status, as clients expect it from the API server (GenericHttpResponseChecker)."""
     text = (await _read_some(answer.body)).decode(errors="replace").strip()
     if answer.status == 400:
         return errors.bad_request(text)
     if answer.status == 404:
-        return errors.ApiError(404, "NotFound", f"the server could not find the requested resource ( {text})")
+        return errors.ApiError(404, "NotFound", f"the server could not find the requested resource ({text})")
     return errors.ApiError(500, "InternalError", f"Internal error occurred: {text}")
 
 
