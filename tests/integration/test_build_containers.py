@@ -28,7 +28,7 @@ from wherry.container.runtime.settings import RuntimeSettings
 pytestmark = pytest.mark.node
 NAME = "registry.wherry.local:5050/test/app:1"
 PATIENCE_S = 20.0
-CACHE = Path(os.environ.get("WHERRY_CACHE_DIR", "/var/cache/wherry-tests"))
+CACHE = Path(os.environ["WHERRY_CACHE_DIR"])
 
 
 class Lines:
@@ -127,10 +127,10 @@ async def yard(tmp_path: Path) -> Yard:
 
 def remains() -> list[str]:
     """What builds of this process could have left on the machine."""
-    name = f"wherry-build-{os.getpid()}"
+    name = f"wherry-build-{os.getpid()}-"
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line]
-    cgroups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{name}")]
-    return mounts + cgroups + [str(path) for path in Path("/run").glob(name)]
+    cgroups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{name}*")]
+    return mounts + cgroups + [str(path) for path in Path("/run").glob(f"{name}*")]
 
 
 async def test_build_runs_as_the_build_user_and_its_image_starts(yard: Yard) -> None:
@@ -175,9 +175,17 @@ async def test_cancelled_build_leaves_nothing_on_the_machine(yard: Yard) -> None
     assert remains() == []
 
 
+async def test_two_builds_at_once_do_not_disturb_each_other(yard: Yard) -> None:
+    options = BuildOptions(builder=yard.pack('echo "$CNB_TARGET_OS" > made; sleep 0.2'))
+    async with asyncio.TaskGroup() as tasks:
+        both = [tasks.create_task(yard.platform.build(yard.app, [f"{NAME}-{n}"], options, Lines())) for n in (1, 2)]
+    assert both[0].result().image.id == both[1].result().image.id
+    assert remains() == []
+
+
 async def test_remains_of_a_killed_build_are_removed_by_the_next(yard: Yard) -> None:
     dead = 4_194_303  # the highest process id there can be; nothing has it
-    run_dir = Path(f"/run/wherry-build-{dead}")
+    run_dir = Path(f"/run/wherry-build-{dead}-1")
     run_dir.mkdir()
     (yard.settings.work_dir / f"{dead}-deadbeef").mkdir(parents=True)
     await yard.workshop.remove_stale()

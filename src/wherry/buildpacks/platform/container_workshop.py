@@ -7,6 +7,7 @@ Never: runs anything as root inside; the machine's folders that are not the buil
 """
 
 import asyncio
+import itertools
 import logging
 import os
 import shutil
@@ -30,7 +31,8 @@ from wherry.container.runtime.settings import RuntimeSettings
 log = logging.getLogger(__name__)
 
 NAME = "build"
-_RUN_DIR = "wherry-build-"  # and the number of the process
+_RUN_DIR = "wherry-build-"  # and the number of the process, and of the build in it
+_builds = itertools.count(1)
 _ENTER = ("/bin/sh", "-c", 'cd "$1" && shift && exec env -i "$@"', "sh")  # not every env(1) has -C
 _WAITING = ("/bin/sh", "-c", "exec sleep 2147483647")
 
@@ -52,7 +54,7 @@ class ContainerWorkshop:
     @asynccontextmanager
     async def open(self, bench: Bench, places: Places) -> AsyncIterator[Runner]:
         await self.remove_stale()
-        engine = self._engine(os.getpid(), bench.work)
+        engine = self._engine(f"{os.getpid()}-{next(_builds)}", bench.work)
         try:
             await engine.restore()
             await engine.create_sandbox(SandboxConfig(NAME, NAME, NAME, host_network=True))
@@ -65,17 +67,16 @@ class ContainerWorkshop:
     async def remove_stale(self) -> None:
         """Take away what builds left that were killed."""
         for run_dir in self._settings.run_parent.glob(f"{_RUN_DIR}*"):
-            number = run_dir.name.removeprefix(_RUN_DIR)
-            if number.isdigit() and not Path("/proc", number).exists():
-                log.warning("removing what build %s left", number)
-                await self._engine(int(number), self._settings.work_dir / f"{number}-stale").destroy_all()
+            name = run_dir.name.removeprefix(_RUN_DIR)
+            if _is_dead(name):
+                log.warning("removing what build %s left", name)
+                await self._engine(name, self._settings.work_dir / f"{name}-stale").destroy_all()
         for folder in self._settings.work_dir.glob("*-*"):
-            number = folder.name.partition("-")[0]
-            if number.isdigit() and not Path("/proc", number).exists():
+            if _is_dead(folder.name):
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    def _engine(self, process: int, work: Path) -> CrunEngine:
-        run_dir = self._settings.run_parent / f"{_RUN_DIR}{process}"
+    def _engine(self, name: str, work: Path) -> CrunEngine:
+        run_dir = self._settings.run_parent / f"{_RUN_DIR}{name}"
         settings = RuntimeSettings(run_dir=run_dir, data_dir=work / "runtime", cgroup_root=run_dir.name)
         return CrunEngine(settings, HostNetwork(run_dir), self._layers)
 
@@ -98,6 +99,12 @@ class ContainerRunner:
 async def _hand_over(session: Session, output: Output) -> None:
     async for _, data in session.output():
         output(data)
+
+
+def _is_dead(name: str) -> bool:
+    """Whether a name that begins with a process' number is of a process that is gone."""
+    number = name.partition("-")[0]
+    return number.isdigit() and not Path("/proc", number).exists()
 
 
 def _container(bench: Bench, places: Places) -> ContainerConfig:
