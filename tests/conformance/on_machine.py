@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Cluster
+from conftest import WHERRY, Cluster
 
 from wherry.assembly import settings, supervisor
 from wherry.infrastructure.network.settings import NetworkSettings
@@ -102,6 +102,13 @@ def lose_power(data_dir: Path) -> None:
     for root in found.get("cgroups", []):
         eventually(lambda root=root: _without_cgroup(Path(root)), limit_s=10, what=f"{root} removed")  # type: ignore[misc]
     assert leftovers(data_dir) == {}
+
+
+def purge(folder: Path) -> None:
+    """End the cluster whose data dir is `folder`/data, and remove `folder`. For fixtures: also after a failed start."""
+    subprocess.run([str(WHERRY), "down", "--purge", "--data-dir", str(folder / "data"), "--kubeconfig", str(folder / "kubeconfig")],
+                   timeout=120, check=False, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _without_cgroup(root: Path) -> bool:

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import random
-import shutil
 import signal
 import ssl
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import Cluster, make_cluster
 from manifests import deployment, dump, pod, service
-from on_machine import eventually, kill, leftovers, lose_power, pid_of, processes
+from on_machine import eventually, kill, leftovers, lose_power, pid_of, processes, purge
 
 from wherry.assembly import daemon, settings
 
@@ -107,8 +106,7 @@ def cluster() -> Iterator[Cluster]:
         made.kubectl("create", "namespace", NAMESPACE)
         yield made
     finally:
-        made.wherry("down", "--purge", check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+        purge(folder)
 
 
 @pytest.fixture(scope="module")

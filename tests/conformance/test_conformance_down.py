@@ -1,7 +1,6 @@
 """`wherry down` leaves nothing of the cluster on the machine but its data; with --purge not even that."""
 
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Cluster, make_cluster
 from manifests import deployment, dump, pod, service
-from on_machine import eventually, leftovers, processes
+from on_machine import eventually, leftovers, processes, purge
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 
@@ -39,8 +38,7 @@ def busy() -> Iterator[Cluster]:
         made.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
         yield made
     finally:
-        made.wherry("down", "--purge", check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+        purge(folder)
 
 
 def test_down_leaves_only_the_data_and_up_goes_on_from_it_and_purge_leaves_nothing(busy: Cluster) -> None:

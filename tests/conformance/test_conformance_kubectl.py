@@ -144,16 +144,16 @@ def test_debug_adds_an_ephemeral_container(run: Kubectl) -> None:
 
 def test_drain_evicts_and_respects_a_disruption_budget(cluster: Cluster, run: Kubectl) -> None:
     node = cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}").stdout
-    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
-              "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
-    run("apply", "-f", "-", stdin=dump(deployment("web", 1), budget))
-    run("rollout", "status", "deployment/web", "--timeout=60s")
-    eventually(lambda: run("get", "pdb", "web", "-o", "jsonpath={.status.currentHealthy}").stdout == "1")
-    drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--pod-selector=app=web")
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "drained"},
+              "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "drained"}}}}
+    run("apply", "-f", "-", stdin=dump(deployment("drained"), budget))
+    run("rollout", "status", "deployment/drained", "--timeout=60s")
+    eventually(lambda: run("get", "pdb", "drained", "-o", "jsonpath={.status.currentHealthy}").stdout == "1")
+    drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--pod-selector=app=drained")
     try:
-        refused = cluster.kubectl(*drain, "--timeout=6s", check=False)
+        refused = cluster.kubectl(*drain, "--timeout=3s", check=False)
         assert refused.returncode != 0 and "disruption budget" in refused.stderr
-        run("delete", "pdb", "web")
+        run("delete", "pdb", "drained")
         assert "drained" in cluster.kubectl(*drain, "--timeout=60s").stdout
     finally:
         cluster.kubectl("uncordon", node)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from conftest import Cluster, Kubectl
-from manifests import IMAGE, deployment, dump, pod, service, web_pod_spec
+from manifests import IMAGE, deployment, dump, pod, service
 from test_conformance_kubectl import eventually, no_warning
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
@@ -201,19 +201,26 @@ def test_labels_annotations_taints_and_cordons_come_and_go(kubectl: Kubectl, clu
         assert "untainted" in kubectl("taint", "node", node, "test-").stdout
 
 
-def test_replace_set_and_wait_change_what_runs(run: Kubectl) -> None:
+def test_set_changes_the_pod_template(run: Kubectl) -> None:
     run("apply", "-f", "-", stdin=dump(deployment("web")))
     run("wait", "deployment/web", "--for=condition=Available", "--timeout=60s")
     run("set", "env", "deployment/web", "COLOR=green")
     run("set", "resources", "deployment/web", "--limits=memory=80Mi")
-    assert "no changes" in run("patch", "deployment", "web", "-p", "{}").stdout.replace("(no change)", "no changes")
-    run("set", "image", "deployment/web", f"web={IMAGE}", "--dry-run=server")
-    live = json.loads(run("get", "deployment", "web", "-o", "json").stdout)
-    assert live["spec"]["template"]["spec"]["containers"][0]["env"] == [{"name": "COLOR", "value": "green"}]
-    live["spec"]["template"]["spec"] = web_pod_spec()
-    assert "replaced" in run("replace", "-f", "-", stdin=json.dumps(live)).stdout
-    stale = run("replace", "-f", "-", stdin=json.dumps(live), check=False).stderr
-    assert "the object has been modified; please apply your changes to the latest version and try again" in stale
+    run("set", "image", "deployment/web", "web=wherry.local/other:1", "--dry-run=server")
+    assert "patched (no change)" in run("patch", "deployment", "web", "-p", "{}").stdout
+    main = json.loads(run("get", "deployment", "web", "-o", "jsonpath={.spec.template.spec.containers[0]}").stdout)
+    assert main["env"] == [{"name": "COLOR", "value": "green"}] and main["image"] == IMAGE
+    assert main["resources"]["limits"] == {"memory": "80Mi"}
     run("rollout", "status", "deployment/web", "--timeout=60s")
     run("delete", "deployment", "web", "--now")
     run("wait", "--for=delete", "deployment/web", "--timeout=30s")
+
+
+def test_replace_refuses_a_stale_object(kubectl: Kubectl) -> None:
+    kubectl("create", "configmap", "a", "--from-literal=color=green")
+    live = json.loads(kubectl("get", "configmap", "a", "-o", "json").stdout)
+    live["data"]["color"] = "red"
+    assert "replaced" in kubectl("replace", "-f", "-", stdin=json.dumps(live)).stdout
+    stale = kubectl("replace", "-f", "-", stdin=json.dumps(live | {"data": {}}), check=False).stderr
+    assert "the object has been modified; please apply your changes to the latest version and try again" in stale
+    assert "replaced" in kubectl("replace", "--force", "-f", "-", stdin=json.dumps(live)).stdout

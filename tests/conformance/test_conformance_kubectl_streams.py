@@ -107,8 +107,12 @@ def test_proxy_reaches_the_api_and_pods_and_services(run: Kubectl, cluster: Clus
 
 
 def test_watches_show_a_pod_from_pending_to_deleted(kubectl: Kubectl) -> None:
+    kubectl("run", "first", f"--image={IMAGE}", "--restart=Never", "--", "true")
+    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/first", "--timeout=60s")
     with (kubectl.running("get", "pods", "--watch", "--output-watch-events") as pods,
           kubectl.running("events", "--watch") as events):
+        until(pods, "first")
+        until(events, "Started")
         kubectl("run", "w", f"--image={IMAGE}", "--restart=Never", "--", "true")
         kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/w", "--timeout=60s")
         kubectl("delete", "pod", "w")

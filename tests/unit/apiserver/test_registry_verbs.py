@@ -199,6 +199,14 @@ async def test_unknown_fields_are_ignored_warned_about_or_refused(api: TestApi, 
         assert b"strict decoding error: " in response.body  # type: ignore[operator]
 
 
+async def test_strict_patch_with_an_unknown_field_is_invalid_as_upstream_says_it(api: TestApi) -> None:
+    await api.call("POST", CONFIG_MAPS, {"metadata": {"name": "a"}})
+    status, obj = await api.call("PATCH", f"{CONFIG_MAPS}/a?fieldValidation=Strict", {"dato": {}},
+                                 content_type="application/merge-patch+json")
+    assert status == 422
+    assert obj["message"] == ' "" is invalid: patch: Invalid value: "{\\"dato\\":{}}": strict decoding error: unknown field "dato"'
+
+
 @pytest.mark.parametrize(("path", "is_warned"), [
     pytest.param("/api/v1/namespaces/default/endpoints", True, id="endpoints"),
     pytest.param("/api/v1/componentstatuses", True, id="component statuses"),

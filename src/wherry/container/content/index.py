@@ -15,6 +15,7 @@ from typing import Any
 
 from wherry.container.content.settings import ContentSettings
 from wherry.container.image.documents import Descriptor
+from wherry.kit.errors import Broken, Unavailable
 
 BUSY_TIMEOUT_S = 30.0
 _SCHEMA = """
@@ -61,6 +62,7 @@ class ImageIndex:
     def __init__(self, settings: ContentSettings) -> None:
         settings.root.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._path = settings.index_file
         self._database = sqlite3.connect(
             settings.index_file, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None
         )
@@ -188,19 +190,31 @@ class ImageIndex:
         return bool(self._rows("SELECT 1 FROM links WHERE repository=? AND digest=?", repository, digest))
 
     def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, self._named_errors():
             return self._database.execute(statement, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, self._named_errors():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
-            except sqlite3.Error:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+                self._database.execute("COMMIT")  # on a full disk this, too, can refuse
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_FULL:
+                raise Unavailable(f"images {self._path}: no space left on the disk; free some space and try again") from error
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise Broken(f"images {self._path}: the file is damaged ({error}); remove it and make the images again") from error
+            raise Unavailable(f"images {self._path}: {error}") from error
 
 
 _MANIFEST = "repository, digest, media_type, size, subject, artifact_type"

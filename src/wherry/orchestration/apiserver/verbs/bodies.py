@@ -5,6 +5,8 @@ Out:   an object the caller owns, with apiVersion, kind and metadata in place.
 Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
 """
 
+import orjson
+
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.protobuf import decoding as protobuf
@@ -53,8 +55,8 @@ def read_object(call: Call, body: bytes) -> Object:
     return fit(call, decoded.obj, decoded.duplicate_fields)
 
 
-def fit(call: Call, obj: Object, duplicates: tuple[str, ...] = ()) -> Object:
-    """Check the kind, drop what is unknown (or refuse it)."""
+def fit(call: Call, obj: Object, duplicates: tuple[str, ...] = (), patch: bytes | None = None) -> Object:
+    """Check the kind, drop what is unknown (or refuse it). `patch`: the body that made the object, for the refusal."""
     resource = call.served.resource
     check_kind(obj, resource.api_version, resource.kind)
     try:
@@ -65,6 +67,9 @@ def fit(call: Call, obj: Object, duplicates: tuple[str, ...] = ()) -> Object:
         raise errors.bad_request(str(error)) from error
     texts = (*unknown, *duplicates)
     if texts and call.field_validation == "Strict":
+        if patch is not None:
+            value = f"Invalid value: {orjson.dumps(patch.decode(errors='replace')).decode()}: {strict_error(texts)}"
+            raise errors.invalid("", "", "", [errors.cause("FieldValueInvalid", "patch", value)])
         raise errors.bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
             f"{strict_error(texts)}")

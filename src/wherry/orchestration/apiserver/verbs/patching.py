@@ -105,7 +105,7 @@ def _plain(call: Call, body: bytes, content_type: str) -> Callable[[Object], Obj
         new = inner(old)
         if not isinstance(new.get("metadata"), dict):
             raise errors.bad_request("the patch does not leave an object with metadata")
-        return fit(call, new, duplicates)
+        return fit(call, new, duplicates, body)
 
     return change
 
