@@ -4,15 +4,11 @@ Usage: python bench/api_rates.py [--seconds 3] [--small] [--record]    needs wrk
 Prints one JSON line a figure. The load generator shares the machine's cores. `--small` is a smoke run.
 """
 
-import argparse
 import asyncio
 import json
-import os
-import platform
 import re
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,13 +17,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import uvloop
+import figures
 
 from wherry.orchestration.objects.kinds import CLUSTER_ROLE_BINDINGS, PODS, SERVICE_ACCOUNTS
 from wherry.orchestration.store.sqlite import SqliteStore
 from wherry.testing.api import TestApi, api_server
 
-RESULTS = Path(__file__).parent / "results" / "api_rates.jsonl"
 CREATE_SCRIPT = """
 counter = 0
 function setup(thread) thread:set("id", tostring(math.random(1000000))) end
@@ -124,38 +119,24 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
     return delays
 
 
-async def measure(seconds: float, pods: int, events: int) -> dict[str, tuple[float, str]]:
+async def measure(seconds: float, pods: int, events: int) -> figures.Figures:
     async with running(pods) as (api, token):
-        figures = {
+        found = {
             "get": (await wrk(api, token, "/api/v1/namespaces/default/pods/pod-0001", seconds, 16), "requests/s"),
             f"list_{pods}_pods": (await wrk(api, token, "/api/v1/namespaces/default/pods", seconds, 4), "requests/s"),
         }
         delays = sorted(await watch_delays(api, token, 20, events))
-        figures["watch_delivery_p50"] = (statistics.median(delays) * 1000, "ms")
-        figures["watch_delivery_p99"] = (delays[int(len(delays) * 0.99)] * 1000, "ms")
-        figures["create_configmap"] = (await wrk(api, token, "/", seconds, 32, CREATE_SCRIPT), "requests/s")
-    return figures
+        found["watch_delivery_p50"] = (statistics.median(delays) * 1000, "ms")
+        found["watch_delivery_p99"] = (delays[int(len(delays) * 0.99)] * 1000, "ms")
+        found["create_configmap"] = (await wrk(api, token, "/", seconds, 32, CREATE_SCRIPT), "requests/s")
+    return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--record", action="store_true")
-    given = parser.parse_args()
-    work = measure(1, 20, 10) if given.small else measure(given.seconds, 1000, 200)
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    lines = [
-        json.dumps({"bench": "api_rates", "figure": name, "value": round(value, 2), "unit": unit,
-                    "commit": done.stdout.strip() or "none", "machine": f"{platform.machine()} x{os.cpu_count()}"})
-        for name, (value, unit) in uvloop.run(work).items()
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    if given.record:
-        RESULTS.parent.mkdir(exist_ok=True)
-        with RESULTS.open("a") as file:
-            file.write("\n".join(lines) + "\n")
+async def measured(options: figures.Options) -> figures.Figures:
+    return await (measure(1, 20, 10) if options.small else measure(options.seconds, 1000, 200))
 
 
 if __name__ == "__main__":
-    main()
+    flags = figures.parser(__doc__)
+    flags.add_argument("--seconds", type=float, default=3)
+    figures.run(flags, measured)

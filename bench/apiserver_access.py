@@ -1,14 +1,8 @@
 """Cost of what every API request passes or asks for: keys made, callers known and allowed, tables and discovery made.
 
-Usage: python bench/apiserver_access.py [--small]    one JSON line a figure, in microseconds; no network, no root
+Usage: python bench/apiserver_access.py [--small] [--record]    one JSON line a figure, in microseconds; no network, no root
 """
 
-import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import figures
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from wherry.kit.clock import SystemClock
@@ -70,7 +65,7 @@ def pod(index: int) -> Object:
     }
 
 
-def figures(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
+def actions(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
     """name -> (repetitions, what is timed)."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": "x", "uid": "u"}}
     source, clock = ListSource([*bootstrap.objects(), account]), SystemClock()
@@ -105,25 +100,21 @@ def figures(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="a smoke run")
-    is_small = parser.parse_args().small
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+def mean_us(action: Callable[[], object], repetitions: int) -> float:
+    action()
+    began_at = time.perf_counter()
+    for _ in range(repetitions):
+        action()
+    return (time.perf_counter() - began_at) / repetitions * 1e6
+
+
+async def measure(options: figures.Options) -> figures.Figures:
     with tempfile.TemporaryDirectory() as folder:
-        for name, (repetitions, action) in figures(Path(folder)).items():
-            action()
-            repetitions = 2 if is_small else repetitions
-            began_at = time.perf_counter()
-            for _ in range(repetitions):
-                action()
-            value = (time.perf_counter() - began_at) / repetitions * 1e6
-            line = {
-                "name": f"apiserver_{name}", "value": round(value, 1), "unit": "us", "commit": commit.stdout.strip() or "none",
-                "machine": f"{platform.machine()} {os.cpu_count()} cores", "load": round(os.getloadavg()[0], 2),
-            }
-            sys.stdout.write(json.dumps(line) + "\n")
+        return {
+            f"apiserver_{name}": (mean_us(action, 2 if options.small else repetitions), "us")
+            for name, (repetitions, action) in actions(Path(folder)).items()
+        }
 
 
 if __name__ == "__main__":
-    main()
+    figures.run(figures.parser(__doc__), measure)

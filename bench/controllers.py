@@ -1,19 +1,13 @@
 """Controllers and API server in one process, memory store: how fast a ReplicaSet's pods are made, and go again.
 
-Usage: nice python bench/controllers.py [--pods 300] [--record]
+Usage: nice python bench/controllers.py [--pods 300] [--small] [--record]
 Prints one JSON line a figure. No scheduler and no agent: pods stay Pending.
 """
 
-import argparse
 import asyncio
-import json
-import os
-import platform
-import subprocess
 import time
-from pathlib import Path
 
-import uvloop
+import figures
 
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.client.informers import Informers
@@ -25,12 +19,11 @@ from wherry.orchestration.objects.kinds import PODS, REPLICA_SETS
 from wherry.testing.api import api_server
 from wherry.testing.cluster_objects import replica_set
 
-RESULTS = Path(__file__).parent / "results" / "controllers.jsonl"
 IDLE_S = 5.0
 
 
-async def measure(pods: int) -> dict[str, tuple[float, str]]:
-    figures: dict[str, tuple[float, str]] = {}
+async def measure(pods: int, idle_s: float) -> dict[str, tuple[float, str]]:
+    found: dict[str, tuple[float, str]] = {}
     async with api_server() as api, asyncio.TaskGroup() as tasks:
         client, clock, informers = api.client, SystemClock(), Informers(api.client)
         recorder = Recorder(client, "bench")
@@ -40,19 +33,19 @@ async def measure(pods: int) -> dict[str, tuple[float, str]]:
         cache = informers.of(PODS)
         await cache.wait_synced()
         began_at = time.process_time()
-        await asyncio.sleep(IDLE_S)
-        figures["idle CPU"] = ((time.process_time() - began_at) / IDLE_S * 100, "% of a core")
+        await asyncio.sleep(idle_s)
+        found["idle_cpu"] = ((time.process_time() - began_at) / idle_s * 100, "% of a core")
         began_at = time.perf_counter()
         await client.create(REPLICA_SETS, replica_set(replicas=pods))
         await until(lambda: len(cache.list()) == pods)
-        figures["pods created"] = (pods / (time.perf_counter() - began_at), "1/s")
+        found["pods_created"] = (pods / (time.perf_counter() - began_at), "1/s")
         began_at = time.perf_counter()
         await client.delete(REPLICA_SETS, "web", "default", propagation="Background")
         await until(lambda: not cache.list())
-        figures["pods collected"] = (pods / (time.perf_counter() - began_at), "1/s")
+        found["pods_collected"] = (pods / (time.perf_counter() - began_at), "1/s")
         for task in running:
             task.cancel()
-    return figures
+    return found
 
 
 async def until(true) -> None:  # noqa: ANN001
@@ -61,24 +54,11 @@ async def until(true) -> None:  # noqa: ANN001
             await asyncio.sleep(0.002)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pods", type=int, default=300)
-    parser.add_argument("--record", action="store_true", help=f"append to {RESULTS.name}")
-    options = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        figures = runner.run(measure(options.pods))
-    for what, (value, unit) in figures.items():
-        line = json.dumps({
-            "what": what, "value": round(value, 2), "unit": unit, "pods": options.pods, "commit": commit.strip(),
-            "machine": f"{platform.machine()} {os.cpu_count()} cores", "load": round(os.getloadavg()[0], 2),
-        })  # fmt: skip
-        print(line)
-        if options.record:
-            with RESULTS.open("a") as file:
-                file.write(line + "\n")
+async def measured(options: figures.Options) -> figures.Figures:
+    return await (measure(10, 0.5) if options.small else measure(options.pods, IDLE_S))
 
 
 if __name__ == "__main__":
-    main()
+    flags = figures.parser(__doc__)
+    flags.add_argument("--pods", type=int, default=300)
+    figures.run(flags, measured)

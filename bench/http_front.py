@@ -1,14 +1,11 @@
 """Requests per second of the HTTP front on one core: a 3 KB JSON body, 16 connections, plain and over TLS.
 
-Usage: python bench/http_front.py [--seconds 5] [--small]    needs wrk (apt install wrk) and openssl
+Usage: python bench/http_front.py [--seconds 5] [--small] [--record]    needs wrk (apt install wrk) and openssl
 Prints one JSON line per figure; `--small` is a smoke run of half a second.
 """
 
-import argparse
 import asyncio
 import json
-import os
-import platform
 import re
 import ssl
 import subprocess
@@ -16,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import uvloop
+import figures
 
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
@@ -54,27 +51,14 @@ async def measure(context: ssl.SSLContext | None, seconds: float) -> float:
     return float(found.group(1))
 
 
-def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "none"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--small", action="store_true")
-    options = parser.parse_args()
+async def measured(options: figures.Options) -> figures.Figures:
     seconds = 0.5 if options.small else options.seconds
     with tempfile.TemporaryDirectory() as folder:
-        for name, context in (("plain", None), ("tls", server_context(Path(folder)))):
-            value = uvloop.run(measure(context, seconds))
-            line = {
-                "name": f"http_front_{name}", "value": round(value), "unit": "requests/s", "body_bytes": len(BODY),
-                "connections": CONNECTIONS, "commit": commit(), "machine": f"{platform.machine()} {os.cpu_count()} cores",
-                "load": round(os.getloadavg()[0], 2),
-            }
-            sys.stdout.write(json.dumps(line) + "\n")
+        contexts = {"plain": None, "tls": server_context(Path(folder))}
+        return {name: (await measure(context, seconds), "requests/s") for name, context in contexts.items()}
 
 
 if __name__ == "__main__":
-    main()
+    flags = figures.parser(__doc__)
+    flags.add_argument("--seconds", type=float, default=5)
+    figures.run(flags, measured)

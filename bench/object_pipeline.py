@@ -4,16 +4,11 @@ Usage: python bench/object_pipeline.py [--small] [--record]
 Prints one JSON line a figure. `--small` is a smoke run.
 """
 
-import argparse
 import json
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
+import figures
 import orjson
 
 from wherry.orchestration.apiserver.openapi import Documents
@@ -23,7 +18,6 @@ from wherry.orchestration.objects.kinds import PODS
 from wherry.orchestration.objects.schema_data import structure_of
 from wherry.orchestration.objects.validation import validate
 
-RESULTS = Path(__file__).parent / "results" / "object_pipeline.jsonl"
 CONTAINER = {
     "name": "c", "image": "nginx:1", "ports": [{"name": "http", "containerPort": 80}],
     "env": [{"name": f"VARIABLE_{index}", "value": "value"} for index in range(8)],
@@ -44,7 +38,7 @@ def mean_us(work: Callable[[], object], rounds: int) -> float:
     return (time.perf_counter() - started) / rounds * 1e6
 
 
-def figures(rounds: int) -> Iterator[tuple[str, float, str]]:
+def costs(rounds: int) -> Iterator[tuple[str, float, str]]:
     body, node = orjson.dumps(POD), structure_of("v1", "Pod")
     assert node is not None
     stored = apply_defaults(PODS, typed(orjson.loads(body), node).obj)
@@ -68,22 +62,9 @@ def figures(rounds: int) -> Iterator[tuple[str, float, str]]:
     yield "openapi_v2_protobuf_bytes", len(documents.v2_protobuf()), "B"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--record", action="store_true")
-    options = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], text=True, capture_output=True, check=False).stdout.strip()
-    for name, value, unit in figures(20 if options.small else 2000):
-        line = json.dumps({
-            "name": name, "value": round(value, 1), "unit": unit, "commit": commit,
-            "machine": f"{platform.machine()} x{os.cpu_count()}", "load": round(os.getloadavg()[0], 2),
-        })
-        sys.stdout.write(f"{line}\n")
-        if options.record:
-            with RESULTS.open("a", encoding="utf-8") as results:
-                results.write(f"{line}\n")
+async def measure(options: figures.Options) -> figures.Figures:
+    return {name: (value, unit) for name, value, unit in costs(20 if options.small else 2000)}
 
 
 if __name__ == "__main__":
-    main()
+    figures.run(figures.parser(__doc__), measure)

@@ -4,13 +4,7 @@ Usage: python bench/pod_start.py [--pods 50] [--small] [--record]    needs root,
 Prints one JSON line a figure. Each pod has the automatic token volume; pods are created one after another.
 """
 
-import argparse
 import asyncio
-import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +13,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
+import figures  # noqa: E402
 from agent_node import real_node  # noqa: E402
 
 from wherry.kit.clock import SystemClock  # noqa: E402
@@ -30,7 +25,6 @@ from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS  # noqa: E402
 from wherry.testing.api import api_server  # noqa: E402
 from wherry.testing.fake_engine import FakeImages  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results" / "pod_start.jsonl"
 NODE = "bench"
 LIMIT_S = 30.0
 
@@ -70,30 +64,11 @@ async def measure(count: int) -> list[float]:
     return took
 
 
-def line(name: str, value: float) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
-    return {
-        "name": name, "value": round(value, 1), "unit": "ms", "commit": commit.strip(), "load": os.getloadavg()[0],
-        "machine": f"{os.cpu_count()} cores, {platform.release()}", "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }  # fmt: skip
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pods", type=int, default=50)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--record", action="store_true")
-    options = parser.parse_args()
-    took = asyncio.run(measure(3 if options.small else options.pods))
-    cut = statistics.quantiles(took, n=100) if len(took) > 1 else took * 99
-    for name, value in (("pod start p50", statistics.median(took)), ("pod start p99", cut[98])):
-        text = json.dumps(line(name, value))
-        print(text)
-        if options.record:
-            RESULTS.parent.mkdir(exist_ok=True)
-            with RESULTS.open("a") as file:
-                file.write(text + "\n")
+async def measured(options: figures.Options) -> figures.Figures:
+    return figures.spread("pod_start_by_agent", await measure(3 if options.small else options.pods), "ms")
 
 
 if __name__ == "__main__":
-    main()
+    flags = figures.parser(__doc__)
+    flags.add_argument("--pods", type=int, default=50)
+    figures.run(flags, measured)

@@ -2,31 +2,23 @@
 
     python bench/store_rates.py [--record] [--small] [--dir FOLDER]
 
-One JSON line a figure: name, value, unit, commit, machine, load. `--record` appends them to results/store_rates.jsonl.
+The peer beside it is etcd: bench/etcd_rates.py.
 """
 
-import argparse
 import asyncio
-import json
 import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-import uvloop
+import figures
 
 from wherry.orchestration.store.contract import Store
 from wherry.orchestration.store.sqlite import SqliteStore
 
 VALUE_BYTES = 1500  # a small Pod
 WRITERS = (1, 16, 128)
-RESULTS = Path(__file__).parent / "results" / "store_rates.jsonl"
-
-Figures = dict[str, float]
 
 
 async def rate(count: int, work: Callable[[], Awaitable[object]]) -> float:
@@ -63,48 +55,24 @@ async def list_rate(store: Store) -> float:
     return await rate(entries, lambda: store.list("/pods/128/"))
 
 
-async def measure(folder: Path, count: int) -> Figures:
+async def measure(folder: Path, count: int) -> figures.Figures:
     """Entries or calls a second, by name. `count` is the number of calls for each figure."""
     store = await SqliteStore.open(folder / "state.db")
     try:
-        figures = {f"put_{writers}_writers": await put_rate(store, writers, count) for writers in WRITERS}
-        figures["get"] = await get_rate(store, count)
-        figures["list_entries"] = await list_rate(store)
+        found = {f"put_{writers}_writers": await put_rate(store, writers, count) for writers in WRITERS}
+        found["get"] = await get_rate(store, count)
+        found["list_entries"] = await list_rate(store)
     finally:
         await store.close()
-    return figures
+    return {name: (value, "1/s") for name, value in found.items()}
 
 
-def lines(figures: Figures) -> list[str]:
-    """One JSON object a figure."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, text=True, capture_output=True, check=False
-    ).stdout.strip()
-    about = {
-        "unit": "1/s",
-        "commit": commit or "none",
-        "machine": f"{platform.machine()} {os.cpu_count()} cores, Python {platform.python_version()}",
-        "load": round(os.getloadavg()[0], 1),
-        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
-    return [json.dumps({"name": name, "value": round(value), **about}) for name, value in figures.items()]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--record", action="store_true", help="append to results/store_rates.jsonl")
-    parser.add_argument("--small", action="store_true", help="a second or less, to see that it works")
-    parser.add_argument("--dir", default=".", help="where the store's file goes: the disk to measure")
-    options = parser.parse_args()
+async def measured(options: figures.Options) -> figures.Figures:
     with tempfile.TemporaryDirectory(dir=options.dir, prefix="store-rates-") as folder:
-        figures = uvloop.run(measure(Path(folder), 256 if options.small else 12_800))
-    found = lines(figures)
-    print("\n".join(found))
-    if options.record:
-        RESULTS.parent.mkdir(exist_ok=True)
-        with RESULTS.open("a", encoding="utf-8") as results:
-            results.write("\n".join(found) + "\n")
+        return await measure(Path(folder), 256 if options.small else 12_800)
 
 
 if __name__ == "__main__":
-    main()
+    flags = figures.parser(__doc__)
+    flags.add_argument("--dir", default=".", help="where the store's file goes: the disk to measure")
+    figures.run(flags, measured)

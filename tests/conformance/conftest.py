@@ -98,10 +98,6 @@ def make_cluster(folder: Path, pod_cidr: str, service_cidr: str, *flags: str) ->
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """One cluster for the whole session, with a gateway; purged at the end, also after a failure."""
-    if "Q1_REUSE" in os.environ:  # Q1-TEMP
-        folder = Path(os.environ["Q1_REUSE"])  # Q1-TEMP
-        yield Cluster(folder / "data", folder / "kubeconfig", 0, 0)  # Q1-TEMP
-        return  # Q1-TEMP
     folder = Path(tempfile.mkdtemp(prefix="wherry-test-", dir="/var/tmp"))
     try:
         own = os.getpid() % 100  # so that two sessions on one machine do not share an address

@@ -279,7 +279,7 @@ def test_a_full_disk_refuses_writes_clearly_reads_and_pods_go_on_and_space_heals
     assert set(kept) <= set(made.kubectl("get", "configmaps", "-o", "name").stdout.split())
     assert "1/1" in made.kubectl("get", "pods").stdout
     refused = made.wherry("assemble", "busybox", "--tag", "wherry.local/other:1", check=False)
-    assert refused.returncode == 1 and "no space left" in refused.stderr and "Traceback" not in refused.stderr
+    assert refused.returncode and "no space left" in refused.stderr and "Traceback" not in refused.stderr
     eventually(lambda: "KubeletHasDiskPressure" in made.kubectl("describe", "node").stdout, limit_s=30, what="DiskPressure")
     assert "node.kubernetes.io/disk-pressure:NoSchedule" in made.kubectl("describe", "node").stdout
     (small_disk / "ballast").unlink()
@@ -291,7 +291,7 @@ def test_a_full_disk_refuses_writes_clearly_reads_and_pods_go_on_and_space_heals
 
 def test_every_row_of_the_bad_day_table_names_a_test_that_exists() -> None:
     here = Path(__file__).parent
-    rows = [line for line in (here.parent.parent / "docs" / "bad-day.md").read_text().splitlines() if line.startswith("| ")][1:]
+    rows = [line for line in (here.parent.parent / "docs" / "bad-day.md").read_text().splitlines() if line.startswith("| ") and not line.startswith("| What")]
     tests = {name for path in here.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
     named = {row: re.findall(r"`(test_\w+)`", row) for row in rows}
     assert len(rows) > 20

@@ -41,19 +41,19 @@ def test_apply_get_describe_and_delete_of_a_deployment(kubectl: Kubectl) -> None
     eventually(lambda: "web" not in kubectl("get", "pods").stdout)
 
 
-def test_server_side_apply_names_the_conflicting_manager(run: Kubectl) -> None:
-    run("apply", "--server-side", "--field-manager=one", "-f", "-", stdin=dump(deployment("web", 1)))
-    refused = run("apply", "--server-side", "--field-manager=two", "-f", "-", stdin=dump(deployment("web", 2)), check=False)
+def test_server_side_apply_names_the_conflicting_manager(kubectl: Kubectl) -> None:
+    kubectl("apply", "--server-side", "--field-manager=one", "-f", "-", stdin=dump(deployment("web", 1)))
+    refused = kubectl("apply", "--server-side", "--field-manager=two", "-f", "-", stdin=dump(deployment("web", 2)), check=False)
     assert refused.returncode != 0 and 'conflict with "one"' in refused.stderr and ".spec.replicas" in refused.stderr
-    run("apply", "--server-side", "--field-manager=two", "--force-conflicts", "-f", "-", stdin=dump(deployment("web", 2)))
-    assert run("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
+    kubectl("apply", "--server-side", "--field-manager=two", "--force-conflicts", "-f", "-", stdin=dump(deployment("web", 2)))
+    assert kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
 
 
-def test_diff_shows_what_apply_would_change(run: Kubectl) -> None:
-    run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
-    changed = run("diff", "-f", "-", stdin=dump(deployment("web", 3)), check=False)
+def test_diff_shows_what_apply_would_change(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=dump(deployment("web", 1)))
+    changed = kubectl("diff", "-f", "-", stdin=dump(deployment("web", 3)), check=False)
     assert changed.returncode == 1 and "+  replicas: 3" in changed.stdout
-    assert run("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "1"
+    assert kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "1"
 
 
 @pytest.mark.parametrize("kind", ["strategic", "merge", "json"])
@@ -64,17 +64,17 @@ def test_patch_of_every_kind(run: Kubectl, kind: str) -> None:
     assert run("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
 
 
-def test_rollout_history_and_undo(run: Kubectl) -> None:
-    run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
-    run("rollout", "status", "deployment/web", "--timeout=60s")
-    run("set", "env", "deployment/web", "COLOR=green")
-    run("rollout", "status", "deployment/web", "--timeout=60s")
-    assert "2" in run("rollout", "history", "deployment/web").stdout
-    assert "rolled back" in run("rollout", "undo", "deployment/web").stdout
-    run("rollout", "status", "deployment/web", "--timeout=60s")
-    assert "COLOR" not in run("get", "deploy", "web", "-o", "yaml").stdout
-    run("scale", "deployment/web", "--replicas=0")
-    eventually(lambda: run("get", "pods", "-o", "name").stdout == "")
+def test_rollout_history_and_undo(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=dump(deployment("web", 1)))
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("set", "env", "deployment/web", "COLOR=green")
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    assert "2" in kubectl("rollout", "history", "deployment/web").stdout
+    assert "rolled back" in kubectl("rollout", "undo", "deployment/web").stdout
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    assert "COLOR" not in kubectl("get", "deploy", "web", "-o", "yaml").stdout
+    kubectl("scale", "deployment/web", "--replicas=0")
+    eventually(lambda: kubectl("get", "pods", "-o", "name").stdout == "")
 
 
 def test_exec_and_cp(kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
@@ -134,12 +134,12 @@ def test_events_and_top_say_what_they_know(run: Kubectl) -> None:
     assert "Metrics API not available" in run("top", "pods", check=False).stderr
 
 
-def test_debug_adds_an_ephemeral_container(run: Kubectl) -> None:
-    run("apply", "-f", "-", stdin=dump(pod("one", ["sleep", "600"])))
-    run("wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
-    run("debug", "one", f"--image={IMAGE}", "--container=probe", "--target=main", "--", "sh", "-c", "ps; echo seen")
-    eventually(lambda: "seen" in run("logs", "one", "-c", "probe", check=False).stdout)
-    assert "sleep 600" in run("logs", "one", "-c", "probe").stdout
+def test_debug_adds_an_ephemeral_container(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=dump(pod("one", ["sleep", "600"])))
+    kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
+    kubectl("debug", "one", f"--image={IMAGE}", "--container=probe", "--target=main", "--", "sh", "-c", "ps; echo seen")
+    eventually(lambda: "seen" in kubectl("logs", "one", "-c", "probe", check=False).stdout)
+    assert "sleep 600" in kubectl("logs", "one", "-c", "probe").stdout
 
 
 def test_drain_evicts_and_respects_a_disruption_budget(cluster: Cluster, run: Kubectl) -> None:
@@ -159,11 +159,11 @@ def test_drain_evicts_and_respects_a_disruption_budget(cluster: Cluster, run: Ku
         cluster.kubectl("uncordon", node)
 
 
-def test_edit_changes_the_object(run: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edit_changes_the_object(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDITOR", "sed -i s/replicas:.1/replicas:\\ 2/")
-    run("apply", "-f", "-", stdin=dump(deployment("web", 1)))
-    run("edit", "deployment", "web")
-    assert run("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
+    kubectl("apply", "-f", "-", stdin=dump(deployment("web", 1)))
+    kubectl("edit", "deployment", "web")
+    assert kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}").stdout == "2"
 
 
 def test_get_and_describe_work_for_every_kind(cluster: Cluster) -> None:
@@ -176,10 +176,10 @@ def test_get_and_describe_work_for_every_kind(cluster: Cluster) -> None:
     assert "InternalIP" in described.stdout
 
 
-def test_unknown_fields_are_refused_when_strict_and_warned_of_else(run: Kubectl) -> None:
+def test_unknown_fields_are_refused_when_strict_and_warned_of_else(kubectl: Kubectl) -> None:
     bad = deployment("web", 1)
     bad["spec"]["replicass"] = 3
-    refused = run("apply", "-f", "-", stdin=json.dumps(bad), check=False)
+    refused = kubectl("apply", "-f", "-", stdin=json.dumps(bad), check=False)
     assert refused.returncode != 0 and 'unknown field "spec.replicass"' in refused.stderr
-    warned = run("apply", "--validate=warn", "-f", "-", stdin=json.dumps(bad))
+    warned = kubectl("apply", "--validate=warn", "-f", "-", stdin=json.dumps(bad))
     assert 'Warning: unknown field "spec.replicass"' in warned.stderr

@@ -62,7 +62,7 @@ DESCRIBED = [
 def test_kind_is_applied_described_and_deleted(run: Kubectl, manifest: dict[str, Any], words: str) -> None:
     text, name = json.dumps(manifest), f"{manifest['kind'].lower()}/one"
     assert f"{name.split('/')[0]}" in run("apply", "-f", "-", stdin=text).stdout
-    assert words in run("describe", name).stdout
+    eventually(lambda: words in run("describe", name).stdout)
     assert "NAME" in run("get", name, "-o", "wide").stdout
     server_side = run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
     assert "serverside-applied" in server_side.stdout

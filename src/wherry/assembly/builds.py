@@ -4,14 +4,17 @@ In:    the cluster's settings.
 Out:   a `Platform`; images it makes are on the node and in the registry at once.
 """
 
+from typing import TYPE_CHECKING
+
 from wherry.application.builds.settings import ClusterAccess
 from wherry.assembly.images import cache_dir, open_images
 from wherry.assembly.settings import ClusterSettings
 from wherry.buildpacks.platform.build import Platform
 from wherry.buildpacks.platform.container_workshop import ContainerWorkshop
 from wherry.buildpacks.platform.settings import BuildSettings
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.kubeconfig import load
+
+if TYPE_CHECKING:
+    from wherry.orchestration.client.client import Client
 
 
 def build_settings(settings: ClusterSettings) -> BuildSettings:
@@ -33,6 +36,9 @@ def access(settings: ClusterSettings) -> ClusterAccess:
     )
 
 
-def admin_client(settings: ClusterSettings) -> Client:
+def admin_client(settings: ClusterSettings) -> "Client":
     """A client with the admin's kubeconfig."""
+    from wherry.orchestration.client.client import Client
+    from wherry.orchestration.client.kubeconfig import load
+
     return Client(load(settings.admin_kubeconfig), user_agent="wherry/cli")

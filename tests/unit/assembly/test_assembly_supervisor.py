@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from wherry.assembly import supervisor
+from wherry.assembly import process, supervisor
 from wherry.assembly.settings import ClusterSettings
 
 HOLDER = """
 import sys, time, pathlib
-from wherry.assembly import supervisor
+from wherry.assembly import process, supervisor
 assert supervisor.hold(pathlib.Path(sys.argv[1]))
 time.sleep(60)
 """
@@ -78,3 +78,30 @@ async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: Clu
             await asyncio.wait([task])
     finally:
         child.kill()
+
+
+async def test_a_component_starts_the_supervisor_again_until_the_cluster_is_stopped(
+    settings: ClusterSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill -9` of the supervisor alone left nobody to restart the next component that died."""
+    monkeypatch.setattr(supervisor, "stopping_file", lambda s: tmp_path / "stopping")
+    path = tmp_path / "supervisor.lock"
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(process.keep_supervised(settings))
+        first = await held(path)
+        os.kill(first, signal.SIGKILL)
+        second = await held(path, other_than=first)
+        (tmp_path / "stopping").touch()
+        os.kill(second, signal.SIGKILL)
+    assert supervisor.holder(path) == 0
+
+
+async def test_a_component_that_cannot_be_started_is_tried_again(settings: ClusterSettings, tmp_path: Path) -> None:
+    """A disk too full for the log file ended the supervisor, and with it every component."""
+    (tmp_path / "log").touch()  # where the folder of the logs should be
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(supervisor.keep(settings, "server"))
+        await asyncio.sleep(0)
+        (tmp_path / "log").unlink()
+        await held(tmp_path / "server.lock")
+        task.cancel()

@@ -59,9 +59,8 @@ def find_recipe(name: str) -> Path:
 
 
 def recipes_dir() -> Path:
-    """The recipes that come with Wherry: inside the installed package, or beside it in a source tree."""
-    packaged = Path(wherry.__file__).parent / "recipes"
-    return packaged if packaged.is_dir() else Path(wherry.__file__).parents[2] / "recipes"
+    """The recipes that come with Wherry."""
+    return Path(wherry.__file__).parent / "recipes"
 
 
 async def assemble_recipe(
