@@ -250,12 +250,13 @@ def small_disk() -> Iterator[Path]:
         shutil.rmtree(home)
 
 
-def fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as ballast:
+def fill(path: Path, *, but_bytes: int = 0) -> None:
+    """Write zeros to `path` until its disk has `but_bytes` left."""
+    with path.open("ab", buffering=0) as ballast:
         for size in (1024**2, 4096):
             try:
-                while ballast.write(b"x" * size):
-                    pass
+                while shutil.disk_usage(path.parent).free > but_bytes:
+                    ballast.write(b"x" * size)
             except OSError as error:
                 assert error.errno == errno.ENOSPC
 
@@ -265,9 +266,12 @@ def test_a_full_disk_refuses_writes_clearly_reads_and_pods_go_on_and_space_heals
     made.wherry("assemble", "busybox")
     made.kubectl("apply", "-f", "-", stdin=dump(deployment("web"), service("web")))
     made.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    fill(small_disk / "ballast", but_bytes=8 * 1024**2)
+    eventually(lambda: "KubeletHasDiskPressure" in made.kubectl("describe", "node").stdout, limit_s=40, what="DiskPressure")
+    assert "node.kubernetes.io/disk-pressure:NoSchedule" in made.kubectl("describe", "node").stdout
     fill(small_disk / "ballast")
     kept, said = [], ""
-    for number in range(40):
+    for number in range(60):
         answer = made.kubectl("create", "configmap", f"n{number}", f"--from-literal=text={'x' * 100_000}", check=False)
         if answer.returncode:
             said = answer.stderr
@@ -280,8 +284,6 @@ def test_a_full_disk_refuses_writes_clearly_reads_and_pods_go_on_and_space_heals
     assert "1/1" in made.kubectl("get", "pods").stdout
     refused = made.wherry("assemble", "busybox", "--tag", "wherry.local/other:1", check=False)
     assert refused.returncode and "no space left" in refused.stderr and "Traceback" not in refused.stderr
-    eventually(lambda: "KubeletHasDiskPressure" in made.kubectl("describe", "node").stdout, limit_s=30, what="DiskPressure")
-    assert "node.kubernetes.io/disk-pressure:NoSchedule" in made.kubectl("describe", "node").stdout
     (small_disk / "ballast").unlink()
     made.kubectl("create", "configmap", "after")
     made.kubectl("scale", "deployment/web", "--replicas=2")
