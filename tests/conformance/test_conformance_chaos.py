@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import Cluster, make_cluster
 from manifests import deployment, dump, pod, service
-from on_machine import eventually, kill, leftovers, lose_power, pid_of, processes, purge
+from on_machine import eventually, kill, lose_power, pid_of, processes, purge
 
 from wherry.assembly import daemon, settings
 
@@ -256,4 +256,5 @@ def test_after_a_power_cut_up_starts_every_pod_again_and_volumes_keep_what_was_w
     assert run(cluster, "exec", "author", "--", "cat", "/data/day") == "one\n"
     with customer(url) as asking:
         eventually(lambda: asking.good > 20, what="the gateway answers again")
-    assert "processes" in leftovers(cluster.data_dir)
+    layers = cluster.data_dir / "runtime" / "containers"
+    eventually(lambda: {folder.name for folder in layers.iterdir()} == monitored(cluster), what="what dead containers wrote is gone")
