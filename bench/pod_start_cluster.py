@@ -51,9 +51,9 @@ async def batch(one: Cluster, running: Running, names: Sequence[str]) -> list[fl
 
 
 async def clear(one: Cluster) -> None:
-    """Until the last pod is gone, so that each part begins on an empty node."""
-    await one.client.delete_collection(PODS, "default", grace_s=0)
-    async with asyncio.timeout(LIMIT_S * 2):
+    """Until the agent says of the last pod that it is gone, so that each part begins on an empty, quiet node."""
+    await one.client.delete_collection(PODS, "default", grace_s=1)  # with 0 the objects go before the containers
+    async with asyncio.timeout(LIMIT_S * 4):
         while (await one.client.list(PODS, "default")).items:
             await asyncio.sleep(0.1)
 

@@ -39,7 +39,6 @@ BUDGETS: dict[tuple[str, str], Budget] = {
     ("pod_start_cluster", "pod_start_p99"): Budget("<=", 250, "upstream's SLO 5 s"),
     ("api_rates", "watch_delivery_p99"): Budget("<=", 5, ""),
     ("scheduler", "schedule_basic"): Budget(">=", 2500, "kube-scheduler 680-810"),
-    ("scheduler", "schedule_pod_affinity"): Budget(">=", 600, "kube-scheduler 35-90"),
     ("service_change", "service_change_p50"): Budget("<=", 5, "141 ms"),
     ("dns_qps", "dns_answers"): Budget(">=", 34_000, "CoreDNS 33.7k on 2 vCPU"),
     ("gateway_routes", "visible_p99_5000_routes_5000_hosts"): Budget("<=", 50, "0.3-2 s in peers"),
