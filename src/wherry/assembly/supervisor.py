@@ -25,6 +25,8 @@ RESTART_DELAY_S_MIN = 0.05  # a killed component is back before a client's first
 RESTART_DELAY_S_MAX = 30.0
 HEALTHY_AFTER_S = 10.0
 STOP_LIMIT_S = 10.0
+CONNECT_RETRY_S = 0.05
+NODE_HEAD_START_S_MAX = 10.0  # a node that cannot come up must not keep the gateway down
 COMPONENTS = ("server", "agent", "gateway")
 
 
@@ -117,6 +119,30 @@ async def _run_once(settings: ClusterSettings, name: str) -> None:
     log.warning("%s ended: code=%d", name, code)
 
 
+async def listens(port: int) -> None:
+    """Return when something on this machine accepts connections on `port`."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(CONNECT_RETRY_S)
+        else:
+            writer.close()
+            return
+
+
+async def keep_after_node(settings: ClusterSettings, name: str) -> None:
+    """As `keep`, but first let the node agent come up: processes that start together share the cores, and the node is
+    what `wherry up` waits for. A component that runs already is adopted at once."""
+    if not holder(lock_path(settings, name)):
+        try:
+            async with asyncio.timeout(NODE_HEAD_START_S_MAX):
+                await listens(settings.node_port)
+        except TimeoutError:
+            log.warning("%s starts without waiting longer for the node agent", name)
+    await keep(settings, name)
+
+
 async def keep(settings: ClusterSettings, name: str) -> None:
     """Keep one component running until cancelled; then stop it with TERM, at last with KILL."""
     loop = asyncio.get_running_loop()
@@ -162,7 +188,9 @@ async def supervise(settings: ClusterSettings) -> None:
         loop.add_signal_handler(number, stopping.set)
     names = [name for name in COMPONENTS if name != "gateway" or settings.gateway]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(keep(settings, name), name=name) for name in names]
+        tasks = [
+            group.create_task((keep_after_node if name == "gateway" else keep)(settings, name), name=name) for name in names
+        ]
         await stopping.wait()
         for task in reversed(tasks):
             task.cancel()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,18 @@ async def test_a_component_that_cannot_be_started_is_tried_again(settings: Clust
         (tmp_path / "log").unlink()
         await held(tmp_path / "server.lock")
         task.cancel()
+
+
+async def test_the_gateway_starts_once_the_node_agent_listens(settings: ClusterSettings, tmp_path: Path) -> None:
+    async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0) as agent:
+        port = agent.sockets[0].getsockname()[1]
+        agent.close()
+        await agent.wait_closed()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(supervisor.keep_after_node(replace(settings, node_port=port), "gateway"))
+            await asyncio.sleep(3 * supervisor.CONNECT_RETRY_S)
+            assert supervisor.holder(tmp_path / "gateway.lock") == 0, "nobody listens yet"
+            async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port):
+                await held(tmp_path / "gateway.lock")
+            task.cancel()
+            await asyncio.wait([task])
