@@ -146,7 +146,7 @@ def test_any_pattern_compiles_or_is_refused(pattern):
         return
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+JSON = st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
                     lambda i: st.lists(i, max_size=3) | st.dictionaries(st.sampled_from(["a", "items", "name", "free", "spec"]), i))
 
 

@@ -194,3 +194,9 @@ def test_any_json_under_spec_is_fitted_or_refused(value):
     except Malformed:
         return
     assert json.dumps(value) is not None
+
+
+@pytest.mark.parametrize("number", ["9223372036854775807", "-9223372036854775809", "0x1ffffffffffffffffffff", "1e20"])
+def test_a_yaml_number_of_any_size_can_be_written_as_json(number):
+    """Beyond 64 bits an integer became a 500: no JSON encoder of ours writes it."""
+    orjson.dumps(decode(f"a: {number}".encode(), "application/yaml").obj)

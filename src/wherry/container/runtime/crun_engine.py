@@ -321,7 +321,9 @@ class CrunEngine:
         code, at_ns = found or (KILLED_CODE, self._now_ns())
         message = "" if found else "the monitor of the container was killed, so the container was ended"
         reason = "OOMKilled" if cgroups.oom_kills(record.cgroup) else "Error" if code else "Completed"
-        self._finish(replace(record, exit_code=code, finished_at_ns=at_ns, reason=reason, message=message))
+        # The file's time is the kernel's coarse clock, up to a tick behind ours: an end is never before its beginning.
+        ended_at_ns = max(at_ns, record.created_at_ns, record.started_at_ns)
+        self._finish(replace(record, exit_code=code, finished_at_ns=ended_at_ns, reason=reason, message=message))
 
     def _never_ran(self, record: ContainerRecord, message: str) -> None:
         now = self._now_ns()

@@ -23,6 +23,8 @@ _BOOLEANS = {
     for base in words
     for word in (base, base.capitalize(), base.upper())
 }
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1
+INTEGER_DIGITS_MAX = 300  # more would not fit a float either
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -165,15 +167,22 @@ def _plain(text: str) -> Any:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
-        return _integer(text.replace("_", ""))
+        if len(text) > INTEGER_DIGITS_MAX:
+            raise _malformed(f"json: unsupported value: {text[:20]}...")
+        return _storable(_integer(text.replace("_", "")))
     if _FLOAT.fullmatch(text):
         number = float(text)
         if not math.isfinite(number):
             return text
-        return int(number) if number.is_integer() and abs(number) < 1e21 else number
+        return _storable(int(number)) if number.is_integer() and abs(number) < 1e21 else number
     if _NOT_FINITE.fullmatch(text):
         raise _malformed(f"json: unsupported value: {text}")
     return text
+
+
+def _storable(number: int) -> int | float:
+    """What JSON decoders make of it: a float beyond 64 bits, which no encoder would write as an integer."""
+    return number if INTEGER_MIN <= number <= INTEGER_MAX else float(number)
 
 
 def _integer(text: str) -> int:
