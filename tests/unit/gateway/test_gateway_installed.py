@@ -56,6 +56,21 @@ async def test_upstreams_own_definitions_stay() -> None:
         assert held["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] == "v1.4.0"
 
 
+@pytest.mark.parametrize("manager", ["kubectl", "helm"])
+async def test_upstreams_files_applied_over_ours_are_no_conflict_for_kubectl_and_stay(manager: str) -> None:
+    async with api_server() as api:
+        await install.ensure(api.client, SETTINGS)
+        theirs = next(d for d in custom_resource_definitions() if d["spec"]["names"]["kind"] == "HTTPRoute")
+        theirs["metadata"]["annotations"] = {"gateway.networking.k8s.io/bundle-version": "v9.9.9",
+                                             "api-approved.kubernetes.io": "unapproved, a test"}
+        theirs["spec"]["names"]["categories"] = ["theirs"]
+        await api.client.apply(CUSTOM_RESOURCE_DEFINITIONS, theirs, field_manager=manager, force=manager != "kubectl")
+        await install.ensure(api.client, SETTINGS)
+        held = await api.client.get(CUSTOM_RESOURCE_DEFINITIONS, theirs["metadata"]["name"])
+        assert held["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] == "v9.9.9"
+        assert held["spec"]["names"]["categories"] == ["theirs"]
+
+
 async def test_defaults_and_limits_are_upstreams() -> None:
     async with api_server() as api:
         await install.ensure(api.client, SETTINGS)

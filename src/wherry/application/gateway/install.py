@@ -20,6 +20,9 @@ from wherry.orchestration.objects.meta import Object, annotations_of, name_of
 log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "wherry-gateway"
+# Definitions are applied under kubectl's own name, so that `kubectl apply --server-side` of upstream's files over them
+# is no conflict: it is the same manager saying something newer.
+DEFINITION_MANAGER = "kubectl"
 SERVED_WAIT_S = 30.0
 SERVED_POLL_S = 0.05
 
@@ -59,10 +62,20 @@ async def _define(client: Client, definition: Object) -> None:
         found = await client.get(CUSTOM_RESOURCE_DEFINITIONS, name_of(definition))
     except NotFound:
         found = None
-    if found is not None and OURS not in annotations_of(found):
+    if found is not None and not is_ours(found):
         log.info("definition %s is somebody else's and stays", name_of(definition))
         return
-    await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition, field_manager=FIELD_MANAGER)
+    await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition, field_manager=DEFINITION_MANAGER)
+
+
+def is_ours(definition: Object) -> bool:
+    """It carries our mark, and nobody else has written its spec since."""
+    managers = {
+        entry.get("manager")
+        for entry in definition.get("metadata", {}).get("managedFields") or ()
+        if "f:spec" in (entry.get("fieldsV1") or {})
+    }
+    return OURS in annotations_of(definition) and managers <= {DEFINITION_MANAGER, FIELD_MANAGER}
 
 
 async def _workload(client: Client, settings: GatewaySettings) -> None:
