@@ -110,6 +110,14 @@ async def test_a_created_container_can_be_started_by_the_next_process(box: Harne
     assert box.text("one") == "late\n"
 
 
+async def test_a_container_started_by_a_process_that_died_before_noting_it_is_found_running(box: Harness) -> None:
+    """It was taken for one that never ran, and the pod counted a restart that nobody had asked for."""
+    body = "await box.sandbox()\nawait box.create(script='sleep 1000')\nawait box.engine._doors.runtime.start('one')"
+    await made_by_a_process_that_was_killed(box, body)
+    await box.engine.restore()
+    assert (await box.engine.container_status("one")).state is State.RUNNING
+
+
 async def test_exited_containers_and_stopped_sandboxes_stay_what_they_are(box: Harness) -> None:
     await made_by_a_process_that_was_killed(
         box, "await box.run('exit 3')\nawait box.engine.stop_sandbox('box')\nawait box.sandbox('live')"

@@ -91,6 +91,9 @@ class CrunEngine:
         self._containers = containers
         for container_id, record in containers.items():
             self._ended[container_id] = asyncio.Event()
+            if record.state is State.CREATED and self._was_started(record):
+                record = replace(record, state=State.RUNNING, started_at_ns=max(self._now_ns(), record.created_at_ns))
+                self._keep(record)
             self._adopt(record)
         self._restored = True
         log.info("engine restored: sandboxes=%d containers=%d", len(self._sandboxes), len(containers))
@@ -302,6 +305,11 @@ class CrunEngine:
     async def filesystem_usage(self, container_id: str) -> int:
         self._container(container_id)
         return await asyncio.to_thread(rootfs.used_bytes, self._settings.writable_dir(container_id) / "upper")
+
+    def _was_started(self, record: ContainerRecord) -> bool:
+        """The last process started it and was killed before it wrote that down: the runtime's start takes the fifo away."""
+        state = self._settings.runtime_state_dir / record.config.id
+        return state.is_dir() and not (state / "exec.fifo").exists()
 
     def _adopt(self, record: ContainerRecord) -> None:
         if record.state is State.EXITED:
