@@ -1,13 +1,15 @@
 """Write a file so that a reader, or the next start after a power loss, sees the old bytes or the new, never a part."""
 
 import os
+import threading
 from pathlib import Path
 
 
 def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` with `data`: temporary file in the same folder, fsync, rename, fsync of the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Threads of one process may write the same file at once: each has a temporary of its own.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
