@@ -9,6 +9,7 @@ Lives: links, routes and rules outlive this process; `restore` adopts them.
 """
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -153,8 +154,11 @@ class SandboxNetwork:
     def _delete_links(self, names: Collection[str]) -> None:
         with netlink.open_socket() as door:
             for name in names:
-                if netlink.link_index(door, name) is not None:
+                try:
                     netlink.carry_out(door, [netlink.delete_link(name)])
+                except OSError as error:
+                    if error.errno != errno.ENODEV:  # gone already, perhaps this moment, with its other end's namespace
+                        raise
 
     def _delete_strays(self, keep: Collection[str]) -> None:
         with netlink.open_socket() as door:
