@@ -28,7 +28,7 @@ CONTAINER = [
     {"wherry.container.image"},
 ]
 INFRASTRUCTURE = [
-    {"wherry.infrastructure.storage", "wherry.infrastructure.network", "wherry.infrastructure.compute"},
+    {"wherry.infrastructure.storage", "wherry.infrastructure.network"},
     {"wherry.infrastructure.linux"},
 ]
 KUBERNETES_WORDS = ("pod", "kubernetes", "kubelet", "namespaced", "deployment")
