@@ -218,13 +218,22 @@ def small_cluster(folder: Path, *flags: str) -> Cluster:
     return make_cluster(folder, pods, services, "--no-gateway", *flags)
 
 
-def test_damaged_state_is_named_at_once_and_can_be_purged(folder: Path) -> None:
+def test_damaged_state_is_named_at_once_restored_from_a_backup_or_purged(folder: Path) -> None:
     made = small_cluster(folder)
+    made.kubectl("create", "configmap", "marker", "--from-literal=word=kept")
+    made.wherry("backup", "store")
+    assert made.wherry("backup", "restore", check=False).stderr.strip().endswith("the cluster is running; stop it first: wherry down")
     made.wherry("down")
     with (made.data_dir / "state.db").open("r+b") as database:
         database.write(os.urandom(8192))
     refused = made.wherry("up", check=False, limit_s=30)
     assert refused.returncode == 1 and "state.db is damaged" in refused.stderr and "restore it from a backup" in refused.stderr
+    made.wherry("down")
+    restored = made.wherry("backup", "restore", "-o", "json")
+    assert json.loads(restored.stdout)["from"].endswith(".db")
+    made.wherry("up")
+    assert "kept" in made.kubectl("get", "configmap", "marker", "-o", "jsonpath={.data.word}").stdout
+    made.wherry("down")
     (made.data_dir / "cluster.json").write_text("{")
     refused = made.wherry("up", check=False)
     assert refused.returncode == 1 and "cluster.json is not readable JSON" in refused.stderr
@@ -261,11 +270,13 @@ def fill(path: Path, *, but_bytes: int = 0) -> None:
                 assert error.errno == errno.ENOSPC
 
 
-def test_a_full_disk_refuses_writes_clearly_reads_and_pods_go_on_and_space_heals_it(small_disk: Path) -> None:
+def test_a_full_disk_refuses_writes_clearly_takes_deletes_reads_and_pods_go_on_and_space_heals_it(small_disk: Path) -> None:
     made = small_cluster(small_disk)
     made.wherry("assemble", "busybox")
     made.kubectl("apply", "-f", "-", stdin=dump(deployment("web"), service("web")))
+    made.kubectl("apply", "-f", "-", stdin=json.dumps(pod("doomed", ["sleep", "1000"])))
     made.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    made.kubectl("wait", "--for=condition=Ready", "pod/doomed", "--timeout=60s")
     fill(small_disk / "ballast", but_bytes=8 * 1024**2)
     eventually(lambda: "KubeletHasDiskPressure" in made.kubectl("describe", "node").stdout, limit_s=40, what="DiskPressure")
     assert "node.kubernetes.io/disk-pressure:NoSchedule" in made.kubectl("describe", "node").stdout
@@ -278,6 +289,12 @@ def test_a_full_disk_refuses_writes_clearly_reads_and_pods_go_on_and_space_heals
             break
         kept.append(f"configmap/n{number}")
     assert "no space left on the disk; nothing was written, free some space" in said
+    said = made.kubectl("get", "--raw", "/readyz", check=False).stderr
+    assert "disk-space failed" in said and "store ok" in said
+    gone = [made.kubectl("delete", name).stdout for name in kept[:30]]
+    made.kubectl("delete", "pod", "doomed", "--wait=true", "--timeout=60s")
+    assert len(gone) == len(kept[:30]) and all("deleted" in text for text in gone)
+    kept = kept[30:]
     kill(made, "server", "agent")
     eventually(lambda: made.wherry("status", check=False).returncode == 0, what="the cluster comes back on the full disk")
     assert set(kept) <= set(made.kubectl("get", "configmaps", "-o", "name").stdout.split())

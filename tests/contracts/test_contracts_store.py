@@ -1,6 +1,7 @@
 """The store's contract on the engines of this machine, and what a file adds to it."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from wherry.kit.errors import Broken, Unavailable, Unsupported
 from wherry.orchestration.store.compaction import CompactionPlan, keep_compacted
-from wherry.orchestration.store.contract import RevisionMismatch, Store
+from wherry.orchestration.store.contract import NoSpace, RevisionMismatch, Store
 from wherry.orchestration.store.memory import MemoryStore
 from wherry.orchestration.store.sqlite import SqliteStore
 from wherry.testing.clock import FakeClock
@@ -144,6 +145,92 @@ async def test_a_full_disk_refuses_writes_and_loses_nothing(tmp_path: Path) -> N
     writer.execute("PRAGMA max_page_count = 1000000")
     assert await store.put("/big", b"x" * 1_000_000, expected=0) == 3
     await store.close()
+
+
+async def test_a_full_disk_still_takes_deletions_and_their_steps(tmp_path: Path) -> None:
+    """SQLite's own page limit stands in for the disk; releasing the reserve lifts it by as much."""
+    store = await SqliteStore.open(tmp_path / "state.db")
+    writer, reserve = store._connections[0], store._reserve
+    assert reserve is not None and (tmp_path / "state.db.reserve").stat().st_blocks * 512 >= reserve.size
+    written = {f"/{i}": await store.put(f"/{i}", b"v" * 3000, expected=0) for i in range(50)}
+    pages = writer.execute("PRAGMA page_count").fetchone()[0]
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    release, fill = reserve.release, reserve.fill
+
+    def released() -> bool:
+        done = release()
+        writer.execute(f"PRAGMA max_page_count = {pages + (reserve.size - reserve._held) // 4096}")
+        return done
+
+    reserve.release, reserve.fill = released, lambda: reserve._held == reserve.size  # type: ignore[method-assign]
+    outcomes = await asyncio.gather(
+        store.put("/new", b"x" * 5000, expected=0),
+        *(store.delete(key, expected=revision) for key, revision in list(written.items())[:30]),
+        store.put("/40", b"v" * 3000, expected=written["/40"], frees=True),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[0], NoSpace)
+    assert all(isinstance(outcome, int) for outcome in outcomes[1:])
+    with pytest.raises(NoSpace, match="no space left on the disk; nothing was written"):
+        await store.put("/later", b"x", expected=0)
+    with pytest.raises(NoSpace):
+        await store.check_space()
+    writer.execute("PRAGMA max_page_count = 1000000")
+    reserve.release, reserve.fill = release, fill  # type: ignore[method-assign]
+    await store.put("/later", b"x", expected=0)
+    await store.check_space()
+    assert (await store.list("/")).entries[0].key == "/30" and await store.integrity_errors() == ()
+    await store.close()
+
+
+@pytest.mark.parametrize("place", [1, 400, 2_000], ids=["first byte", "middle", "late"])
+async def test_a_flipped_byte_inside_a_value_is_found_and_not_served(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "state.db"
+    store = await SqliteStore.open(path)
+    for i in range(20):
+        await store.put(f"/{i}", b"%02d" % i + b"v" * 2_500, expected=0)
+    revision = (await store.list("/")).revision
+    await store.close()
+    body = path.read_bytes()
+    at = body.index(b"07vvvv") + place
+    path.write_bytes(body[:at] + bytes([body[at] ^ 1]) + body[at + 1:])
+    store = await SqliteStore.open(path)
+    entry = await store.get("/8")
+    assert entry is not None
+    for damaged in (store.get("/7"), store.list("/"), store.list("/", revision=revision - 1), anext(store.watch("/7", after=1))):
+        with pytest.raises(Broken, match="value of '/7' at revision 9 does not match its checksum.*wherry backup restore"):
+            await damaged
+    assert any("'/7'" in line for line in await store.integrity_errors())
+    with pytest.raises(Broken):
+        await store.delete("/7", expected=9)
+    await store.close()
+
+
+async def test_a_store_without_checksums_is_given_them_when_opened(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = await SqliteStore.open(path)
+    await store.put("/a", b"1", expected=0)
+    await store.close()
+    old = sqlite3.connect(path)
+    old.executescript("ALTER TABLE change DROP COLUMN sum; PRAGMA user_version = 1;")
+    old.close()
+    store = await SqliteStore.open(path)
+    entry = await store.get("/a")
+    assert entry is not None and entry.value == b"1" and await store.integrity_errors() == ()
+    await store.close()
+
+
+async def test_compaction_gives_the_space_of_history_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = await SqliteStore.open(path)
+    for _ in range(30):
+        revisions = await asyncio.gather(*(store.put(f"/{i}", os.urandom(8_000), expected=0) for i in range(60)))
+        last = await asyncio.gather(*(store.delete(f"/{i}", expected=revision) for i, revision in enumerate(revisions)))
+    assert path.stat().st_size + path.with_name("state.db-wal").stat().st_size > 14_000_000
+    await store.compact(max(last))
+    assert await store.integrity_errors() == ()
+    await store.close()
+    assert path.stat().st_size < 2_000_000
 
 
 async def test_compaction_in_many_steps_lets_writes_in_between(tmp_path: Path) -> None:

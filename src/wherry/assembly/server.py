@@ -27,6 +27,7 @@ from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.run import ControllerSettings, run_all
 from wherry.orchestration.scheduler.loop import NAME as SCHEDULER
 from wherry.orchestration.scheduler.loop import Scheduler
+from wherry.orchestration.store.backups import keep_backed_up
 from wherry.orchestration.store.sqlite import SqliteStore
 
 AUTHENTICATED = "system:authenticated"
@@ -64,6 +65,7 @@ async def run(settings: ClusterSettings) -> None:
             async with serve(server.handle, host="0.0.0.0", port=settings.api_port, tls=tls):  # noqa: S104
                 tasks.create_task(keep_renewed(lambda: start.pki(settings), {"apiserver": tls, "kubelet-client": agent_tls}, clock))
                 tasks.create_task(keep_running("controllers", lambda: _controllers(settings, keys, server, clock)))
+                tasks.create_task(keep_running("backups", lambda: _backups(settings, store, clock)), name="backups")
                 tasks.create_task(keep_running("scheduler", lambda: _scheduler(server, clock)))
                 tasks.create_task(addons.apply(local_client(server.handle, "system:wherry-addons", MASTERS)))
                 await asyncio.Event().wait()
@@ -80,6 +82,11 @@ async def _controllers(settings: ClusterSettings, keys: Pki, server: ApiServer, 
         load_balancer_addresses=(node_address(settings),),
     )
     await run_all(client, controllers, clock, LoopVolumes(settings.data_dir / "volumes"))
+
+
+async def _backups(settings: ClusterSettings, store: SqliteStore, clock: SystemClock) -> None:
+    period_s = settings.backup_hours * 3600
+    await keep_backed_up(store, settings.backup_dir, clock, period_s=period_s, kept=settings.backups_kept)
 
 
 async def _scheduler(server: ApiServer, clock: SystemClock) -> None:

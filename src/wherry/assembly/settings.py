@@ -38,6 +38,8 @@ class ClusterSettings:
     service_cidr: str = "10.96.0.0/16"
     cluster_domain: str = "cluster.local"
     gateway: bool = True
+    backup_hours: float = 6.0  # between automatic copies of the store
+    backups_kept: int = 12  # three days of them
 
     @property
     def id(self) -> str:
@@ -81,6 +83,10 @@ class ClusterSettings:
         return self.data_dir / "state.db"
 
     @property
+    def backup_dir(self) -> Path:
+        return self.data_dir / "backups"
+
+    @property
     def admin_kubeconfig(self) -> Path:
         return self.data_dir / "admin.conf"
 
@@ -110,6 +116,8 @@ def check(settings: ClusterSettings) -> None:
         raise Invalid(f"--pod-cidr {settings.pod_cidr} overlaps --service-cidr {settings.service_cidr}")
     if networks["service_cidr"].num_addresses < 32:
         raise Invalid(f"--service-cidr {settings.service_cidr} holds fewer than 32 addresses")
+    if settings.backup_hours <= 0 or settings.backups_kept < 1:
+        raise Invalid("--backup-hours must be above 0 and --backups-kept at least 1")
     if settings.node_address:
         try:
             IPv4Address(settings.node_address)

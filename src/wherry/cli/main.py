@@ -25,6 +25,7 @@ VERBS = {
     "deploy": "build, push, run and route an application",
     "assemble": "make an image from distribution packages",
     "registry": "how to reach the cluster's image registry",
+    "backup": "copy the cluster's state, or go back to a copy",
     "kubectl": "run kubectl against this cluster",
 }
 HIDDEN = ("run",)

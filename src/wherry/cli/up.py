@@ -32,6 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, dest=name)
     for name, text in TEXTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, help=text or None)
+    parser.add_argument("--backup-hours", type=float, help="hours between automatic copies of the store (default 6)")
+    parser.add_argument("--backups-kept", type=int, help="copies kept (default 12)")
     parser.add_argument("--context", dest="name", help="name of the kubeconfig context (default wherry)")
     parser.add_argument("--no-gateway", dest="gateway", action="store_const", const=False, help="do not run the API gateway")
     parser.add_argument("--kubeconfig", help="the file the context is merged into (default $KUBECONFIG or ~/.kube/config)")
@@ -39,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings the user named; the others keep their default or what the cluster has."""
-    names = (*PORTS, *TEXTS, "name", "gateway")
+    names = (*PORTS, *TEXTS, "name", "gateway", "backup_hours", "backups_kept")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 def refuse_if_unfit(cluster: settings.ClusterSettings) -> None:

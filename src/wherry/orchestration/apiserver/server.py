@@ -68,6 +68,7 @@ class ApiServer:
         self.paths = Paths(self.table, self.access, f"{settings.advertise_address}:{settings.advertise_port}")
         self.health = Health()
         self.health.add("store", self._check_store, ("readyz", "healthz"))
+        self.health.add("disk-space", store.check_space, ("readyz",))
         metrics = ApiMetrics(MetricsRegistry())
         metrics.count_objects(lambda: {(c.group, c.plural): len(c.items) for c in self.registry.caches() if c.items})
         self._pipeline = Pipeline(

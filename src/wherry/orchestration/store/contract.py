@@ -39,6 +39,10 @@ class FutureRevision(Unavailable):
     """The revision asked for has not happened yet."""
 
 
+class NoSpace(Unavailable):
+    """There is no room for this write; nothing was written. Deletions are still taken."""
+
+
 class SlowWatcher(Unavailable):
     """The watcher did not read fast enough and was cut off; list again and watch from there."""
 
@@ -86,10 +90,11 @@ class Store(Protocol):
         Raises `Compacted` or `FutureRevision`.
         """
 
-    async def put(self, key: str, value: bytes, *, expected: int) -> int:
+    async def put(self, key: str, value: bytes, *, expected: int, frees: bool = False) -> int:
         """Set `key` if its `modified` is `expected` (0: must not exist); return the new revision.
 
-        Raises `RevisionMismatch`; nothing changes then.
+        `frees` says that the write is a step of a deletion: like `delete` it may use the space kept for that.
+        Raises `RevisionMismatch` or `NoSpace`; nothing changes then.
         """
 
     async def delete(self, key: str, *, expected: int) -> int:
@@ -103,6 +108,9 @@ class Store(Protocol):
 
     async def revision(self) -> int:
         """The newest revision, confirmed with the engine (a linear read)."""
+
+    async def check_space(self) -> None:
+        """Return when there is room for ordinary writes. Raise `NoSpace` when only deletions are taken."""
 
     async def compact(self, revision: int) -> None:
         """Forget history before `revision`; live keys stay. Idempotent."""

@@ -40,7 +40,7 @@ class MemoryStore:
         entries = tuple(live[key] for key in keys[low:cut])
         return Page(entries, at, more=cut < high, remaining=max(0, high - cut))
 
-    async def put(self, key: str, value: bytes, *, expected: int) -> int:
+    async def put(self, key: str, value: bytes, *, expected: int, frees: bool = False) -> int:
         self._check_open()
         old = self._expect(checked_key(key), expected)
         created = old.created if old else self._revision + 1
@@ -81,6 +81,9 @@ class MemoryStore:
     async def revision(self) -> int:
         self._check_open()
         return self._revision
+
+    async def check_space(self) -> None:
+        self._check_open()
 
     async def compact(self, revision: int) -> None:
         self._check_open()

@@ -3,11 +3,13 @@
 In:    a path; the calls of `contract.Store`, from one event loop.
 Out:   the contract's promises. A write returns after the commit that holds it is on disk.
 Order: writes that arrive while a commit is under way go into the next one together, in the order they came.
+Space: a reserve of disk blocks is kept for deletions; while it is not whole, ordinary writes are refused with `NoSpace`.
 Never: shares the file: a second process is refused with `Unavailable`.
 """
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +20,16 @@ from typing import TypeVar
 
 from wherry.kit.errors import Unavailable, WherryError
 from wherry.orchestration.store import sqlite_file, sqlite_log
-from wherry.orchestration.store.contract import Change, Entry, Page, RevisionMismatch
+from wherry.orchestration.store.contract import Change, Entry, NoSpace, Page, RevisionMismatch
 from wherry.orchestration.store.keys import checked_key
+from wherry.orchestration.store.reserve import Reserve
 from wherry.orchestration.store.sqlite_log import Committed, Write
 from wherry.orchestration.store.watchers import BACKLOG_MAX, Watchers
 
 READERS = 2  # a long list must not hold up a get
 GROUP_MAX = 256  # writes in one commit; larger groups gain nothing (bench/store_rates.py)
 GROUP_BYTES_MAX = 8 << 20
+FREE_BYTES_MIN = 512 << 10  # with less on the disk the next larger write is refused: say so before
 REPLAY_PAGE = 500  # changes read from disk at a time for a watch that starts in the past
 
 T = TypeVar("T")
@@ -43,6 +47,7 @@ class SqliteStore:
         self._idle_readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._connections: list[sqlite3.Connection] = []
         self._lock = -1
+        self._reserve: Reserve | None = None  # made when the file is open
         self._waiting: Group = []
         self._is_committing = False
         self._quiet = asyncio.Event()
@@ -78,11 +83,11 @@ class SqliteStore:
         self._seen = max(self._seen, page.revision)
         return page
 
-    async def put(self, key: str, value: bytes, *, expected: int) -> int:
-        return await self._write(Write(checked_key(key), bytes(value), expected))
+    async def put(self, key: str, value: bytes, *, expected: int, frees: bool = False) -> int:
+        return await self._write(Write(checked_key(key), bytes(value), expected, frees))
 
     async def delete(self, key: str, *, expected: int) -> int:
-        return await self._write(Write(checked_key(key), None, expected))
+        return await self._write(Write(checked_key(key), None, expected, frees=True))
 
     async def watch(self, prefix: str, *, after: int) -> AsyncGenerator[Change, None]:
         self._check_open()
@@ -107,10 +112,16 @@ class SqliteStore:
         self._check_open()
         return self._seen
 
-    async def compact(self, revision: int) -> None:
+    async def check_space(self) -> None:
         self._check_open()
-        with sqlite_file.named_errors(self._path):
-            while not await self._loop.run_in_executor(self._writer, self._compact_step, revision):
+        free_bytes = shutil.disk_usage(self._path.parent).free
+        if free_bytes < FREE_BYTES_MIN or not await self._loop.run_in_executor(self._writer, self._has_room):
+            raise sqlite_file.no_space(self._path)
+
+    async def compact(self, revision: int) -> None:
+        """See the contract. Space that history took goes back to the file system."""
+        for step in (partial(sqlite_log.compact_step, target=revision), sqlite_log.give_back_step):
+            while not await self._loop.run_in_executor(self._writer, self._freeing, step):
                 self._check_open()
 
     async def integrity_errors(self) -> tuple[str, ...]:
@@ -118,8 +129,15 @@ class SqliteStore:
         return tuple(await self._read(sqlite_file.integrity_errors))
 
     async def backup(self, target: str | os.PathLike[str]) -> None:
-        """A copy of one moment that can be opened as a store; writes go on meanwhile. Replaces `target` atomically."""
+        """A sound copy of one moment that can be opened as a store; writes go on meanwhile. Replaces `target` atomically.
+
+        Raises `Broken` when what is stored is damaged; there is no copy then.
+        """
         await self._read(partial(sqlite_file.copy_to, target=Path(target)))
+
+    def size_bytes(self) -> int:
+        """What the database file takes on disk, without its log."""
+        return self._path.stat().st_size
 
     async def close(self) -> None:
         """Let writes under way finish, then give back threads, files and the lock. Idempotent."""
@@ -138,6 +156,8 @@ class SqliteStore:
                 reader = sqlite_file.connect(self._path, read_only=True)
                 self._connections.append(reader)
                 self._idle_readers.put(reader)
+            self._reserve = Reserve(self._path.with_name(f"{self._path.name}.reserve"))
+            self._reserve.fill()
             return sqlite_log.newest_revision(writer)
 
     def _disconnect(self) -> None:
@@ -192,15 +212,41 @@ class SqliteStore:
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 
-    def _compact_step(self, revision: int) -> bool:
-        return sqlite_log.compact_step(self._connections[0], revision)
+    def _has_room(self) -> bool:
+        assert self._reserve is not None
+        return self._reserve.fill()
 
     def _commit(self, writes: tuple[Write, ...]) -> Committed | WherryError:
+        """All writes; on a full disk those that free something, with the others refused."""
         try:
-            with sqlite_file.named_errors(self._path):
-                return sqlite_log.commit(self._connections[0], writes)
+            if self._has_room():
+                return self._on_writer(partial(sqlite_log.commit, writes=writes))
+        except NoSpace:
+            pass  # the reserve is there for what follows
         except WherryError as error:
             return error
+        try:
+            freed = self._freeing(partial(sqlite_log.commit, writes=[write for write in writes if write.frees]))
+        except WherryError as error:
+            return error
+        results = iter(freed.results)
+        return Committed(
+            tuple(next(results) if write.frees else sqlite_file.no_space(self._path) for write in writes), freed.changes
+        )
+
+    def _freeing(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        """What `step` returns; it may use up the reserve."""
+        assert self._reserve is not None
+        while True:
+            try:
+                return self._on_writer(step)
+            except NoSpace:
+                if not self._reserve.release():
+                    raise
+
+    def _on_writer(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        with sqlite_file.named_errors(self._path):
+            return step(self._connections[0])
 
     def _finish_commit(self, group: Group, committed: Committed | WherryError) -> None:
         """On the loop: watchers first, then the writers, so that `revision()` covers what a writer was told."""

@@ -9,14 +9,21 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
+from wherry.kit.errors import WherryError
 from wherry.orchestration.store.contract import Change, Compacted, Entry, FutureRevision, Page, RevisionMismatch
 from wherry.orchestration.store.keys import end_of_prefix
+from wherry.orchestration.store.sqlite_file import DamagedEntry, checksum
 
 COMPACT_STEP = 2_000  # revisions in one transaction: 5-10 ms, so that writers wait no longer than that
-VACUUM_PAGES = 1_000  # free pages given back to the file system after a compaction step
+VACUUM_PAGES = 1_000  # free pages given back to the file system in one transaction: about 10 ms
+FREE_PAGES_KEPT = 256  # 1 MiB: the next writes need some
 _LAST_KEY = "\U0010ffff" * 8
-_BEFORE = "SELECT live.revision, change.created, change.value FROM live JOIN change USING (revision) WHERE live.key = ?"
+_BEFORE = "SELECT live.revision, change.created, change.value, change.sum FROM live JOIN change USING (revision) WHERE live.key = ?"
+
+
+V = TypeVar("V", bytes, bytes | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +33,20 @@ class Write:
     key: str
     value: bytes | None
     expected: int
+    frees: bool = False  # a step of a deletion, which may use the reserve
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What one group came to. `results` are new revisions or refusals, one for each write."""
 
-    results: tuple[int | RevisionMismatch, ...]
+    results: tuple[int | WherryError, ...]
     changes: tuple[Change, ...]
 
 
 def commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> Committed:
     """All writes in one transaction, each checked against the ones before it. On any error nothing is written."""
-    results: list[int | RevisionMismatch] = []
+    results: list[int | WherryError] = []
     changes: list[Change] = []
     with _transaction(connection, "BEGIN IMMEDIATE"):
         newest, _ = _state(connection)
@@ -58,7 +66,7 @@ def commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> Committed
 def get(connection: sqlite3.Connection, key: str) -> Entry | None:
     """The newest value."""
     row = connection.execute(_BEFORE, (key,)).fetchone()
-    return Entry(key, row[2], row[1], row[0]) if row else None
+    return Entry(key, _sound(key, row[2], row[3], row[0]), row[1], row[0]) if row else None
 
 
 def list_prefix(connection: sqlite3.Connection, prefix: str, *, after: str, limit: int, revision: int) -> Page:
@@ -85,12 +93,12 @@ def changes_after(
         if after < compacted:
             raise Compacted(after, compacted)
         rows = connection.execute(
-            "SELECT c.key, c.value, p.value, c.revision, c.created FROM change c "
+            "SELECT c.key, c.value, c.sum, p.value, p.sum, c.revision, c.created FROM change c "
             "LEFT JOIN change p ON p.revision = c.previous "
             "WHERE c.revision > ? AND c.revision <= ? AND c.key >= ? AND c.key < ? ORDER BY c.revision LIMIT ?",
             (after, until, low, high, limit),
         )
-        return tuple(Change(*row) for row in rows)
+        return tuple(_change(*row) for row in rows)
 
 
 def compact_step(connection: sqlite3.Connection, target: int) -> bool:
@@ -111,8 +119,17 @@ def compact_step(connection: sqlite3.Connection, target: int) -> bool:
             "DELETE FROM change WHERE revision > ? AND revision <= ? AND value IS NULL", (compacted, step)
         )
         connection.execute("UPDATE state SET compacted = ?", (step,))
-    connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
     return step == target
+
+
+def give_back_step(connection: sqlite3.Connection) -> bool:
+    """Return some free pages to the file system; True when no more than `FREE_PAGES_KEPT` are left."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    if free <= FREE_PAGES_KEPT:
+        return True
+    connection.execute(f"PRAGMA incremental_vacuum({min(VACUUM_PAGES, free - FREE_PAGES_KEPT)})").fetchall()
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the file itself shrinks when the log is written into it
+    return False
 
 
 def newest_revision(connection: sqlite3.Connection) -> int:
@@ -127,12 +144,14 @@ def _state(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def _apply(connection: sqlite3.Connection, write: Write, revision: int) -> Change | RevisionMismatch:
     row = connection.execute(_BEFORE, (write.key,)).fetchone()
-    found, created, previous = row or (0, revision, None)
+    found, created, previous, previous_sum = row or (0, revision, None, None)
     if found != write.expected or (write.value is None and not found):
         return RevisionMismatch(write.key, write.expected, found)
+    if row:
+        _sound(write.key, previous, previous_sum, found)
     connection.execute(
-        "INSERT INTO change (revision, key, value, created, previous) VALUES (?, ?, ?, ?, ?)",
-        (revision, write.key, write.value, created, found),
+        "INSERT INTO change (revision, key, value, created, previous, sum) VALUES (?, ?, ?, ?, ?, ?)",
+        (revision, write.key, write.value, created, found, checksum(write.key, write.value)),
     )
     if write.value is None:
         connection.execute("DELETE FROM live WHERE key = ?", (write.key,))
@@ -144,11 +163,11 @@ def _apply(connection: sqlite3.Connection, write: Write, revision: int) -> Chang
 def _newest_page(connection: sqlite3.Connection, prefix: str, after: str, limit: int, at: int) -> Page:
     bounds = (prefix, end_of_prefix(prefix) or _LAST_KEY, after)
     rows = connection.execute(
-        "SELECT live.key, change.value, change.created, live.revision FROM live JOIN change USING (revision) "
+        "SELECT live.key, change.value, change.sum, change.created, live.revision FROM live JOIN change USING (revision) "
         "WHERE live.key >= ? AND live.key < ? AND live.key > ? ORDER BY live.key LIMIT ?",
         (*bounds, limit or -1),
     )
-    entries = tuple(Entry(*row) for row in rows)
+    entries = tuple(_entry(*row) for row in rows)
     if not limit or len(entries) < limit:
         return Page(entries, at, more=False, remaining=0)
     (remaining,) = connection.execute(
@@ -179,8 +198,28 @@ def _older_page(connection: sqlite3.Connection, prefix: str, after: str, limit: 
 
 
 def _entry_at(connection: sqlite3.Connection, revision: int) -> Entry:
-    row = connection.execute("SELECT key, value, created, revision FROM change WHERE revision = ?", (revision,))
-    return Entry(*row.fetchone())
+    row = connection.execute("SELECT key, value, sum, created, revision FROM change WHERE revision = ?", (revision,))
+    return _entry(*row.fetchone())
+
+
+def _entry(key: str, value: bytes, found_sum: int, created: int, revision: int) -> Entry:
+    return Entry(key, _sound(key, value, found_sum, revision), created, revision)
+
+
+def _change(
+    key: str, value: bytes | None, found_sum: int, previous: bytes | None, previous_sum: int | None, revision: int, created: int,
+) -> Change:  # fmt: skip
+    _sound(key, value, found_sum, revision)
+    if previous is not None:
+        _sound(key, previous, previous_sum, revision)
+    return Change(key, value, previous, revision, created)
+
+
+def _sound(key: str, value: V, found_sum: int | None, revision: int) -> V:
+    """`value`, when it is what was written. Raise `DamagedEntry`."""
+    if checksum(key, value) != found_sum:
+        raise DamagedEntry(f"value of {key!r} at revision {revision} does not match its checksum")
+    return value
 
 
 @contextmanager

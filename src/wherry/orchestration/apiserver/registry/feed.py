@@ -19,6 +19,7 @@ from wherry.orchestration.store.contract import Change, Compacted, SlowWatcher, 
 log = logging.getLogger(__name__)
 
 ROOT = "/registry/"
+GROWTH_OF_DELETION_MAX = 2048  # bytes: deletionTimestamp, conditions of the end, managedFields
 FRESH_TIMEOUT_S = 3.0  # upstream waits as long for a fresh cache
 
 
@@ -142,9 +143,16 @@ class Registry:
         """Write `obj`; raise `RevisionMismatch` when the stored revision is not `expected` (0: absent)."""
         value = encode(obj)
         store_key = cache.prefix + key
-        revision = await self.store.put(store_key, self._sealer.seal(store_key, value), expected=expected)
+        frees = expected > 0 and "deletionTimestamp" in obj["metadata"] and self._hardly_grows(cache, key, value)
+        revision = await self.store.put(store_key, self._sealer.seal(store_key, value), expected=expected, frees=frees)
         self._acknowledged = max(self._acknowledged, revision)
         return Cached(key, with_revision(value, revision), revision, created or revision)
+
+    @staticmethod
+    def _hardly_grows(cache: ResourceCache, key: str, value: bytes) -> bool:
+        """True for what a deletion writes; an object that waits for a finalizer cannot be used to fill the reserve."""
+        known = cache.items.get(key)
+        return known is not None and len(value) <= len(known.data) + GROWTH_OF_DELETION_MAX
 
     async def delete(self, cache: ResourceCache, key: str, *, expected: int) -> int:
         """Remove; raise `RevisionMismatch` as `put` does."""
