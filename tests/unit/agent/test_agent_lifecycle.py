@@ -352,3 +352,22 @@ async def test_forbidden_secret_is_shown_and_tried_again(rig: Rig) -> None:
         rig.api.fault = None
         await rig.until(lambda: "CreateContainerConfigError" in str(rig.status()))
         assert rig.status()["containerStatuses"][0]["state"]["waiting"]["message"] == 'secret "one" not found'
+
+
+async def test_pod_that_needs_a_label_set_a_moment_ago_is_taken(rig: Rig) -> None:
+    """The agent's own view may be older than the pod: it reads the Node again before it refuses."""
+    async with rig.running():
+        await rig.until(lambda: rig.api.find(NODES, "node-1", ""))
+        stored = rig.api.objects["/nodes", "", "node-1"]
+        stored["metadata"]["labels"]["disk"] = "ssd"  # behind the watch: no event tells of it
+        await rig.create(pod("web", nodeSelector={"disk": "ssd"}))
+        assert (await rig.phase("Running"))["phase"] == "Running"
+        await rig.create(pod("other", nodeSelector={"disk": "hdd"}))
+        assert (await rig.phase("Failed", "other"))["reason"] == "NodeAffinity"
+
+
+async def test_agent_follows_the_labels_of_its_node(rig: Rig) -> None:
+    async with rig.running() as agent:
+        await rig.until(lambda: rig.api.find(NODES, "node-1", ""))
+        await rig.client().patch(NODES, "node-1", "", {"metadata": {"labels": {"disk": "ssd"}}}, content_type="application/merge-patch+json")
+        await rig.until(lambda: agent.node.node["metadata"]["labels"].get("disk") == "ssd")

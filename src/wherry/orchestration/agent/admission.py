@@ -14,6 +14,8 @@ from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object, uid_of
 from wherry.orchestration.objects.placement import host_ports, matches_node, ports_clash
 
+NODE_AFFINITY = "NodeAffinity"
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -39,7 +41,7 @@ def admit(
     running = [other for other in others if uid_of(other) != uid_of(pod) and not is_terminal(other)]
     if not matches_node(pod, node):
         return Rejection(
-            "NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+            NODE_AFFINITY, "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
         )
     if ports_conflict(pod, running):
         return Rejection(

@@ -42,7 +42,7 @@ from wherry.orchestration.agent.volumes.setup import PodVolumes
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.client.recorder import Recorder
-from wherry.orchestration.objects.kinds import PODS, SERVICES
+from wherry.orchestration.objects.kinds import NODES, PODS, SERVICES
 from wherry.orchestration.objects.meta import Object, uid_of
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,8 @@ class Agent:
         self._pods = Informer(client, PODS, fields=f"spec.nodeName={settings.node_name}", clock=clock)
         self._pods.subscribe(self._pod_changed)
         self._services = Informer(client, SERVICES, clock=clock)
+        self._nodes = Informer(client, NODES, fields=f"metadata.name={settings.node_name}", clock=clock)
+        self._nodes.subscribe(self._node_changed)
         self._recorder = Recorder(client, "kubelet", settings.node_name)
         self.node = NodeLoop(settings, client, images, machine, self._recorder, clock)
         self.view = RuntimeView(engine, self._poke)
@@ -97,6 +99,7 @@ class Agent:
             recorder=self._recorder,
             clock=clock,
             services=self._services.list,
+            refresh_node=self.node.read,
             admit=self._admit,
             judge_resize=lambda pod: judge(pod, self._admitted_others(pod), self.parts.allocatable),
             allocatable=node_object.allocatable(machine, settings),
@@ -127,6 +130,7 @@ class Agent:
             ("referenced objects", self._references.run),
             ("pods", self._pods.run),
             ("services", self._services.run),
+            ("own node", self._nodes.run),
             ("events", self._recorder.run),
             ("log rotation", self._rotation.run),
             ("eviction", self._eviction.run),
@@ -152,6 +156,10 @@ class Agent:
     def _evict(self, uid: str, message: str) -> None:
         if uid in self._workers:
             self._workers[uid].evict("Evicted", message, grace=0.0)
+
+    def _node_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is not None:
+            self.node.saw(new)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if self._tasks is None:

@@ -17,7 +17,7 @@ from wherry.orchestration.agent.status_patch import CONTENT_TYPE
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import LEASES, NODES
-from wherry.orchestration.objects.meta import Object, labels_of
+from wherry.orchestration.objects.meta import Object, labels_of, revision_of
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,15 @@ class NodeLoop:
             delay_s = min(delay_s * 2, RETRY_S_MAX)
         self._recorder.event(self.node, "Normal", "Starting", "Starting kubelet.")
         log.info("node %s registered", self._settings.node_name)
+
+    def saw(self, node: Object) -> None:
+        """The Node as the API has it now: labels and taints are other people's to change."""
+        if not self.node or int(revision_of(node)) >= int(revision_of(self.node)):
+            self.node = node
+
+    async def read(self) -> None:
+        """Ask the API for the newest Node."""
+        self.saw(await self._client.get(NODES, self._settings.node_name))
 
     async def run(self) -> None:
         """Report and renew until cancelled; `register` came first."""

@@ -1,6 +1,6 @@
 """What every pod's worker shares: one value, so that a worker is made from a pod and this."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from wherry.container.runtime.engine import Engine
@@ -31,6 +31,7 @@ class Parts:
     recorder: Recorder
     clock: Clock
     services: Callable[[], Iterable[Object]]
+    refresh_node: Callable[[], Awaitable[None]]  # read the Node object from the API
     admit: Callable[[Object], Rejection | None]
     judge_resize: Callable[[Object], Verdict]
     allocatable: Mapping[str, str]

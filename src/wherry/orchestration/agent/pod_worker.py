@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from wherry.container.runtime.engine import State
 from wherry.kit.clock import parse_rfc3339
 from wherry.orchestration.agent import resize, status
+from wherry.orchestration.agent.admission import NODE_AFFINITY
 from wherry.orchestration.agent.decide import (
     Action,
     Kill,
@@ -57,6 +58,7 @@ class PodWorker:
         self._report = PodReport(self._context)
         self._tasks: asyncio.TaskGroup | None = None
         self._is_admitted = False
+        self._is_node_fresh = False
         self._stopping_grace_s: float | None = None
 
     @property
@@ -129,8 +131,8 @@ class PodWorker:
     def _step(self, tasks: asyncio.TaskGroup) -> None:
         """One look. Never awaits, so it always sees one consistent state."""
         self._wake_at_ns = None
-        if not self._is_admitted:
-            self._admit()
+        if not self._is_admitted and not self._admit():
+            return
         self._check_deadline()
         self._probes.follow(tasks)
         if not self._context.must_end():
@@ -139,15 +141,23 @@ class PodWorker:
             self._step_to_end()
         self._publish()
 
-    def _admit(self) -> None:
-        self._is_admitted = True
+    def _admit(self) -> bool:
+        """True once it is known whether the node takes the pod; labels are judged by a Node read after the pod came."""
         has_run = bool(self._parts.view.runs(self.uid)) or self._context.sandbox() is not None
-        if has_run or self._context.must_end():
-            return
-        if (rejection := self._parts.admit(self.pod)) is not None:
+        rejection = None if has_run or self._context.must_end() else self._parts.admit(self.pod)
+        if rejection is not None and rejection.reason == NODE_AFFINITY and not self._is_node_fresh:
+            self._launch("node", self._read_node)
+            return False
+        self._is_admitted = True
+        if rejection is not None:
             self._parts.recorder.event(self.pod, "Warning", rejection.reason, rejection.message)
             now = self._parts.clock.now()
             self._context.rejected = status.rejected(self.pod, rejection.reason, rejection.message, now)
+        return True
+
+    async def _read_node(self) -> None:
+        await self._parts.refresh_node()
+        self._is_node_fresh = True
 
     def _check_deadline(self) -> None:
         limit, started = spec_of(self.pod).get("activeDeadlineSeconds"), status_of(self.pod).get("startTime")

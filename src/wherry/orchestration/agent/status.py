@@ -211,8 +211,7 @@ def _phase(inputs: StatusInputs, init: list[Object], apps: list[Object]) -> str:
             pending += waits and not has_run
         elif ended := state.get("terminated") or status["lastState"].get("terminated"):
             if ended["exitCode"] != 0:
-                last = _last(inputs, container)
-                failed_init += inputs.is_ended or not should_restart(pod, container, last)
+                failed_init += inputs.is_ended or not should_restart(pod, container, _last_ended(inputs, container))
                 pending += 1
         else:
             pending += 1
@@ -237,9 +236,10 @@ def _phase_of_apps(inputs: StatusInputs, apps: list[Object], *, pending_init: in
     return "Running"
 
 
-def _last(inputs: StatusInputs, container: Object) -> ContainerStatus | None:
+def _last_ended(inputs: StatusInputs, container: Object) -> ContainerStatus | None:
+    """The run whose exit code counts: while the retry runs, the one before it."""
     runs = inputs.runs.get(str(container["name"]), ())
-    return runs[-1] if runs else None
+    return next((run for run in reversed(runs) if run.state == State.EXITED), None)
 
 
 def _conditions(inputs: StatusInputs, phase: str, init: list[Object], apps: list[Object]) -> list[Object]:
