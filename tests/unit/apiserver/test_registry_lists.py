@@ -1,13 +1,17 @@
 """LIST and WATCH: pages of one revision, selectors, forms, resuming, bookmarks, expiry."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wherry.kit.http.message import Response
+from wherry.orchestration.apiserver.registry.cache import TURN, Cached, FieldIndex, warmed
 from wherry.testing.api import TestApi, api_server
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -255,3 +259,80 @@ async def test_every_watcher_sees_the_same_order(api: TestApi) -> None:
 
 async def _read(events: Watch, count: int) -> list[str]:
     return [(await events.next())[1]["metadata"]["name"] for _ in range(count)]
+
+
+async def test_pods_of_one_node_are_found_by_an_index_that_follows_every_change(api: TestApi) -> None:
+    async def on_node(node: str) -> list[str]:
+        _, answer = await api.call("GET", f"/api/v1/pods?fieldSelector=spec.nodeName={node}")
+        return names(answer)
+
+    for name, node in (("a", "n1"), ("b", "n2"), ("c", "n1")):
+        await api.call("POST", PODS, {"metadata": {"name": name}, "spec": {"nodeName": node, "containers": [{"name": "m", "image": "i"}]}})
+    assert (await on_node("n1"), await on_node("n2"), await on_node("n3")) == (["a", "c"], ["b"], [])
+    await api.call("POST", PODS, {"metadata": {"name": "d"}, "spec": {"containers": [{"name": "m", "image": "i"}]}})
+    await api.call("POST", f"{PODS}/d/binding", {"metadata": {"name": "d"}, "target": {"kind": "Node", "name": "n1"}})
+    await api.call("DELETE", f"{PODS}/a?gracePeriodSeconds=0")
+    assert (await on_node("n1"), await on_node("")) == (["c", "d"], [])
+    _, first = await api.call("GET", f"{PODS}?fieldSelector=spec.nodeName=n1&limit=1")
+    _, second = await api.call("GET", f"{PODS}?fieldSelector=spec.nodeName=n1&limit=1&continue={first['metadata']['continue']}")
+    assert (names(first), names(second)) == (["c"], ["d"])
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["n1", "n2", "", None])), max_size=30))
+def test_a_field_index_is_what_a_scan_finds(steps: list[tuple[str, str | None]]) -> None:
+    items: dict[str, Cached] = {}
+    index = FieldIndex(node_of, 0, ())
+    for name, node in steps:
+        new = None if node is None else Cached(f"ns/{name}", orjson.dumps({"metadata": {}, "node": node}), 1, 1)
+        index.apply(items.pop(name, None), new)
+        if new is not None:
+            items[name] = new
+    for node in ("n1", "n2", ""):
+        assert index.keys(node) == sorted(item.key for item in items.values() if item.obj()["node"] == node)
+
+
+def node_of(obj: Any) -> tuple[str, ...]:
+    return (obj["node"],)
+
+
+@pytest.mark.parametrize("group", ["v1", "events.k8s.io/v1"])
+async def test_events_are_selected_by_the_fields_of_either_group_in_turn(api: TestApi, group: str) -> None:
+    about = {"kind": "Pod", "namespace": "default", "name": "web"}
+    await api.call("POST", "/api/v1/namespaces/default/events", {
+        "metadata": {"name": "e"}, "involvedObject": about, "reason": "R", "type": "Normal",
+        "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:00Z"})
+    for _ in range(2):
+        status, core = await api.call("GET", "/api/v1/events?fieldSelector=involvedObject.name=web,reason=R")
+        assert (status, names(core)) == (200, ["e"])
+        status, new = await api.call("GET", "/apis/events.k8s.io/v1/events?fieldSelector=regarding.name=web,reason=R")
+        assert (status, names(new)) == (200, ["e"])
+
+
+@pytest.mark.parametrize(("header", "is_packed"), [("gzip", True), ("deflate, gzip;q=0.5", True), ("", False), ("br", False), ("gzip;q=0", False)])
+async def test_a_large_list_is_compressed_for_who_asks(api: TestApi, header: str, is_packed: bool) -> None:
+    for number in range(3):
+        await api.call("POST", CONFIG_MAPS, {"metadata": {"name": f"large-{number}"}, "data": {"text": "word " * 20_000}})
+    answer = await api.raw("GET", CONFIG_MAPS, headers={"accept-encoding": header})
+    assert isinstance(answer.body, bytes)
+    assert (("content-encoding", "gzip") in answer.headers) is is_packed
+    body = gzip.decompress(answer.body) if is_packed else answer.body
+    assert len(orjson.loads(body)["items"]) == 3
+    assert len(answer.body) < 10_000 or not is_packed
+    small = await api.raw("GET", f"{CONFIG_MAPS}?limit=1&labelSelector=a", headers={"accept-encoding": header})
+    assert all(name != "content-encoding" for name, _ in small.headers)
+
+
+async def test_the_first_selector_over_very_many_objects_lets_others_go_on() -> None:
+    items = [Cached(f"ns/{n}", orjson.dumps({"metadata": {"name": str(n)}, "node": "n"}), 1, 1) for n in range(20 * TURN)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while not all(item.is_warm(node_of) for item in items):
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(others())
+        tasks.create_task(warmed(items, node_of))
+    assert turns >= 15

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,14 @@ BORN = "2026-11-23T11:55:00Z"
 def row(resource: Resource, obj: Object, **more: Any) -> list[Any]:
     obj = {"metadata": {"name": "x", "creationTimestamp": BORN} | obj.pop("metadata", {})} | obj
     table = tables.render(resource, [obj], now=NOW, **more)
+    try:
+        data = orjson.dumps(obj)
+    except TypeError:
+        data = b""  # a number that no stored object can have
+    kept = tables.row(resource, obj, data, more.get("columns")) if data else None
+    if kept is not None:  # what is kept with an object shows the same at any moment
+        for include, shown in (("Metadata", table), ("None", tables.render(resource, [obj], now=NOW, **more | {"include_object": "None"}))):
+            assert orjson.loads(kept.shown(NOW.timestamp(), data, include)) == shown["rows"][0]
     cells = table["rows"][0]["cells"]
     assert len(cells) == len(table["columnDefinitions"])
     return list(cells)
@@ -271,3 +280,20 @@ def test_no_jsonpath_breaks_the_reader(expression: str) -> None:
         JsonPath(expression).find(DOC)
     except Invalid:
         pass
+
+
+def test_a_kept_row_grows_older() -> None:
+    obj = {"metadata": {"name": "x", "creationTimestamp": BORN}, "data": {"a": "b"}}
+    kept = tables.row(kinds.CONFIG_MAPS, obj, orjson.dumps(obj))
+    assert kept is not None
+    assert [orjson.loads(kept.at(NOW.timestamp() + later)) for later in (0, 3600)] == [["x", 1, "5m"], ["x", 1, "65m"]]
+
+
+@pytest.mark.parametrize(("status", "is_kept"), [
+    pytest.param({"containerStatuses": [RUNNING]}, True, id="never restarted"),
+    pytest.param({"containerStatuses": [RUNNING | {"restartCount": 2, "lastState": {"terminated": {"finishedAt": BORN}}}]}, False,
+                 id="'2 (5m ago)' depends on the moment"),
+])
+def test_a_row_is_kept_only_when_nothing_but_ages_depends_on_the_moment(status: Object, is_kept: bool) -> None:
+    obj = {"metadata": {"name": "x", "creationTimestamp": BORN}, "spec": {"containers": [{"name": "a"}]}, "status": status}
+    assert (tables.row(kinds.PODS, obj, orjson.dumps(obj)) is not None) is is_kept

@@ -13,6 +13,7 @@ from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.auth.user import Unauthorized, User
+from wherry.orchestration.apiserver.compression import compressed
 from wherry.orchestration.apiserver.health import ENDPOINTS, Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
 from wherry.orchestration.apiserver.paths import Paths
@@ -55,6 +56,8 @@ class Pipeline:
         try:
             with self._metrics.in_flight(target.verb):
                 answer = await self._answer(request, target)
+                if isinstance(answer, Response) and not is_long:
+                    answer = await compressed(request, answer)
         except WherryError as error:
             answer = error_response(errors.from_error(error))
         what = Measured(target.verb, target.group, target.version, target.resource, target.subresource, _scope(target),

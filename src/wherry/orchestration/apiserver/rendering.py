@@ -3,6 +3,7 @@
 Cost:  JSON objects and lists are the cached bytes, joined; nothing is parsed.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import tables
 from wherry.orchestration.apiserver.errors import ApiError
 from wherry.orchestration.apiserver.negotiation import Form, Shape
-from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.registry.cache import TURN, Cached
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.verbs.listing import Listing
 from wherry.orchestration.objects.meta import Object
@@ -81,17 +82,18 @@ class Renderer:
             return Response(status, [JSON_TYPE], self._served.data(cached))
         return document(self._shown(cached), self._form, status)
 
-    def listing(self, page: Listing) -> Response:
-        """A list."""
+    async def listing(self, page: Listing) -> Response:
+        """A list. Tables of many objects are made in turns with other work."""
         metadata: Object = {"resourceVersion": str(page.revision)}
         if page.continue_:
             metadata["continue"] = page.continue_
         if page.remaining:
             metadata["remainingItemCount"] = page.remaining
         served, form = self._served, self._form
+        if form.shape is Shape.TABLE and not form.is_yaml:
+            return await self._rows(page.items, metadata)
         if form.shape is Shape.TABLE:
-            objs = [served.obj(item) for item in page.items]
-            return document(self._table(objs, metadata), form)
+            return document(self._table([served.obj(item) for item in page.items], metadata), form)
         if form.shape is Shape.METADATA:
             items = [self._shown(item) for item in page.items]
             return document({"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}",
@@ -138,6 +140,28 @@ class Renderer:
             return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self._form.version}",
                     "metadata": obj["metadata"]}
         return obj
+
+    async def _rows(self, items: Sequence[Cached], metadata: Object) -> Response:
+        """The rows that are kept with the entries, joined."""
+        head = orjson.dumps({**self._table([], metadata), "rows": []})
+        now = self._now()
+        made: list[bytes] = []
+        for start in range(0, len(items), TURN):
+            made += [self._row(item, now) for item in items[start:start + TURN]]
+            await asyncio.sleep(0)
+        return Response(200, [JSON_TYPE], b"%b%b]}" % (head.removesuffix(b"]}"), b",".join(made)))
+
+    def _row(self, cached: Cached, now: datetime) -> bytes:
+        served = self._served
+        data = served.data(cached)
+        views = cached.views = cached.views or {}
+        key = (served, "row")
+        if key not in views:
+            views[key] = tables.row(served.resource, served.obj(cached), data, served.columns)
+        kept: tables.Row | None = views[key]
+        if kept is not None:
+            return kept.shown(now.timestamp(), data, self._include_object)
+        return orjson.dumps(self._table([served.obj(cached)], {})["rows"][0])
 
     def _table(self, objs: list[Object], metadata: Object) -> Object:
         table = tables.render(

@@ -2,15 +2,17 @@
 
 In:    changes in revision order (`registry/feed.py`).
 Out:   `Cached` entries, ordered by key; `CacheEvent`s to watchers.
-Cost:  bytes are kept as they go on the wire; labels and fields are parsed once, when a selector first asks.
+Cost:  bytes are kept as they go on the wire; labels and fields are parsed once, when a selector first asks
+       (`warmed` does so in turns, so that the first selector over very many objects holds up nobody).
 Never: waits, or calls the store.
 """
 
 import asyncio
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -20,22 +22,26 @@ from wherry.orchestration.objects.meta import Object
 RECENT_EVENTS_MAX = 256  # per resource; a watch from further back replays from the store's history
 WATCHER_EVENTS_MAX = 20_000  # a reader this far behind is cut off and lists again
 
-Fields = Callable[[Object], Mapping[str, str]]
+TURN = 100  # objects parsed before others may go on: about 3 ms
+
+Fields = Callable[[Object], tuple[str, ...]]
+
+
+NO_LABELS: Mapping[str, str] = {}
 
 
 class Cached:
     """One object at one revision. `data` is its JSON with resourceVersion; treat everything as read-only."""
 
-    __slots__ = ("_fields", "_labels", "created", "data", "key", "revision", "views")
+    __slots__ = ("_selectable", "created", "data", "key", "revision", "views")
 
     def __init__(self, key: str, data: bytes, revision: int, created: int) -> None:
         self.key = key  # "namespace/name" or "name"
         self.data = data
         self.revision = revision
         self.created = created
-        self._labels: dict[str, str] | None = None
-        self._fields: Mapping[str, str] | None = None
-        self.views: dict[object, bytes] | None = None  # other representations, by view
+        self._selectable: tuple[Fields, Mapping[str, str], tuple[str, ...]] | None = None
+        self.views: dict[object, Any] | None = None  # other representations, by view
 
     @property
     def namespace(self) -> str:
@@ -52,13 +58,17 @@ class Cached:
         parsed: Object = orjson.loads(self.data)
         return parsed
 
-    def selectable(self, fields: Fields) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """(labels, fields) for selectors."""
-        if self._labels is None or self._fields is None:
+    def is_warm(self, fields: Fields) -> bool:
+        """True when `selectable` has nothing to parse."""
+        return self._selectable is not None and self._selectable[0] is fields
+
+    def selectable(self, fields: Fields) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        """(labels, values of `fields`) for selectors. Kept for one reader: two API groups may serve one object."""
+        kept = self._selectable
+        if kept is None or kept[0] is not fields:
             obj = self.obj()
-            self._labels = obj["metadata"].get("labels") or {}
-            self._fields = fields(obj)
-        return self._labels, self._fields
+            kept = self._selectable = (fields, obj["metadata"].get("labels") or NO_LABELS, fields(obj))
+        return kept[1], kept[2]
 
 
 @dataclass(slots=True)
@@ -117,6 +127,14 @@ class ResourceCache:
         self._recent_after = revision  # every event later than this is in `_recent`
         self.watchers: set[Watcher] = set()
         self.listeners: list[Callable[[CacheEvent], None]] = []
+        self.index: FieldIndex | None = None
+
+    async def indexed(self, fields: Fields, place: int) -> "FieldIndex":
+        """The index of one selectable field; made when first asked for, kept from then on."""
+        if self.index is None or self.index.fields is not fields:
+            await warmed(list(self.items.values()), fields)
+            self.index = FieldIndex(fields, place, self.items.values())
+        return self.index
 
     def load(self, items: list[Cached], revision: int) -> None:
         """Replace everything. Watchers are cut off because what lies between is not known here; listeners are told
@@ -125,6 +143,7 @@ class ResourceCache:
         self.items = {item.key: item for item in items}
         self._order = sorted(self.items)
         self.revision = revision
+        self.index = None
         self._recent.clear()
         self._recent_after = revision
         for watcher in tuple(self.watchers):
@@ -148,6 +167,8 @@ class ResourceCache:
         else:
             return
         self.revision = revision
+        if self.index is not None:
+            self.index.apply(old, new)
         event = CacheEvent(revision, new, old)
         if len(self._recent) >= RECENT_EVENTS_MAX:
             self._recent_after = self._recent.popleft().revision
@@ -178,3 +199,44 @@ class ResourceCache:
         if revision < self._recent_after:
             return None
         return [event for event in self._recent if event.revision > revision]
+
+
+class FieldIndex:
+    """Keys by the value of one selectable field, as `spec.nodeName` of Pods: what every node asks for."""
+
+    def __init__(self, fields: Fields, place: int, items: Iterable[Cached]) -> None:
+        self.fields = fields
+        self._place = place
+        self._keys: dict[str, set[str]] = {}
+        for item in items:
+            self.apply(None, item)
+
+    def apply(self, old: Cached | None, new: Cached | None) -> None:
+        """Take in one change."""
+        if old is not None:
+            value = self._value(old)
+            keys = self._keys.get(value, set())
+            keys.discard(old.key)
+            if not keys:
+                self._keys.pop(value, None)
+        if new is not None:
+            self._keys.setdefault(self._value(new), set()).add(new.key)
+
+    def keys(self, value: str, namespace: str = "", after: str = "") -> list[str]:
+        """In order, of one namespace when given, later than `after`."""
+        prefix = f"{namespace}/" if namespace else ""
+        return sorted(key for key in self._keys.get(value, ()) if key > after and key.startswith(prefix))
+
+    def _value(self, item: Cached) -> str:
+        return item.selectable(self.fields)[1][self._place]
+
+
+async def warmed(items: Sequence[Cached], fields: Fields) -> None:
+    """Parse what selectors need of `items`, letting others go on in between."""
+    parsed = 0
+    for item in items:
+        if not item.is_warm(fields):
+            item.selectable(fields)
+            parsed += 1
+            if parsed % TURN == 0:
+                await asyncio.sleep(0)

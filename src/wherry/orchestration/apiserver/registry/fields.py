@@ -4,6 +4,7 @@ Spec:  upstream's `ToSelectableFields` and field label conversions; `metadata.na
 """
 
 from collections.abc import Mapping
+from sys import intern
 
 from wherry.orchestration.objects.meta import Object
 
@@ -40,17 +41,19 @@ class FieldReader:
     def __init__(self, paths: Mapping[str, str]) -> None:
         self._paths = {name: tuple(path.split(".")) for name, path in paths.items()}
         self._absent = {name: _ABSENT.get(path, "") for name, path in paths.items()}
-        self.names = frozenset({"metadata.name", "metadata.namespace", *paths})
+        self.position = {name: place for place, name in enumerate(("metadata.name", "metadata.namespace", *paths))}
+        self.names = frozenset(self.position)
 
-    def __call__(self, obj: Object) -> Mapping[str, str]:
+    def __call__(self, obj: Object) -> tuple[str, ...]:
+        """The values, in the order of `position`; a tuple, because one is kept for each object."""
         metadata = obj["metadata"]
-        found = {"metadata.name": metadata["name"], "metadata.namespace": metadata.get("namespace", "")}
+        found = [metadata["name"], metadata.get("namespace", "")]
         for name, path in self._paths.items():
             value: object = obj
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None
-            found[name] = self._absent[name] if value is None else _text(value)
-        return found
+            found.append(self._absent[name] if value is None else intern(_text(value)))
+        return tuple(found)
 
 
 def _text(value: object) -> str:

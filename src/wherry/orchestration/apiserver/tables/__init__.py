@@ -1,5 +1,6 @@
 """Tables: the server side of `kubectl get`."""
 
-from wherry.orchestration.apiserver.tables.table import column_definitions, render
+from wherry.orchestration.apiserver.tables.rows import Row
+from wherry.orchestration.apiserver.tables.table import column_definitions, render, row
 
-__all__ = ["column_definitions", "render"]
+__all__ = ["Row", "column_definitions", "render", "row"]

@@ -3,11 +3,48 @@
 Spec:  k8s.io/apimachinery/pkg/util/duration, `HumanDuration`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NoReturn
 
 from wherry.kit.clock import parse_rfc3339
 
 UNKNOWN = "<unknown>"
+
+
+class DependsOnNow(Exception):
+    """The text needs the moment it is shown at; it cannot be made beforehand."""
+
+
+class Unfixed(datetime):
+    """A `now` that is not known yet: ages become `Ago`, all other use of it raises `DependsOnNow`."""
+
+    def __sub__(self, other: object) -> NoReturn:
+        raise DependsOnNow
+
+
+NOT_YET = Unfixed(1, 1, 1, tzinfo=UTC)
+
+
+class Ago(str):
+    """An age whose end is not known yet; `at` is its beginning in Unix seconds. Only a whole cell can be one."""
+
+    __slots__ = ("at",)
+    at: float
+
+    def __format__(self, spec: str) -> NoReturn:
+        raise DependsOnNow
+
+    def __str__(self) -> NoReturn:
+        raise DependsOnNow
+
+
+def ago(moment: datetime) -> Ago:
+    """The age of something that began at `moment`."""
+    made = Ago()
+    made.at = moment.timestamp()
+    return made
+
+
 _DAY_H = 24
 _YEAR_D = 365
 
@@ -46,6 +83,8 @@ def since(timestamp: object, now: datetime) -> str:
     if not timestamp or not isinstance(timestamp, str):
         return UNKNOWN
     try:
+        if isinstance(now, Unfixed):
+            return ago(parse_rfc3339(timestamp))
         return human((now - parse_rfc3339(timestamp)).total_seconds())
     except (ValueError, TypeError):
         return "<invalid>"

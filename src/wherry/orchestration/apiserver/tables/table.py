@@ -16,6 +16,7 @@ from wherry.orchestration.apiserver.tables.cluster import CLUSTER
 from wherry.orchestration.apiserver.tables.columns import Cells, Printer, printer
 from wherry.orchestration.apiserver.tables.custom import custom_printer
 from wherry.orchestration.apiserver.tables.network import NETWORK
+from wherry.orchestration.apiserver.tables.rows import Row, fill, row_of
 from wherry.orchestration.apiserver.tables.storage import STORAGE
 from wherry.orchestration.apiserver.tables.workloads import WORKLOADS
 from wherry.orchestration.objects.meta import Object, name_of
@@ -54,7 +55,7 @@ def render(
     conditions = pods.row_conditions if (resource.group, resource.kind) == _POD else None
     rows: list[Object] = []
     for obj in objs:
-        row: Object = {"cells": _fill(chosen, obj, now)}
+        row: Object = {"cells": fill(chosen, obj, now)}
         if conditions is not None and (found := conditions(obj)):
             row["conditions"] = found
         shown = _shown(obj, include_object)
@@ -63,6 +64,12 @@ def render(
         "kind": "Table", "apiVersion": API_VERSION, "metadata": dict(list_meta or {}),
         "columnDefinitions": list(chosen.columns), "rows": rows,
     }
+
+
+def row(resource: Resource, obj: Object, data: bytes, columns: Sequence[Mapping[str, Any]] | None = None) -> Row | None:
+    """The row of `obj`, whose served bytes are `data`, to be kept with it; None when it depends on the moment."""
+    conditions = pods.row_conditions if (resource.group, resource.kind) == _POD else None
+    return row_of(_printer_for(resource, columns), conditions, obj, data)
 
 
 def column_definitions(resource: Resource, columns: Sequence[Mapping[str, Any]] | None = None) -> list[Object]:
@@ -74,13 +81,6 @@ def _printer_for(resource: Resource, columns: Sequence[Mapping[str, Any]] | None
     if columns is not None:
         return custom_printer(columns)
     return _PRINTERS.get((resource.group, resource.kind), _DEFAULT)
-
-
-def _fill(chosen: Printer, obj: Object, now: datetime) -> Cells:
-    try:
-        return chosen.fill(obj, now)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return [name_of(obj), *[None] * (len(chosen.columns) - 1)]
 
 
 def _shown(obj: Object, include_object: str) -> Object | None:

@@ -75,7 +75,7 @@ class Verbs:
         """A page of objects."""
         options = read_options(call.request, call.served)
         page = await list_objects(self.registry, call.served, call.namespace, options)
-        return self.renderer(call).listing(page)
+        return await self.renderer(call).listing(page)
 
     async def watch(self, call: Call) -> Response:
         """A stream of changes."""
@@ -161,7 +161,7 @@ class Verbs:
             except errors.ApiError as error:
                 if error.code != 404:
                     raise
-        return with_warnings(self.renderer(call).listing(Listing(page.items, page.revision)), call.warnings)
+        return with_warnings(await self.renderer(call).listing(Listing(page.items, page.revision)), call.warnings)
 
     async def delete_options(self, call: Call) -> DeleteOptions:
         """From body and query; a dryRun in the body counts."""

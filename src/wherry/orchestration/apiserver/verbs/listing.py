@@ -12,12 +12,13 @@ import orjson
 
 from wherry.kit.errors import TimedOut
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.registry.cache import Cached, warmed
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.verbs.options import ListOptions, Matches, invalid, matcher
 from wherry.orchestration.store.contract import Compacted, FutureRevision
 
+NODE_NAME = "spec.nodeName"  # the field that every node selects its Pods by
 INCONSISTENT = -1  # revision of a token that goes on at the newest revision
 STORE_PAGE = 500
 CONTINUE_EXPIRED = (
@@ -45,6 +46,8 @@ async def list_objects(registry: Registry, served: Served, namespace: str, optio
         revision, after = _read_token(options.continue_)
         return await _continued(registry, served, namespace, options, revision, after)
     asked = options.revision
+    if options.selects:
+        await _warm(served, namespace, options)
     if asked is None:
         await registry.fresh()
     elif asked > 0:
@@ -55,6 +58,15 @@ async def list_objects(registry: Registry, served: Served, namespace: str, optio
         if is_exact:
             return _from_cache(served, namespace, options, asked, "")
     return _from_cache(served, namespace, options, registry.revision, "")
+
+
+async def _warm(served: Served, namespace: str, options: ListOptions) -> None:
+    """Have ready what the selectors will look at; what changes meanwhile is parsed when it is met."""
+    cache, reader = served.cache, served.fields
+    if options.fields.exact(NODE_NAME) and NODE_NAME in reader.names:
+        await cache.indexed(reader, reader.position[NODE_NAME])
+    elif not options.fields.exact("metadata.name"):
+        await warmed(list(cache.select(namespace)), reader)
 
 
 def _check(options: ListOptions) -> None:
@@ -101,8 +113,9 @@ async def _continued(
 
 
 def _from_cache(served: Served, namespace: str, options: ListOptions, revision: int, after: str) -> Listing:
-    keys, items = served.cache.keys(namespace, after), served.cache.items
+    items = served.cache.items
     matches = matcher(served, "", options) if options.selects else None
+    keys = served.cache.keys(namespace, after) if matches is None else _candidates(served, namespace, options, after)
     limit = options.limit
     if matches is None:
         if not limit or len(keys) <= limit:
@@ -110,7 +123,7 @@ def _from_cache(served: Served, namespace: str, options: ListOptions, revision: 
         page = [items[key] for key in keys[:limit]]
         return Listing(page, revision, _token(revision, page[-1].key), len(keys) - limit)
     found: list[Cached] = []
-    for key in _candidates(served, namespace, options, keys):
+    for key in keys:
         item = items[key]
         if matches(item):
             if limit and len(found) == limit:
@@ -119,12 +132,16 @@ def _from_cache(served: Served, namespace: str, options: ListOptions, revision: 
     return Listing(found, revision)
 
 
-def _candidates(served: Served, namespace: str, options: ListOptions, keys: list[str]) -> list[str]:
-    name = options.fields.exact("metadata.name")
+def _candidates(served: Served, namespace: str, options: ListOptions, after: str) -> list[str]:
+    """Keys that may match: one, those of one node, or all."""
+    name, node = options.fields.exact("metadata.name"), options.fields.exact(NODE_NAME)
     if name and (namespace or not served.resource.namespaced):
         key = served.key(namespace, name)
-        return [key] if key in served.cache.items and key in keys else []
-    return keys
+        return [key] if key in served.cache.items and key > after else []
+    index = served.cache.index if node else None
+    if node and index is not None and index.fields is served.fields:
+        return index.keys(node, namespace, after)
+    return served.cache.keys(namespace, after)
 
 
 async def _from_store(

@@ -100,10 +100,12 @@ def matcher(served: Served, namespace: str, options: ListOptions) -> Matches | N
         return lambda cached: cached.key.startswith(prefix) and fields.matches(
             {"metadata.name": cached.name, "metadata.namespace": cached.namespace}.__getitem__)
 
+    position = reader.position
+
     def matches(cached: Cached) -> bool:
         if not cached.key.startswith(prefix):
             return False
-        found_labels, found_fields = cached.selectable(reader)
-        return labels.matches(found_labels) and fields.matches(found_fields.__getitem__)
+        found_labels, values = cached.selectable(reader)
+        return labels.matches(found_labels) and fields.matches(lambda path: values[position[path]])
 
     return matches
