@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from wherry.assembly import start
 from wherry.assembly.address import fallback, node_address
 from wherry.assembly.images import Images, mounted_layers, open_images, serve_registry
+from wherry.assembly.perimeter import reserved
 from wherry.assembly.settings import ClusterSettings
 from wherry.container.runtime.crun_engine import CrunEngine
 from wherry.container.runtime.settings import RuntimeSettings
@@ -34,7 +35,6 @@ from wherry.orchestration.dns.zone import Zone
 from wherry.orchestration.proxy.loop import Proxy
 from wherry.orchestration.proxy.settings import ProxySettings
 
-SSH_PORT = 22
 STOP_GRACE_S = 10.0  # for containers on `wherry down`; databases want to end in order
 PURGE_GRACE_S = 1.0  # nothing they could still write is kept
 
@@ -48,6 +48,7 @@ def network_settings(settings: ClusterSettings) -> NetworkSettings:
         addresses=IPv4Network(settings.pod_cidr),
         not_masqueraded=(IPv4Network(settings.pod_cidr), IPv4Network(settings.service_cidr)),
         node_address=IPv4Address(address),
+        reserved=reserved(settings),
     )
 
 
@@ -60,7 +61,6 @@ def runtime_settings(settings: ClusterSettings) -> RuntimeSettings:
 
 def proxy_settings(settings: ClusterSettings) -> ProxySettings:
     """The service proxy's part of the cluster's settings."""
-    protected = (settings.api_port, settings.node_port, settings.registry_port, SSH_PORT)
     return ProxySettings(
         table=f"wherry-{settings.id}-svc",
         node_name=settings.node_name,
@@ -68,7 +68,7 @@ def proxy_settings(settings: ClusterSettings) -> ProxySettings:
         service_cidr=settings.service_cidr,
         pod_cidrs=(settings.pod_cidr,),
         link_prefix=network_settings(settings).link_prefix,
-        protected_ports=frozenset(("tcp", port) for port in protected),
+        reserved=reserved(settings),
     )
 
 
@@ -83,6 +83,7 @@ def agent_settings(settings: ClusterSettings) -> AgentSettings:
         cluster_dns=(settings.dns_address,),
         cluster_domain=settings.cluster_domain,
         port=settings.node_port,
+        reserved=reserved(settings),
     )
 
 

@@ -11,8 +11,8 @@ from wherry.application.gateway.loop import GatewayController
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.assembly import start
 from wherry.assembly.address import node_address
-from wherry.assembly.agent import SSH_PORT
 from wherry.assembly.images import cache_dir, open_images
+from wherry.assembly.perimeter import gateway_ready_port, reserved
 from wherry.assembly.settings import ClusterSettings
 from wherry.container.assemble.assemble import assemble_recipe, find_recipe
 from wherry.kit.clock import SystemClock
@@ -22,9 +22,6 @@ from wherry.orchestration.client.http_transport import HttpTransport
 
 log = logging.getLogger(__name__)
 
-READY_PORT_FIRST = 19000  # on loopback; spread so that several clusters of one machine do not meet
-READY_PORTS = 1000
-
 
 def gateway_settings(settings: ClusterSettings) -> GatewaySettings:
     """The gateway's part of the cluster's settings."""
@@ -33,8 +30,8 @@ def gateway_settings(settings: ClusterSettings) -> GatewaySettings:
         addresses=(node_address(settings),),
         http_port=settings.gateway_http_port,
         https_port=settings.gateway_https_port,
-        ready_port=READY_PORT_FIRST + int(settings.id, 16) % READY_PORTS,
-        reserved_ports=frozenset({SSH_PORT, settings.api_port, settings.node_port, settings.registry_port}),
+        ready_port=gateway_ready_port(settings),
+        reserved_ports=frozenset(port for protocol, port in reserved(settings).plain_ports() if protocol == "tcp"),
     )
 
 

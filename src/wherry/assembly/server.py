@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from wherry.assembly import addons, start
 from wherry.assembly.address import node_address
+from wherry.assembly.perimeter import reserved
 from wherry.assembly.settings import ClusterSettings
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
 from wherry.kit.clock import SystemClock
@@ -47,6 +48,8 @@ def api_settings(settings: ClusterSettings, keys: Pki) -> ApiServerSettings:
         advertise_port=settings.api_port,
         cluster_domain=settings.cluster_domain,
         encryption_key=keys.encryption_key,
+        reserved=reserved(settings),
+        allows_external_ips=settings.external_ips,
     )
 
 
@@ -80,6 +83,7 @@ async def _controllers(settings: ClusterSettings, keys: Pki, server: ApiServer, 
         root_ca=keys.ca_pem.decode(),
         cluster_cidr=settings.pod_cidr,
         load_balancer_addresses=(node_address(settings),),
+        reserved=reserved(settings),
     )
     await run_all(client, controllers, clock, LoopVolumes(settings.data_dir / "volumes"))
 

@@ -40,6 +40,8 @@ class ClusterSettings:
     gateway: bool = True
     backup_hours: float = 6.0  # between automatic copies of the store
     backups_kept: int = 12  # three days of them
+    reserved_ports: str = "22,53"  # of this machine, TCP and UDP: no workload gets them (ssh, the machine's resolver)
+    external_ips: bool = False  # may Services claim addresses by spec.externalIPs (CVE-2020-8554)
 
     @property
     def id(self) -> str:
@@ -118,11 +120,21 @@ def check(settings: ClusterSettings) -> None:
         raise Invalid(f"--service-cidr {settings.service_cidr} holds fewer than 32 addresses")
     if settings.backup_hours <= 0 or settings.backups_kept < 1:
         raise Invalid("--backup-hours must be above 0 and --backups-kept at least 1")
+    port_list(settings.reserved_ports)
     if settings.node_address:
         try:
             IPv4Address(settings.node_address)
         except ValueError as error:
             raise Invalid(f"--node-address: {error}") from error
+
+
+def port_list(text: str) -> tuple[int, ...]:
+    """The ports of a comma-separated list. Raise `Invalid` naming the word that is none."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if not word.isdigit() or not 1 <= int(word) <= 65535:
+            raise Invalid(f"{word!r} is not a port; give numbers from 1 to 65535, such as 22,53")
+    return tuple(int(word) for word in words)
 
 
 def exists(data_dir: Path) -> bool:

@@ -25,6 +25,7 @@ TEXTS = {
     "node_address": "address other machines reach this node at (default that of the default route)",
     "pod_cidr": "range of pod addresses (default 10.244.0.0/24)",
     "service_cidr": "range of Service addresses (default 10.96.0.0/16)",
+    "reserved_ports": "further ports of this machine that no workload gets (default 22,53)",
 }
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +37,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backups-kept", type=int, help="copies kept (default 12)")
     parser.add_argument("--context", dest="name", help="name of the kubeconfig context (default wherry)")
     parser.add_argument("--no-gateway", dest="gateway", action="store_const", const=False, help="do not run the API gateway")
+    parser.add_argument(
+        "--external-ips", action="store_const", const=True, help="let Services claim addresses by spec.externalIPs"
+    )
     parser.add_argument("--kubeconfig", help="the file the context is merged into (default $KUBECONFIG or ~/.kube/config)")
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings the user named; the others keep their default or what the cluster has."""
     names = (*PORTS, *TEXTS, "name", "gateway", "backup_hours", "backups_kept")
+    names = (*PORTS, *TEXTS, "name", "gateway", "external_ips")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 def refuse_if_unfit(cluster: settings.ClusterSettings) -> None:

@@ -1,19 +1,26 @@
 """The proxy's pure half: which frontends a Service has, and that a change costs what it changes."""
 
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry.kit.reserved import Reserved, ReservedAddress, port_rows
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.proxy.ruleset import Ruleset, arranged
 from wherry.orchestration.proxy.service_table import Frontend, ServiceRules, rules_for
 from wherry.orchestration.proxy.settings import ProxySettings
 
+RESERVED = Reserved(
+    (*port_rows("the API server", [6443]), *port_rows("the gateway", [80], holder="wherry-system/wherry-gateway")),
+    (ReservedAddress(IPv4Address("10.96.0.10"), "cluster DNS"),),
+    (IPv4Address("192.0.2.2"),), (IPv4Network("10.96.0.0/16"), IPv4Network("10.244.0.0/16")),
+)
 SETTINGS = ProxySettings(
     table="wherry-t-svc", node_name="n", node_addresses=("192.0.2.2",), service_cidr="10.96.0.0/16", pod_cidrs=("10.244.0.0/16",),
-    link_prefix="wt", protected_ports=frozenset({("tcp", 6443)}),
+    link_prefix="wt", reserved=RESERVED,
 )
 
 
@@ -45,10 +52,10 @@ def test_endpoints_of_a_cluster_address(endpoints: list[Object], chosen: list[st
 
 
 def test_a_load_balancer_is_reached_on_its_address_and_its_node_port() -> None:
-    svc = service(type="LoadBalancer", ports=[{"name": "http", "port": 80, "nodePort": 30080, "protocol": "TCP"}])
+    svc = service(type="LoadBalancer", ports=[{"name": "http", "port": 81, "nodePort": 30080, "protocol": "TCP"}])
     svc["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.2"}]}}
     assert set(frontends(svc, endpoint("10.244.0.1"))) == {
-        ("10.96.0.7", "tcp", 80), ("192.0.2.2", "tcp", 80), ("192.0.2.2", "tcp", 30080)}
+        ("10.96.0.7", "tcp", 81), ("192.0.2.2", "tcp", 81), ("192.0.2.2", "tcp", 30080)}
 
 
 def test_a_port_of_the_cluster_itself_is_never_taken() -> None:
@@ -88,7 +95,7 @@ def test_an_unchanged_service_costs_nothing_and_a_removed_one_leaves_nothing() -
     ruleset.replace(rules("d/a", 1, 2))
     assert ruleset.replace(rules("d/a", 1, 2)) == ""
     ruleset.replace(ServiceRules("d/a"))
-    assert "element" not in ruleset.full()
+    assert "add element" not in ruleset.full()
 
 
 addresses = st.lists(st.tuples(st.sampled_from([f"10.0.0.{i}" for i in range(9)]), st.just(80)), unique=True, max_size=9).map(tuple)

@@ -36,11 +36,15 @@ table ip {table} {{
   map ip_ports {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
   set hairpin {{ type ipv4_addr . ipv4_addr; }}
   set from_loopback {{ type ipv4_addr; }}
+  set reserved_addresses {{ type ipv4_addr;{_elements(map(str, settings.reserved.plain_addresses()))} }}
+  set reserved_ports {{ type inet_proto . inet_service;{_elements(_ports_reserved(settings))} }}
   chain guard {{
     type filter hook prerouting priority raw; policy accept;
     iifname {links} ip daddr 127.0.0.0/8 drop
   }}
   chain ports {{
+    ip daddr @reserved_addresses return
+    meta l4proto . th dport @reserved_ports return
     dnat ip to ip daddr . meta l4proto . th dport map @ip_ports
     dnat ip to meta l4proto . th dport map @any_ports
   }}
@@ -91,6 +95,15 @@ def close_port_text(settings: NetworkSettings, address: IPv4Address, ports: tupl
         + nft.delete_elements(table, "hairpin", [f"{address} . {address}"])
         + nft.delete_elements(table, "from_loopback", [str(address)])
     )
+
+
+def _ports_reserved(settings: NetworkSettings) -> list[str]:
+    return [f"{protocol} . {port}" for protocol, port in sorted({(r.protocol, r.port) for r in settings.reserved.ports})]
+
+
+def _elements(keys: Iterable[str]) -> str:
+    joined = ", ".join(keys)
+    return f" elements = {{ {joined} }}" if joined else ""
 
 
 def _bound(port: PortForward) -> bool:

@@ -52,7 +52,7 @@ class SandboxNetwork:
         """Load the rules, adopt what `live_ids` hold and take away the remains of all others."""
         await asyncio.to_thread(self._prepare_machine)
         self._pool.load()
-        self._ports = {owner: ports for owner, ports in self._read_ports().items() if owner in live_ids}
+        self._ports = {owner: self._allowed(ports) for owner, ports in self._read_ports().items() if owner in live_ids}
         for owner in self._pool.owners() - frozenset(live_ids):
             await asyncio.to_thread(self._delete_links, [self.link_name(owner)])
             self._pool.release(owner)
@@ -109,6 +109,8 @@ class SandboxNetwork:
         async with self._ports_lock:
             taken = {key for owner, held in self._ports.items() if owner != id for key in map(_port_key, held)}
             for port in ports:
+                if owner_of := self._owner_of(port):
+                    raise PortTaken(f"port {port.host_port}/{port.protocol} of this machine is reserved for {owner_of}")
                 if _port_key(port) in taken:
                     raise PortTaken(f"port {port.host_port}/{port.protocol} of this machine already leads to another sandbox")
             if self._ports.get(id) == ports:
@@ -116,6 +118,15 @@ class SandboxNetwork:
             await nft.load(ruleset.open_port_text(self._settings, address, ports))
             self._ports[id] = ports
             self._write_ports()
+
+    def _owner_of(self, port: PortForward) -> str:
+        reserved = self._settings.reserved
+        by_port = reserved.port_owner(port.protocol, port.host_port)
+        return by_port or next((r.owner for r in reserved.addresses if str(r.address) == port.host_ip), "")
+
+    def _allowed(self, ports: tuple[PortForward, ...]) -> tuple[PortForward, ...]:
+        """What a journal of another day says is opened again only as far as it may."""
+        return tuple(port for port in ports if not self._owner_of(port))
 
     def _connect(self, id: str, netns_path: str, address: IPv4Address, from_loopback: bool) -> None:
         name, mac = self.link_name(id), b"\x0a\x58" + address.packed

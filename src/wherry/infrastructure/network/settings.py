@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from wherry.kit.reserved import Reserved
+
 NAME_CHARACTERS_MAX = 8
 
 
@@ -18,6 +20,8 @@ class NetworkSettings:
     not_masqueraded: tuple[IPv4Network, ...] = (IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/16"))
     uplink: str = ""  # "": the link of the default route; its MTU is the sandboxes' MTU
     node_address: IPv4Address | None = None  # source of packets from the machine to sandboxes; None: the kernel chooses
+
+    reserved: Reserved = Reserved()  # ports and addresses of the machine that never lead to a sandbox
 
     def __post_init__(self) -> None:
         named = self.cluster.isalnum() and self.cluster == self.cluster.lower()

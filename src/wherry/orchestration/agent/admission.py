@@ -8,11 +8,14 @@ Spec:  reasons OutOf<resource>, NodeAffinity, NodePorts, SysctlForbidden; the sc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from wherry.kit.reserved import Reserved
 from wherry.orchestration.agent import qos, security
 from wherry.orchestration.agent.pod import is_terminal, spec_of
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object, uid_of
-from wherry.orchestration.objects.placement import host_ports, matches_node, ports_clash
+from wherry.orchestration.objects.placement import host_ports, matches_node, ports_clash, reserved_port
+
+NOTHING = Reserved()
 
 NODE_AFFINITY = "NodeAffinity"
 
@@ -32,6 +35,7 @@ def admit(
     others: Iterable[Object],
     allocatable: Mapping[str, str],
     allowed_unsafe_sysctls: tuple[str, ...] = (),
+    reserved: Reserved = NOTHING,
 ) -> Rejection | None:
     """None: it may run. `others` are the pods on this node, in any phase; the pod itself among them does not count."""
     if text := security.forbidden_sysctl(pod, allowed_unsafe_sysctls):
@@ -43,6 +47,8 @@ def admit(
         return Rejection(
             NODE_AFFINITY, "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
         )
+    if text := reserved_port(pod, reserved):
+        return Rejection("NodePorts", f"Predicate NodePorts failed: {text}")
     if ports_conflict(pod, running):
         return Rejection(
             "NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"

@@ -190,6 +190,7 @@ class Agent:
             others=self._admitted_others(pod),
             allocatable=self.parts.allocatable,
             allowed_unsafe_sysctls=self.settings.allowed_unsafe_sysctls,
+            reserved=self.settings.reserved,
         )
 
     def _admitted_others(self, pod: Object) -> Iterable[Object]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wherry.kit.reserved import Reserved
+
 VERSION = "v1.37.0+wherry"
 RUNTIME_NAME = "wherry"
 
@@ -20,6 +22,7 @@ class AgentSettings:
     cluster_dns: tuple[str, ...] = ("10.96.0.10",)
     cluster_domain: str = "cluster.local"
     port: int = 10250
+    reserved: Reserved = Reserved()  # ports and addresses of the machine no pod gets
     listen_host: str = "0.0.0.0"
     max_pods: int = 500
     resolv_conf: Path = Path("/etc/resolv.conf")

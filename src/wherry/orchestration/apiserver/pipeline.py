@@ -75,9 +75,12 @@ class Pipeline:
         served = self._served(target)
         handler = self._subresources.find(served, target.subresource)
         call = call_of(request, user, target, served)
-        if handler is not None:
-            return await handler(call)
-        return with_warnings(await self._verb(call), DEPRECATED.get(target.resource, ()) if not target.group else ())
+        try:
+            if handler is not None:
+                return await handler(call)
+            return with_warnings(await self._verb(call), DEPRECATED.get(target.resource, ()) if not target.group else ())
+        except WherryError as error:
+            return with_warnings(error_response(errors.from_error(error)), call.warnings)
 
     def _authenticated(self, request: Request) -> User:
         try:

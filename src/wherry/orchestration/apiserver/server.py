@@ -60,7 +60,7 @@ class ApiServer:
         self.source = CachedObjects(self.table)
         self.access = Access(self.source, clock, service_account_key, settings.cluster_domain)
         self.quotas = Quotas(self.registry, self.table, clock)
-        chain = default_chain(self.source, self.registry, self.access, clock, self.quotas)
+        chain = default_chain(self.source, self.registry, self.access, clock, self.quotas, settings)
         self.writer = Writer(self.registry, chain, clock)
         self.verbs = Verbs(self.registry, self.writer, settings)
         self.subresources = Subresources(self.verbs, self.table, self.access, agent_tls)
@@ -75,7 +75,7 @@ class ApiServer:
             self.table, self.access, self.verbs, self.subresources, self.paths, self.health, metrics, settings)
         strategy = self.table.of(SERVICES).strategy
         assert isinstance(strategy, ServiceStrategy)
-        strategy.allocate_from(self.table.of(SERVICES).cache, settings.service_cidr, settings.node_ports)
+        strategy.allocate_from(self.table.of(SERVICES).cache, settings.service_cidr, settings.node_ports, settings.reserved)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer one request; every failure is a Status."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from wherry.kit.reserved import Reserved
+
 
 @dataclass(frozen=True, slots=True)
 class ApiServerSettings:
@@ -20,6 +22,8 @@ class ApiServerSettings:
     request_timeout_s: float = 60.0  # non-streaming requests
     compaction_period_s: float = 300.0  # history kept for watches and continue tokens: 1 to 2 periods
     event_ttl_s: float = 3600.0  # Events vanish this long after their last write
+    reserved: Reserved = Reserved()  # ports and addresses no workload gets
+    allows_external_ips: bool = False  # False: upstream's admission plugin DenyServiceExternalIPs is on
     is_store_shared: bool = False  # True: other processes write too (etcd), so fresh reads ask the store
 
     @property

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from wherry.kit.clock import Clock
+from wherry.kit.reserved import Reserved
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
@@ -55,6 +56,7 @@ class ControllerSettings:
     root_ca: str
     cluster_cidr: str
     load_balancer_addresses: tuple[str, ...]
+    reserved: Reserved = Reserved()  # ports no load balancer gets
 
 
 class Running(Protocol):
@@ -90,7 +92,9 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "persistentvolume-protection-controller": VolumeProtection,
         "ephemeral-volume-controller": EphemeralVolumes,
         "namespace-controller": Namespaces,
-        "service-lb-controller": partial(LoadBalancers, addresses=settings.load_balancer_addresses),
+        "service-lb-controller": partial(
+            LoadBalancers, addresses=settings.load_balancer_addresses, reserved=settings.reserved
+        ),
         "garbage-collector-controller": GarbageCollector,
         "taint-eviction-controller": TaintEviction,
         "disruption-controller": Disruption,

@@ -8,6 +8,7 @@ Spec:  kubernetes.io/docs/concepts/scheduling-eviction/{assign-pod-node,taint-an
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from wherry.kit.reserved import Reserved
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object, labels_of, name_of
 
@@ -131,6 +132,30 @@ def host_ports(pod: Object) -> Iterator[HostPort]:
             number = port.get("hostPort") or (port.get("containerPort") if spec.get("hostNetwork") else None)
             if number:
                 yield (port.get("hostIP") or ANY_ADDRESS, port.get("protocol") or "TCP", int(number))
+
+
+def reserved_ports(pod: Object, reserved: Reserved) -> Iterator[tuple[str, str, str]]:
+    """(field, value, owner) of every hostPort that is not the pod's to take.
+
+    With hostNetwork a hostPort redirects nothing: the process either gets the port or finds it taken.
+    """
+    spec = pod.get("spec") or {}
+    if spec.get("hostNetwork"):
+        return
+    for kind in ("initContainers", "containers"):
+        for place, container in enumerate(spec.get(kind) or ()):
+            for index, port in enumerate(container.get("ports") or ()):
+                path, number = f"spec.{kind}[{place}].ports[{index}]", int(port.get("hostPort") or 0)
+                if owner := reserved.port_owner(port.get("protocol") or "TCP", number):
+                    yield f"{path}.hostPort", str(number), owner
+                host_ip = str(port.get("hostIP") or "")
+                if number and str(host_ip) in map(str, reserved.plain_addresses()):
+                    yield f"{path}.hostIP", host_ip, reserved.address_owner(host_ip)
+
+
+def reserved_port(pod: Object, reserved: Reserved) -> str:
+    """The first of them in words, "" when there is none."""
+    return next((f"{path}: {value} is reserved for {owner}" for path, value, owner in reserved_ports(pod, reserved)), "")
 
 
 def ports_clash(one: HostPort, two: HostPort) -> bool:

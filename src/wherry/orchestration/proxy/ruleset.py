@@ -224,16 +224,22 @@ table ip {table} {{
   set allowed {{ type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags interval; }}
   set own_addresses {{ type ipv4_addr; }}
   set hairpin {{ type ipv4_addr . ipv4_addr; }}
+  set reserved_addresses {{ type ipv4_addr;{_elements(map(str, settings.reserved.plain_addresses()))} }}
+  set reserved_ports {{ type inet_proto . inet_service;{_elements(_ports_reserved(settings))} }}
   chain refuse {{
     meta l4proto tcp reject with tcp reset
     reject with icmp port-unreachable
   }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
+    ip daddr @reserved_addresses return
+    fib daddr type local meta l4proto . th dport @reserved_ports return
     ip daddr . meta l4proto . th dport vmap @frontends
   }}
   chain output {{
     type nat hook output priority -100; policy accept;
+    ip daddr @reserved_addresses return
+    fib daddr type local meta l4proto . th dport @reserved_ports return
     ip daddr . meta l4proto . th dport vmap @frontends
   }}
   chain forward {{
@@ -254,3 +260,12 @@ table ip {table} {{
   }}
 }}
 """
+
+
+def _ports_reserved(settings: ProxySettings) -> list[str]:
+    return [f"{protocol} . {port}" for protocol, port in settings.reserved.plain_ports()]
+
+
+def _elements(keys: Iterable[str]) -> str:
+    joined = ", ".join(keys)
+    return f" elements = {{ {joined} }}" if joined else ""

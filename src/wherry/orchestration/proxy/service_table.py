@@ -64,7 +64,10 @@ def rules_for(name: str, service: Object, slices: Sequence[Object], settings: Pr
     """What the node must do for one Service."""
     spec = service.get("spec") or {}
     given = spec.get("clusterIPs") or (spec.get("clusterIP", ""),)
-    cluster_ips = tuple(ip for ip in given if ip not in NO_ADDRESS and ":" not in ip)
+    reserved = settings.reserved
+    cluster_ips = tuple(
+        ip for ip in given if ip not in NO_ADDRESS and ":" not in ip and not reserved.address_owner(ip, asker=name)
+    )
     if spec.get("type") == "ExternalName" or not cluster_ips or OTHER_PROXY_LABEL in labels_of(service):
         return ServiceRules(name)
     affinity_s = _affinity_s(spec)
@@ -79,22 +82,27 @@ def rules_for(name: str, service: Object, slices: Sequence[Object], settings: Pr
             Frontend((ip, protocol, port["port"]), inside, affinity_s, (), inside_dropped) for ip in cluster_ips
         ]
         for address, number, ranges in _outside_addresses(spec, service, port, settings):
-            if (protocol, number) in settings.protected_ports and address in settings.node_addresses:
+            if address in settings.node_addresses and reserved.port_owner(protocol, number, asker=name):
                 continue
             frontends.append(Frontend((address, protocol, number), outside, affinity_s, ranges, outside_dropped))
-    own = (*cluster_ips, *(ip for ip in spec.get("externalIPs") or () if ip not in settings.node_addresses and ":" not in ip))
+    own = (*cluster_ips, *(ip for ip in _external_ips(spec, settings) if ip not in settings.node_addresses))
     return ServiceRules(name, _without_repeats(frontends), own)
+
+
+def _external_ips(spec: Object, settings: ProxySettings) -> list[str]:
+    return [ip for ip in spec.get("externalIPs") or () if ":" not in ip and not settings.reserved.foreign_owner(ip)]
 
 
 def _outside_addresses(
     spec: Object, service: Object, port: Object, settings: ProxySettings
 ) -> Iterable[tuple[str, int, tuple[str, ...]]]:
     ranges = tuple(str(r) for r in spec.get("loadBalancerSourceRanges") or () if ":" not in r)
-    yield from ((ip, port["port"], ()) for ip in spec.get("externalIPs") or () if ":" not in ip)
+    yield from ((ip, port["port"], ()) for ip in _external_ips(spec, settings))
     if spec.get("type") == "LoadBalancer":
         given = [i.get("ip", "") for i in (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
                  if i.get("ipMode", "VIP") == "VIP"]  # fmt: skip
-        yield from ((ip, port["port"], ranges) for ip in given if ip and ":" not in ip)
+        yield from ((ip, port["port"], ranges) for ip in given if ip and ":" not in ip
+                    and (ip in settings.node_addresses or not settings.reserved.foreign_owner(ip)))
     if spec.get("type") in ("NodePort", "LoadBalancer") and port.get("nodePort"):
         yield from ((ip, port["nodePort"], ()) for ip in settings.node_addresses)
 

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+from wherry.kit.reserved import Reserved
+
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
     """Addresses as text. `table` names the one nftables table (family ip) of this package.
 
-    `protected_ports` of the node's own addresses are never redirected, whatever a Service asks for: they are the
-    cluster's own (API server, node API, registry) and the way in for the operator (ssh).
+    What is `reserved` is never redirected, whatever a Service says: the cluster's own ports (API server, node API,
+    registry, gateway), the operator's (ssh), the DNS address and the ends of the ranges.
     """
 
     table: str
@@ -17,4 +19,4 @@ class ProxySettings:
     service_cidr: str
     pod_cidrs: tuple[str, ...]
     link_prefix: str  # of the links of this node's sandboxes
-    protected_ports: frozenset[tuple[str, int]] = frozenset()  # (tcp | udp | sctp, port)
+    reserved: Reserved = Reserved()

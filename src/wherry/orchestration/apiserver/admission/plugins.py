@@ -13,16 +13,20 @@ from wherry.orchestration.apiserver.admission.defaults import (
 from wherry.orchestration.apiserver.admission.limits import LimitRanger
 from wherry.orchestration.apiserver.admission.namespaces import NamespaceLifecycle
 from wherry.orchestration.apiserver.admission.node_restriction import NodeRestriction
+from wherry.orchestration.apiserver.admission.perimeter import DenyServiceExternalIPs, ReservedPorts
 from wherry.orchestration.apiserver.admission.pod_security import PodSecurity
 from wherry.orchestration.apiserver.admission.pods import DefaultTolerationSeconds, Priority, RuntimeClassPlugin
 from wherry.orchestration.apiserver.admission.roles import RoleEscalation
 from wherry.orchestration.apiserver.admission.service_accounts import ServiceAccountPlugin
 from wherry.orchestration.apiserver.admission.webhooks import Webhooks
 from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.source import ObjectSource
 
 
-def default_chain(source: ObjectSource, registry: Registry, access: Access, clock: Clock, quotas: Plugin) -> Chain:
+def default_chain(
+    source: ObjectSource, registry: Registry, access: Access, clock: Clock, quotas: Plugin, settings: ApiServerSettings
+) -> Chain:
     """The chain of an API server. `quotas` comes last: it counts what all others let through."""
     return Chain([
         NamespaceLifecycle(source, registry),
@@ -38,6 +42,8 @@ def default_chain(source: ObjectSource, registry: Registry, access: Access, cloc
         RuntimeClassPlugin(source),
         CertificateIdentity(),
         PodSecurity(source),
+        ReservedPorts(settings.reserved),
+        DenyServiceExternalIPs(settings.reserved, is_allowed=settings.allows_external_ips),
         RoleEscalation(access.escalation),
         Webhooks(source),
         quotas,

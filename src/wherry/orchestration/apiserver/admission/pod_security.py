@@ -36,7 +36,7 @@ class PodSecurity(Plugin):
                 return
             self._check_pod(request, request.obj, is_enforced=True)
         elif request.place in TEMPLATES and not request.subresource:
-            template = _template(request.obj)
+            template = template_of(request.obj)
             if template:
                 self._check_pod(request, template, is_enforced=False)
 
@@ -67,7 +67,8 @@ class PodSecurity(Plugin):
             raise errors.invalid("", "Namespace", request.name, causes)
 
 
-def _template(obj: Object) -> Object | None:
+def template_of(obj: Object) -> Object | None:
+    """The Pod that an object of `TEMPLATES` makes."""
     if obj["kind"] == "PodTemplate":
         found = obj.get("template")
     elif obj["kind"] == "CronJob":

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from random import Random
 
+from wherry.kit.reserved import Reserved
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.registry.cache import CacheEvent, ResourceCache
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
-from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.meta import Object, key_of, name_of
 
+NOTHING = Reserved()
 NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
 
 
@@ -24,9 +26,11 @@ class ServiceStrategy(Strategy):
         super().__init__(has_status=True, initial_status={"loadBalancer": {}})
         self._allocator: Allocator | None = None
 
-    def allocate_from(self, cache: ResourceCache, cidr: IPv4Network, ports: tuple[int, int]) -> None:
-        """Give out addresses of `cidr` and node ports of `ports`."""
-        self._allocator = Allocator(cache, cidr, ports)
+    def allocate_from(
+        self, cache: ResourceCache, cidr: IPv4Network, ports: tuple[int, int], reserved: Reserved = NOTHING
+    ) -> None:
+        """Give out addresses of `cidr` and node ports of `ports`, none that is `reserved`."""
+        self._allocator = Allocator(cache, cidr, ports, reserved)
 
     def prepare_update(self, obj: Object, old: Object) -> None:
         """What was allocated stays when the client leaves it out, and goes when the new type needs none."""
@@ -107,8 +111,8 @@ class Allocator:
     Made before the cache is loaded, so that it hears of every Service.
     """
 
-    def __init__(self, cache: ResourceCache, cidr: IPv4Network, ports: tuple[int, int]) -> None:
-        self._cidr, self._ports = cidr, ports
+    def __init__(self, cache: ResourceCache, cidr: IPv4Network, ports: tuple[int, int], reserved: Reserved) -> None:
+        self._cidr, self._ports, self._reserved = cidr, ports, reserved
         self._ips: dict[str, str] = {}  # address -> key of the Service
         self._node_ports: dict[tuple[str, int], str] = {}  # (protocol, port) -> key of the Service
         self._pending: set[object] = set()
@@ -181,6 +185,8 @@ class Allocator:
         if not isinstance(address, IPv4Address) or address not in self._cidr:
             raise refuse(f"failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. "
                          f"The range of valid IPs is {self._cidr}")
+        if owner := self._reserved.address_owner(wanted, asker=key_of(obj)):
+            raise refuse(f"failed to allocate IP {wanted}: it is reserved for {owner}")
         if wanted in self._ips or wanted in self._pending:
             raise refuse(f"failed to allocate IP {wanted}: provided IP is already allocated")
         return wanted
@@ -192,7 +198,8 @@ class Allocator:
             start = self._random.randrange(low, high)
             for step in range(high - low):
                 address = str(self._cidr[low + (start - low + step) % (high - low)])
-                if address not in self._ips and address not in self._pending:
+                is_free = address not in self._ips and address not in self._pending
+                if is_free and not self._reserved.address_owner(address):
                     return address
         raise errors.ApiError(500, "InternalError", f"Internal error occurred: failed to allocate a serviceIP for "
                               f"{name_of(obj)!r}: range is full")
@@ -223,6 +230,8 @@ class Allocator:
             return
         if not low <= wanted <= high:
             why = f"provided port is not in the valid range. The range of valid ports is {low}-{high}"
+        elif owner := self._reserved.port_owner(protocol, wanted):
+            why = f"provided port is reserved for {owner}"
         elif (protocol, wanted) in self._node_ports or (protocol, wanted) in self._pending:
             why = "provided port is already allocated"
         if why:
@@ -234,12 +243,16 @@ class Allocator:
         self._pending.add(port)
         taken.append(port)
 
+    def _has(self, protocol: str, number: int) -> bool:
+        port = (protocol, number)
+        return port in self._node_ports or port in self._pending or bool(self._reserved.port_owner(protocol, number))
+
     def _free_port(self, protocol: str, taken: list[object]) -> int:
         low, high = self._ports
         start = self._random.randrange(high - low + 1)
         for step in range(high - low + 1):
             number = low + (start + step) % (high - low + 1)
-            if not any((p, number) in self._node_ports or (p, number) in self._pending for p in ("TCP", "UDP", "SCTP")):
+            if not any(self._has(p, number) for p in ("TCP", "UDP", "SCTP")):
                 self._take((protocol, number), taken)
                 return number
         raise errors.ApiError(500, "InternalError", "Internal error occurred: failed to allocate a nodePort: range is full")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from wherry.kit.clock import Clock
 from wherry.kit.errors import NotFound
+from wherry.kit.reserved import Reserved
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.controller import run_controller
 from wherry.orchestration.client.informers import Informers
@@ -21,14 +22,17 @@ from wherry.orchestration.objects.meta import Object, is_deleting, key_of, name_
 COMPONENT = "service-controller"
 OUR_CLASS = "wherry.dev/node"
 WORKERS = 2
+NOTHING = Reserved()
 
 
 class Controller:
     """service-lb-controller."""
 
     def __init__(
-        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, addresses: tuple[str, ...]
+        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, addresses: tuple[str, ...],
+        reserved: Reserved = NOTHING,
     ) -> None:
+        self._reserved = reserved
         self._client = client
         self._addresses = addresses
         self._recorder = recorder.named(COMPONENT)
@@ -46,11 +50,11 @@ class Controller:
         service = self._services.get(key)
         if service is None or is_deleting(service) or not is_ours(service):
             return
-        rival = port_holder(service, self._services.list()) if wants_balancer(service) else None
-        new = [] if rival is not None else ingress_of(service, self._addresses)
+        obstacle = self._obstacle(service) if wants_balancer(service) else ""
+        new = [] if obstacle else ingress_of(service, self._addresses)
         old = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-        if rival is not None and wants_balancer(service):
-            text = f"Error syncing load balancer: failed to ensure load balancer: port in use by Service {key_of(rival)}"
+        if obstacle:
+            text = f"Error syncing load balancer: failed to ensure load balancer: {obstacle}"
             self._recorder.event(service, WARNING, "SyncLoadBalancerFailed", text)
         if old == new:
             return
@@ -66,6 +70,17 @@ class Controller:
             self._recorder.event(service, NORMAL, "EnsuredLoadBalancer", "Ensured load balancer")
         else:
             self._recorder.event(service, NORMAL, "DeletedLoadBalancer", "Deleted load balancer")
+
+    def _obstacle(self, service: Object) -> str:
+        for protocol, port in sorted(_ports(service)):
+            if owner := self._reserved.port_owner(protocol, port, asker=key_of(service)):
+                return f"port {port}/{protocol} is reserved for {owner}"
+        others = [other for other in self._services.list() if key_of(other) == key_of(service) or not self._is_refused(other)]
+        rival = port_holder(service, others)
+        return f"port in use by Service {key_of(rival)}" if rival is not None else ""
+
+    def _is_refused(self, service: Object) -> bool:
+        return any(self._reserved.port_owner(*port, asker=key_of(service)) for port in _ports(service))
 
     def _service_changed(self, old: Object | None, new: Object | None) -> None:
         if new is not None:

@@ -1,0 +1,46 @@
+"""The cluster's perimeter: which ports and addresses no workload gets, and where the cluster's own servers listen.
+
+In:    the cluster's settings, this machine's address.
+Out:   one `Reserved` for API server, agent, sandbox network, proxy and gateway; listening addresses.
+"""
+
+from ipaddress import IPv4Address, IPv4Network
+
+from wherry.assembly.address import fallback, node_address
+from wherry.assembly.settings import ClusterSettings, port_list
+from wherry.kit.reserved import PROTOCOLS, Reserved, ReservedAddress, port_rows
+
+# The one Service that may lead to the gateway's ports, and the one that has the API's address. Both namespaces are the
+# cluster's own: who may write there is an administrator.
+GATEWAY_SERVICE = "wherry-system/wherry-gateway"
+KUBERNETES_SERVICE = "default/kubernetes"
+READY_PORT_FIRST = 19000  # on loopback; spread so that several clusters of one machine do not meet
+READY_PORTS = 1000
+
+
+def gateway_ready_port(settings: ClusterSettings) -> int:
+    """Where Envoy says that it serves."""
+    return READY_PORT_FIRST + int(settings.id, 16) % READY_PORTS
+
+
+def reserved(settings: ClusterSettings) -> Reserved:
+    """The one list."""
+    services = IPv4Network(settings.service_cidr)
+    own = IPv4Address(node_address(settings))
+    ports = (
+        *port_rows("the API server", [settings.api_port]),
+        *port_rows("the node agent", [settings.node_port]),
+        *port_rows("the image registry", [settings.registry_port]),
+        *port_rows("the operator", port_list(settings.reserved_ports), protocols=PROTOCOLS),
+    )
+    if settings.gateway:
+        ports += port_rows("the gateway", [gateway_ready_port(settings)])
+        ports += port_rows("the gateway", [settings.gateway_http_port, settings.gateway_https_port], holder=GATEWAY_SERVICE)
+    addresses = (
+        ReservedAddress(services.network_address, "the range itself: it is its first address"),
+        ReservedAddress(services.broadcast_address, "the range itself: it is its last address"),
+        ReservedAddress(IPv4Address(settings.kubernetes_address), "the API server", KUBERNETES_SERVICE),
+        ReservedAddress(IPv4Address(settings.dns_address), "cluster DNS"),
+        ReservedAddress(IPv4Address(fallback(settings)), "this node"),
+    )
+    return Reserved(ports, addresses, (own,), (services, IPv4Network(settings.pod_cidr)))

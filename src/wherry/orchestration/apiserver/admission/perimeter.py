@@ -1,0 +1,65 @@
+"""Plugins that keep workloads off what belongs to the cluster: hostPorts, and addresses claimed by spec.externalIPs.
+
+In:    the one list of reserved ports and addresses. Out: 422 with the field, 403 for externalIPs; warnings for templates.
+Spec:  https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#denyserviceexternalips ; CVE-2020-8554;
+       KEP-5707 (externalIPs is deprecated). Cluster addresses and node ports are kept by the Services' allocator.
+"""
+
+from wherry.kit.reserved import Reserved
+from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.pod_security import TEMPLATES, template_of
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.placement import reserved_ports
+
+EXTERNAL_IPS_DEPRECATED = "spec.externalIPs is deprecated"
+
+
+class ReservedPorts(Plugin):
+    """A Pod gets no hostPort of the cluster's own; what makes such Pods is warned of."""
+
+    def __init__(self, reserved: Reserved) -> None:
+        self._reserved = reserved
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        if request.operation not in (CREATE, UPDATE) or request.obj is None or request.subresource:
+            return
+        if request.place == ("", "pods") and request.operation == CREATE:
+            causes = [
+                errors.cause("FieldValueInvalid", path, f"Invalid value: {value}: is reserved for {owner}")
+                for path, value, owner in reserved_ports(request.obj, self._reserved)
+            ]
+            if causes:
+                raise errors.invalid("", "Pod", request.name, causes)
+        elif request.place in TEMPLATES:
+            template: Object = template_of(request.obj) or {}
+            request.warnings += [
+                f"{path}: {value} is reserved for {owner}: its Pods will be refused"
+                for path, value, owner in reserved_ports(template, self._reserved)
+            ]
+
+
+class DenyServiceExternalIPs(Plugin):
+    """A Service may keep or give up external addresses it has; new ones only where the operator allows them."""
+
+    def __init__(self, reserved: Reserved, *, is_allowed: bool) -> None:
+        self._reserved = reserved
+        self._is_allowed = is_allowed
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        is_service = request.place == ("", "services") and request.operation in (CREATE, UPDATE) and not request.subresource
+        if not is_service or request.obj is None:
+            return
+        wanted = request.obj["spec"].get("externalIPs") or []
+        if wanted:
+            request.warnings.append(EXTERNAL_IPS_DEPRECATED)
+        had = ((request.old or {}).get("spec") or {}).get("externalIPs") or []
+        added = [(index, address) for index, address in enumerate(wanted) if address not in had]
+        if added and not self._is_allowed:
+            raise errors.forbidden(request.resource, request.name, "Use of external IPs is denied by admission control")
+        causes = [
+            errors.cause("FieldValueInvalid", f"spec.externalIPs[{index}]", f'Invalid value: "{address}": is reserved for {owner}')
+            for index, address in added if (owner := self._reserved.foreign_owner(address))
+        ]
+        if causes:
+            raise errors.invalid("", "Service", request.name, causes)
