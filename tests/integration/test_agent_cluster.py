@@ -81,7 +81,7 @@ async def cluster() -> AsyncIterator[Cluster]:
         )
         port = free_port()
         settings = AgentSettings(
-            NODE, "127.0.0.1", node.folder / "agent", node.folder / "logs", port=port, listen_host="127.0.0.1"
+            NODE, "127.0.0.1", node.folder / "agent", node.folder / "logs", port=port, listen_hosts=("127.0.0.1",)
         )
         volumes = DirectoryVolumes(node.folder / "volumes")
         await volumes.prepare()

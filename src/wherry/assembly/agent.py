@@ -11,10 +11,11 @@ from ipaddress import IPv4Address, IPv4Network
 from wherry.assembly import start
 from wherry.assembly.address import fallback, node_address
 from wherry.assembly.images import Images, mounted_layers, open_images, serve_registry
-from wherry.assembly.perimeter import reserved
+from wherry.assembly.perimeter import listen_hosts, reserved
 from wherry.assembly.settings import ClusterSettings
 from wherry.container.runtime.crun_engine import CrunEngine
 from wherry.container.runtime.settings import RuntimeSettings
+from wherry.infrastructure.linux import processes
 from wherry.infrastructure.network import nft
 from wherry.infrastructure.network.node_link import NodeLink
 from wherry.infrastructure.network.sandbox_network import SandboxNetwork
@@ -35,6 +36,7 @@ from wherry.orchestration.dns.zone import Zone
 from wherry.orchestration.proxy.loop import Proxy
 from wherry.orchestration.proxy.settings import ProxySettings
 
+PODS_CGROUP = "kubepods"  # below the engine's own; the name dashboards know
 STOP_GRACE_S = 10.0  # for containers on `wherry down`; databases want to end in order
 PURGE_GRACE_S = 1.0  # nothing they could still write is kept
 
@@ -52,11 +54,17 @@ def network_settings(settings: ClusterSettings) -> NetworkSettings:
     )
 
 
+def default_pids_max() -> int:
+    """For all pods together: the machine keeps a tenth of what its kernel allows."""
+    return processes.pids_max() * 9 // 10
+
+
 def runtime_settings(settings: ClusterSettings) -> RuntimeSettings:
     """The engine's part of the cluster's settings."""
     return RuntimeSettings(
-        run_dir=settings.run_dir / "e", data_dir=settings.data_dir / "runtime", cgroup_root=f"wherry-{settings.id}"
-    )
+        run_dir=settings.run_dir / "e", data_dir=settings.data_dir / "runtime", cgroup_root=f"wherry-{settings.id}",
+        limited_cgroup=PODS_CGROUP, pids_max=settings.node_pids_max or default_pids_max(),
+    )  # fmt: skip
 
 
 def proxy_settings(settings: ClusterSettings) -> ProxySettings:
@@ -84,6 +92,9 @@ def agent_settings(settings: ClusterSettings) -> AgentSettings:
         cluster_domain=settings.cluster_domain,
         port=settings.node_port,
         reserved=reserved(settings),
+        listen_hosts=listen_hosts(settings),
+        pod_pids_max=settings.pod_pids_max,
+        cgroup_root=PODS_CGROUP,
     )
 
 

@@ -4,6 +4,7 @@ In:    the cluster's settings.
 Out:   a `Platform`; images it makes are on the node and in the registry at once.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from wherry.application.builds.settings import ClusterAccess
@@ -16,10 +17,17 @@ from wherry.buildpacks.platform.settings import BuildSettings
 if TYPE_CHECKING:
     from wherry.orchestration.client.client import Client
 
+GIBIBYTE = 1 << 30
+
 
 def build_settings(settings: ClusterSettings) -> BuildSettings:
-    """Folders of builds."""
-    return BuildSettings(data_dir=settings.data_dir, cache_dir=cache_dir(settings))
+    """Folders and limits of builds: by default half of the memory and three quarters of the processors, at least 1 GiB and one."""
+    memory_bytes = settings.build_memory_bytes or max(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2, GIBIBYTE)
+    milli_cpus = settings.build_milli_cpus or max(len(os.sched_getaffinity(0)) * 750, 1000)
+    return BuildSettings(
+        data_dir=settings.data_dir, cache_dir=cache_dir(settings), memory_bytes_max=memory_bytes, milli_cpus_max=milli_cpus,
+        pids_max=settings.build_pids_max or None,
+    )
 
 
 def open_platform(settings: ClusterSettings) -> Platform:

@@ -71,6 +71,7 @@ class OtherRegistries:
 
 async def serve_registry(settings: ClusterSettings, keys: "Pki", images: Images) -> None:
     """The registry over TLS, for users who have its password, until cancelled."""
+    from wherry.assembly.perimeter import listen_hosts
     from wherry.container.registry.server import Registry
     from wherry.container.registry.settings import RegistrySettings
     from wherry.kit.http.server import serve
@@ -78,7 +79,7 @@ async def serve_registry(settings: ClusterSettings, keys: "Pki", images: Images)
     chosen = RegistrySettings(domain=settings.registry_host, username=USER, password_file=password_file(settings))
     registry = Registry(images.content, chosen)
     tls = keys.server_tls("node-serving")
-    async with serve(registry.handle, host="0.0.0.0", port=settings.registry_port, tls=tls):  # noqa: S104
+    async with serve(registry.handle, host=listen_hosts(settings), port=settings.registry_port, tls=tls):
         await asyncio.Event().wait()
 
 

@@ -4,16 +4,17 @@ In:    the cluster's settings, this machine's address.
 Out:   one `Reserved` for API server, agent, sandbox network, proxy and gateway; listening addresses.
 """
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from wherry.assembly.address import fallback, node_address
-from wherry.assembly.settings import ClusterSettings, port_list
+from wherry.assembly.settings import ClusterSettings, address_list, port_list
 from wherry.kit.reserved import PROTOCOLS, Reserved, ReservedAddress, port_rows
 
 # The one Service that may lead to the gateway's ports, and the one that has the API's address. Both namespaces are the
 # cluster's own: who may write there is an administrator.
 GATEWAY_SERVICE = "wherry-system/wherry-gateway"
 KUBERNETES_SERVICE = "default/kubernetes"
+LOOPBACK = "127.0.0.1"
 READY_PORT_FIRST = 19000  # on loopback; spread so that several clusters of one machine do not meet
 READY_PORTS = 1000
 
@@ -21,6 +22,15 @@ READY_PORTS = 1000
 def gateway_ready_port(settings: ClusterSettings) -> int:
     """Where Envoy says that it serves."""
     return READY_PORT_FIRST + int(settings.id, 16) % READY_PORTS
+
+
+def listen_hosts(settings: ClusterSettings) -> tuple[str, ...]:
+    """Where API server, agent and registry listen: what was chosen, else loopback and the node's address."""
+    chosen = address_list(settings.listen_addresses)
+    if any(ip_address(host).is_unspecified for host in chosen):
+        return chosen[:1]
+    # Loopback and the node's own always: the components, `kubectl` here and the pods reach the API there.
+    return tuple(dict.fromkeys((LOOPBACK, node_address(settings), *chosen)))
 
 
 def reserved(settings: ClusterSettings) -> Reserved:

@@ -14,7 +14,7 @@ from typing import cast
 
 import uvloop
 
-from wherry.assembly import daemon, supervisor
+from wherry.assembly import daemon, log_files, supervisor
 from wherry.assembly.settings import ClusterSettings
 from wherry.kit.errors import Broken
 from wherry.kit.supervise import keep_running
@@ -50,11 +50,18 @@ async def keep_supervised(settings: ClusterSettings) -> None:
             await asyncio.sleep(SUPERVISOR_START_S)
 
 
-async def _watched(settings: ClusterSettings, work: Awaitable[None]) -> None:
+async def _watched(settings: ClusterSettings, work: Awaitable[None], component: str) -> None:
+    path = settings.log_dir / f"{component}.log"
     async with asyncio.TaskGroup() as tasks:
-        watch = tasks.create_task(keep_running("watch of the supervisor", lambda: keep_supervised(settings)))
+        besides = [
+            tasks.create_task(keep_running("watch of the supervisor", lambda: keep_supervised(settings))),
+            tasks.create_task(keep_running(
+                "log rotation", lambda: log_files.keep_rotated(path, settings.log_bytes_max, settings.log_files_max)
+            )),
+        ]  # fmt: skip
         await work
-        watch.cancel()
+        for task in besides:
+            task.cancel()
 
 
 def run(settings: ClusterSettings, component: str) -> int:
@@ -68,7 +75,7 @@ def run(settings: ClusterSettings, component: str) -> int:
     code = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(until_signal(_watched(settings, start(settings))))
+            runner.run(until_signal(_watched(settings, start(settings), component)))
     except* Broken as errors:
         text = str(_first(errors))
         log.error("%s cannot run: %s", component, text)

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from wherry.assembly import addons, start
 from wherry.assembly.address import node_address
-from wherry.assembly.perimeter import reserved
+from wherry.assembly.perimeter import listen_hosts, reserved
 from wherry.assembly.settings import ClusterSettings
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
 from wherry.kit.clock import SystemClock
@@ -65,7 +65,7 @@ async def run(settings: ClusterSettings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.run(), name="api server")
             await server.ready.wait()
-            async with serve(server.handle, host="0.0.0.0", port=settings.api_port, tls=tls):  # noqa: S104
+            async with serve(server.handle, host=listen_hosts(settings), port=settings.api_port, tls=tls):
                 tasks.create_task(keep_renewed(lambda: start.pki(settings), {"apiserver": tls, "kubelet-client": agent_tls}, clock))
                 tasks.create_task(keep_running("controllers", lambda: _controllers(settings, keys, server, clock)))
                 tasks.create_task(keep_running("backups", lambda: _backups(settings, store, clock)), name="backups")

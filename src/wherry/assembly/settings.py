@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass, field, fields, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,15 @@ class ClusterSettings:
     backup_hours: float = 6.0  # between automatic copies of the store
     backups_kept: int = 12  # three days of them
     reserved_ports: str = "22,53"  # of this machine, TCP and UDP: no workload gets them (ssh, the machine's resolver)
+    listen_addresses: str = ""  # of API, agent and registry; "": loopback and the node's address; 0.0.0.0 is every one
+    pod_pids_max: int = 4096  # processes and threads of one pod; 0: not limited
+    node_pids_max: int = 0  # of all pods together; 0: nine tenths of what the kernel allows
+    oom_score_adj: int = -999  # of Wherry's own processes, upstream's for a kubelet
+    log_bytes_max: int = 10 * 1024 * 1024  # of one component's log, then it is rotated
+    log_files_max: int = 5  # with the live one
+    build_memory_bytes: int = 0  # of one build; 0: half of the machine's memory
+    build_milli_cpus: int = 0  # of one build; 0: three quarters of the machine's
+    build_pids_max: int = 4096
     external_ips: bool = False  # may Services claim addresses by spec.externalIPs (CVE-2020-8554)
 
     @property
@@ -121,6 +130,7 @@ def check(settings: ClusterSettings) -> None:
     if settings.backup_hours <= 0 or settings.backups_kept < 1:
         raise Invalid("--backup-hours must be above 0 and --backups-kept at least 1")
     port_list(settings.reserved_ports)
+    address_list(settings.listen_addresses)
     if settings.node_address:
         try:
             IPv4Address(settings.node_address)
@@ -135,6 +145,17 @@ def port_list(text: str) -> tuple[int, ...]:
         if not word.isdigit() or not 1 <= int(word) <= 65535:
             raise Invalid(f"{word!r} is not a port; give numbers from 1 to 65535, such as 22,53")
     return tuple(int(word) for word in words)
+
+
+def address_list(text: str) -> tuple[str, ...]:
+    """The addresses of a comma-separated list. Raise `Invalid` naming the word that is none."""
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    for word in words:
+        try:
+            ip_address(word)
+        except ValueError as error:
+            raise Invalid(f"--listen-addresses: {error}") from error
+    return words
 
 
 def exists(data_dir: Path) -> bool:

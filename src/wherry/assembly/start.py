@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wherry.assembly.address import node_address
+from wherry.assembly.private import make_private
 from wherry.assembly.settings import ClusterSettings
 from wherry.orchestration.apiserver.pki import Pki, ensure, merge_into, remove_from
 from wherry.orchestration.apiserver.pki.kubeconfig import write
@@ -37,6 +38,7 @@ def admin_config(settings: ClusterSettings, keys: Pki) -> dict[str, Any]:
 
 def prepare(settings: ClusterSettings, *, kubeconfig: str | None) -> Path:
     """Everything the processes need; return the user's kubeconfig, which now has the context."""
+    make_private(settings)
     keys = pki(settings)
     document = admin_config(settings, keys)
     write(settings.admin_kubeconfig, document)

@@ -17,6 +17,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from wherry.assembly import log_files
 from wherry.assembly.settings import ClusterSettings
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Lock:
 
 def hold(path: Path) -> Lock | None:
     """Take the lock and write our pid into it, or None when another process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -188,6 +189,8 @@ async def supervise(settings: ClusterSettings) -> None:
         loop.add_signal_handler(number, stopping.set)
     names = [name for name in COMPONENTS if name != "gateway" or settings.gateway]
     async with asyncio.TaskGroup() as group:
+        own_log = settings.log_dir / "supervisor.log"
+        rotation = group.create_task(log_files.keep_rotated(own_log, settings.log_bytes_max, settings.log_files_max))
         tasks = [
             group.create_task((keep_after_node if name == "gateway" else keep)(settings, name), name=name) for name in names
         ]
@@ -195,3 +198,4 @@ async def supervise(settings: ClusterSettings) -> None:
         for task in reversed(tasks):
             task.cancel()
             await asyncio.wait([task])
+        rotation.cancel()

@@ -5,7 +5,8 @@ import asyncio
 import logging
 import sys
 
-from wherry.assembly import settings, supervisor
+from wherry.assembly import private, settings, supervisor
+from wherry.infrastructure.linux import processes
 
 ALREADY_RUNNING = 4
 LOG_FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
@@ -22,9 +23,12 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, must not become a stack trace in it
     cluster = settings.load(args.data_dir)
+    private.make_private(cluster)
     lock = supervisor.hold(supervisor.lock_path(cluster, args.component))
     if lock is None:
         return ALREADY_RUNNING
+    if not processes.protect_from_oom(cluster.oom_score_adj):
+        logging.getLogger(__name__).warning("oom_score_adj %d not set: no right to", cluster.oom_score_adj)
     if args.component == "supervisor":
         asyncio.run(supervisor.supervise(cluster))
         return 0

@@ -174,7 +174,7 @@ def test_cgroup_values() -> None:
     assert (found.cpu_shares, found.cpu_quota_us, found.memory_limit_bytes) == (102, 25_000, 64 << 20)
     assert qos.cgroup_parent(subject, "kubepods") == "kubepods/burstable/podu1"
     both = pod("web", body, container("other"))
-    assert qos.pod_resources(both).memory_limit_bytes is None, "one container without a limit frees the pod"
+    assert qos.pod_resources(both, pids_max=0).memory_limit_bytes is None, "one container without a limit frees the pod"
 
 
 def test_pod_requests_count_sidecars_and_the_largest_init_step() -> None:

@@ -100,7 +100,7 @@ def test_document_of_a_plain_container() -> None:
     spec = oci_spec.render(CONFIG, {}, ROOT, AROUND)
     assert spec["process"]["args"] == ["run"] and spec["process"]["cwd"] == "/"
     assert {n["type"]: n.get("path") for n in spec["linux"]["namespaces"]} == {
-        "mount": None, "network": "/ns/net", "ipc": "/ns/ipc", "uts": "/ns/uts", "pid": None,
+        "mount": None, "network": "/ns/net", "ipc": "/ns/ipc", "uts": "/ns/uts", "pid": None, "cgroup": None,
     }  # fmt: skip
     assert spec["linux"]["resources"]["devices"][0] == {"allow": False, "access": "rwm"}
     assert "/proc/kcore" in spec["linux"]["maskedPaths"]

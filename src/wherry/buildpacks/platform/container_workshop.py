@@ -24,13 +24,14 @@ from wherry.buildpacks.platform.host_network import HostNetwork
 from wherry.buildpacks.platform.settings import BuildSettings
 from wherry.buildpacks.platform.workshop import Bench, places_for_containers
 from wherry.container.runtime.crun_engine import CrunEngine
-from wherry.container.runtime.engine import ContainerConfig, Engine, Mount, SandboxConfig, Security, Session
+from wherry.container.runtime.engine import ContainerConfig, Engine, Mount, Resources, SandboxConfig, Security, Session
 from wherry.container.runtime.rootfs import LayerSource
 from wherry.container.runtime.settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
 NAME = "build"
+CPU_SHARES = 512  # half of what a pod that asks for one core has: who is served comes first
 _RUN_DIR = "wherry-build-"  # and the number of the process, and of the build in it
 _builds = itertools.count(1)
 _ENTER = ("/bin/sh", "-c", 'cd "$1" && shift && exec env -i "$@"', "sh")  # not every env(1) has -C
@@ -58,7 +59,7 @@ class ContainerWorkshop:
         try:
             await engine.restore()
             await engine.create_sandbox(SandboxConfig(NAME, NAME, NAME, host_network=True))
-            await engine.create_container(_container(bench, places))
+            await engine.create_container(_container(bench, places, limits_of(self._settings)))
             await engine.start_container(NAME)
             yield ContainerRunner(engine)
         finally:
@@ -96,6 +97,17 @@ class ContainerRunner:
             await session.close()
 
 
+def limits_of(settings: BuildSettings) -> Resources:
+    """What the container of a build may use."""
+    cpus = settings.milli_cpus_max
+    return Resources(
+        cpu_shares=CPU_SHARES,
+        cpu_quota_us=cpus * 100 if cpus else None,  # of each 100 ms
+        memory_limit_bytes=settings.memory_bytes_max,
+        pids_limit=settings.pids_max,
+    )
+
+
 async def _hand_over(session: Session, output: Output) -> None:
     async for _, data in session.output():
         output(data)
@@ -107,7 +119,7 @@ def _is_dead(name: str) -> bool:
     return number.isdigit() and not Path("/proc", number).exists()
 
 
-def _container(bench: Bench, places: Places) -> ContainerConfig:
+def _container(bench: Bench, places: Places, limits: Resources) -> ContainerConfig:
     mounts = [
         Mount(str(places.app.host), places.app.inside),
         Mount(str(places.layers.host), places.layers.inside),
@@ -120,7 +132,7 @@ def _container(bench: Bench, places: Places) -> ContainerConfig:
     ]
     return ContainerConfig(
         id=NAME, sandbox_id=NAME, name=NAME, attempt=0, image=bench.image_id, log_path=str(bench.work / "container.log"),
-        command=_WAITING, working_dir="/", mounts=tuple(mounts),
+        command=_WAITING, working_dir="/", mounts=tuple(mounts), resources=limits,
         security=Security(user_id=bench.owner.uid, group_id=bench.owner.gid, no_new_privileges=True),
     )  # fmt: skip
 

@@ -14,6 +14,9 @@ class BuildSettings:
     data_dir: Path
     cache_dir: Path  # downloads of the assembler
     run_parent: Path = Path("/run")
+    memory_bytes_max: int | None = None  # of a build's container; None: not limited
+    milli_cpus_max: int | None = None
+    pids_max: int | None = 4096  # processes and threads
 
     @property
     def work_dir(self) -> Path:

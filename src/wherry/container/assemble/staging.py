@@ -36,12 +36,14 @@ def staging(work_dir: Path, lower: Sequence[str]) -> Iterator[Staging]:
     for name in names:
         (folder / name).mkdir(parents=True)
         (folder / name).chmod(0o755)
+    folder.chmod(0o700)
     try:
         if not lower:
             yield Staging(folder / "root", folder / "root")
             return
         mounts.overlay(
-            str(folder / "root"), tuple(lower), str(folder / "upper"), str(folder / "work"), str(folder / "links")
+            str(folder / "root"), tuple(lower), str(folder / "upper"), str(folder / "work"), str(folder / "links"),
+            mounts.NO_SUID | mounts.NO_DEV,
         )
         try:
             yield Staging(folder / "root", folder / "upper")

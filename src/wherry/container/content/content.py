@@ -48,6 +48,7 @@ class Content:
         self.blobs = BlobStore(settings)
         self.index = ImageIndex(settings)
         settings.layers_dir.mkdir(parents=True, exist_ok=True)
+        settings.layers_dir.chmod(0o700)  # images hold set-user-ID files that only containers shall meet
         settings.uploads_dir.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:

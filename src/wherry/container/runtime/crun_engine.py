@@ -416,12 +416,18 @@ class CrunEngine:
         if not marker.exists() or marker.read_text(encoding="utf-8") != records.boot_id():
             shutil.rmtree(settings.run_dir, ignore_errors=True)
             shutil.rmtree(settings.data_dir / "containers", ignore_errors=True)
-        for name in ("s", "c", "exit", "runtime", "l"):
-            (settings.run_dir / name).mkdir(parents=True, exist_ok=True, mode=0o711)
-        (settings.data_dir / "containers").mkdir(parents=True, exist_ok=True, mode=0o711)
+        # Root filesystems and environments are nobody's but root's to see, also in folders that were made less private.
+        folders = [settings.run_dir, *(settings.run_dir / name for name in ("s", "c", "exit", "runtime", "l"))]
+        for folder in (*folders, settings.data_dir, settings.data_dir / "containers"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
         marker.write_text(records.boot_id(), encoding="utf-8")
         for name in ("", "/conmon"):
             self._doors.cgroups.create(settings.cgroup_root + name)
+        if settings.limited_cgroup:
+            parent = f"{settings.cgroup_root}/{settings.limited_cgroup}"
+            self._doors.cgroups.create(parent)
+            self._doors.cgroups.limit_pids(parent, settings.pids_max or None)
 
 
 async def _connect(

@@ -1,10 +1,11 @@
-"""The door to the OCI runtime (crun, or runc): which command line, and the wrapper for hybrid cgroup machines.
+"""The door to the OCI runtime (crun, or runc): which command line, and the wrapper for creation.
 
 In:    settings, the machine's cgroup layout.
 Out:   argv prefixes; `start`; `Unavailable` with the mend when a program is missing.
-Why a wrapper: crun 1.8.1 refuses to create while /sys/fs/cgroup/unified is in sight. The wrapper runs that call in a mount
-namespace of its own with that one unmounted (measured: 5 ms more). conmon and everything that lasts (exec) stay outside, so
-that nothing pins copies of anybody's mounts.
+Why a wrapper: the machine sees root filesystems nosuid and nodev, or a set-user-ID file made in a container would serve
+the machine's users; the container must see its own without. And crun 1.8.1 refuses to create while /sys/fs/cgroup/unified
+is in sight. The wrapper runs that call in a mount namespace of its own where both are so (measured: 5 ms more). conmon and
+everything that lasts (exec) stay outside, so that nothing pins copies of anybody's mounts.
 """
 
 import asyncio
@@ -34,14 +35,12 @@ class OciRuntime:
         found = find_program(self._settings.runtime, "crun")
         find_program(self._settings.conmon, "conmon")
         self.program = self._found = found
-        # runc handles hybrid machines by itself.
-        if self._layout.kind is Kind.HYBRID and os.path.basename(found) == "crun":
-            # By rename: a conmon that outlived the last process may be executing the old one (ETXTBSY).
-            fresh = self._settings.wrapper.with_suffix(".new")
-            fresh.write_text(_wrapper(found, self._layout), encoding="utf-8")
-            fresh.chmod(0o700)
-            fresh.replace(self._settings.wrapper)
-            self.program = str(self._settings.wrapper)
+        # By rename: a conmon that outlived the last process may be executing the old one (ETXTBSY).
+        fresh = self._settings.wrapper.with_suffix(".new")
+        fresh.write_text(_wrapper(found, self._layout), encoding="utf-8")
+        fresh.chmod(0o700)
+        fresh.replace(self._settings.wrapper)
+        self.program = str(self._settings.wrapper)
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -91,10 +90,21 @@ def find_program(name: str, package: str) -> str:
 
 
 def _wrapper(program: str, layout: Layout) -> str:
-    hide = f"umount {layout.unified}"
-    if layout.unified_shared:
-        # Unmounting would reach the machine itself by the shared parent.
-        hide = f"mount --make-private {Path(layout.unified).parent} && {hide}"
+    # An init's bundle is no mount and needs no set-user-ID.
+    steps = ['case "$ROOT" in */init/rootfs) ;; *) mount -o remount,bind,suid,dev "$ROOT" ;; esac']
+    # runc handles hybrid machines by itself.
+    if layout.kind is Kind.HYBRID and os.path.basename(program) == "crun":
+        if layout.unified_shared:
+            # Unmounting would reach the machine itself by the shared parent.
+            steps.append(f"mount --make-private {Path(layout.unified).parent}")
+        steps.append(f"umount {layout.unified}")
     return f"""#!/bin/sh
-exec unshare --mount --propagation unchanged /bin/sh -c '{hide}; exec {program} "$@"' {program} "$@"
+previous= ROOT=
+for word; do
+  [ "$previous" = --bundle ] && ROOT=$word/rootfs
+  previous=$word
+done
+[ -n "$ROOT" ] || exec {program} "$@"
+export ROOT
+exec unshare --mount --propagation unchanged /bin/sh -c '{" && ".join(steps)} && unset ROOT && exec {program} "$@"' {program} "$@"
 """

@@ -129,7 +129,7 @@ def _linux(config: ContainerConfig, around: Surroundings) -> dict[str, Any]:
     masked = oci_mounts.MASKED if security.masked_paths is None else security.masked_paths
     read_only = oci_mounts.READ_ONLY if security.read_only_paths is None else security.read_only_paths
     linux: dict[str, Any] = {
-        "namespaces": _namespaces(around),
+        "namespaces": _namespaces(around, privileged=security.privileged),
         "cgroupsPath": around.cgroup_path,
         "resources": {
             **resources(config.resources, swap_limit=around.swap_limit),
@@ -151,13 +151,15 @@ def _linux(config: ContainerConfig, around: Surroundings) -> dict[str, Any]:
     return linux
 
 
-def _namespaces(around: Surroundings) -> list[dict[str, str]]:
+def _namespaces(around: Surroundings, *, privileged: bool) -> list[dict[str, str]]:
     shared = (("network", around.network_path), ("ipc", around.ipc_path), ("uts", around.uts_path))
     found = [{"type": "mount"}, *({"type": kind, "path": path} for kind, path in shared if path)]
     if around.pid_path is None:
         found.append({"type": "pid"})
     elif around.pid_path:
         found.append({"type": "pid", "path": around.pid_path})
+    if not privileged:
+        found.append({"type": "cgroup"})  # /proc/self/cgroup says "/", not where the machine keeps it
     return found
 
 

@@ -79,8 +79,12 @@ def _mount(settings: RuntimeSettings, container_id: str, layers: tuple[str, ...]
     upper.chmod(0o755)
     root = settings.bundle(container_id) / "rootfs"
     root.mkdir(parents=True, exist_ok=True)
+    for folder in (writable, root.parent):  # whose config.json holds what may be secret
+        folder.chmod(0o700)
     # An image without layers (FROM scratch) still needs one lower folder.
-    mounts.overlay(str(root), layers or (str(empty),), str(upper), str(work), str(settings.short_names_dir))
+    # The machine sees it without set-user-ID and devices; the wrapper of the runtime lifts that for the container alone.
+    flags = mounts.NO_SUID | mounts.NO_DEV
+    mounts.overlay(str(root), layers or (str(empty),), str(upper), str(work), str(settings.short_names_dir), flags)
     return root
 
 

@@ -99,7 +99,7 @@ async def erase(doors: Doors, sandbox_id: str) -> None:
 def _build_here(doors: Doors, config: SandboxConfig, created_at_ns: int) -> SandboxRecord:
     folder = doors.settings.sandbox_dir(config.id)
     cgroup = cgroup_of(doors.settings, config.cgroup_parent)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / CGROUP_NAME).write_text(cgroup, encoding="utf-8")
     files: dict[str, str] = {}
     if not config.host_network:

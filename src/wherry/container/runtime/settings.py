@@ -20,6 +20,9 @@ class RuntimeSettings:
     shm_bytes: int = 64 << 20  # of /dev/shm, as every runtime has it
     command_timeout_s: float = 60.0  # for one call of the runtime; a loaded machine may take seconds
 
+    limited_cgroup: str = ""  # below `cgroup_root`: the parent of all sandboxes, for `pids_max`
+    pids_max: int = 0  # processes and threads of everything in it; 0: not limited
+
     def __post_init__(self) -> None:
         if len(str(self.run_dir)) > RUN_DIR_CHARACTERS_MAX:
             raise ValueError(f"run_dir {str(self.run_dir)!r} is longer than {RUN_DIR_CHARACTERS_MAX} characters")
@@ -48,7 +51,7 @@ class RuntimeSettings:
 
     @property
     def wrapper(self) -> Path:
-        """The script that runs the runtime where cgroups are hybrid."""
+        """The script that runs the runtime for creation."""
         return self.run_dir / "runtime.sh"
 
     @property

@@ -57,6 +57,10 @@ class Cgroups:
         for controller, name, value in files:
             self._write(controller, path, name, value)
 
+    def limit_pids(self, path: str, pids_max: int | None) -> None:
+        """Only how many processes and threads there may be in `path` and below."""
+        self._write("pids", path, "pids.max", "max" if pids_max is None else str(pids_max))
+
     def add_process(self, path: str, pid: int) -> None:
         """Move a process into `path` wherever something kills or accounts by cgroup: systemd's tree, memory and v2."""
         if self.layout.kind is Kind.V2:

@@ -75,7 +75,7 @@ def make_shared_root(folder: str) -> None:
         set_propagation(folder, SHARED)
 
 
-def overlay(target: str, lower: Sequence[str], upper: str, work: str, short_names: str) -> None:
+def overlay(target: str, lower: Sequence[str], upper: str, work: str, short_names: str, flags: int = 0) -> None:
     """Mount layers `lower` (bottom first) with a writable `upper`; `short_names` is a folder for symbolic links.
 
     `volatile`: the upper folder is not synced on unmount; it must not be mounted again after a crash of the machine.
@@ -84,10 +84,10 @@ def overlay(target: str, lower: Sequence[str], upper: str, work: str, short_name
     tail = f",upperdir={upper},workdir={work},volatile"
     options = "lowerdir=" + ":".join(_escaped(path) for path in reversed(lower)) + tail
     if len(options) <= OPTIONS_BYTES_MAX:
-        libc.mount("overlay", target, "overlay", 0, options)
+        libc.mount("overlay", target, "overlay", flags, options)
         return
     names = [_short_name(path, short_names) for path in reversed(lower)]
-    _in_folder(short_names, target, "lowerdir=" + ":".join(names) + tail)
+    _in_folder(short_names, target, "lowerdir=" + ":".join(names) + tail, flags)
 
 
 def unmount(target: str) -> None:
@@ -146,7 +146,7 @@ def _short_name(path: str, folder: str) -> str:
     return name
 
 
-def _in_folder(folder: str, target: str, options: str) -> None:
+def _in_folder(folder: str, target: str, options: str, flags: int) -> None:
     """Mount an overlay with names relative to `folder`, in a thread that has its own working directory."""
     done: Future[None] = Future()
 
@@ -154,7 +154,7 @@ def _in_folder(folder: str, target: str, options: str) -> None:
         try:
             libc.unshare(libc.CLONE_FS)
             os.chdir(folder)
-            libc.mount("overlay", target, "overlay", 0, options)
+            libc.mount("overlay", target, "overlay", flags, options)
         except OSError as error:
             done.set_exception(error)
         else:

@@ -30,6 +30,21 @@ def oom_score_adj_min() -> int:
     return int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
 
 
+def pids_max() -> int:
+    """How many processes and threads the kernel allows on this machine."""
+    limits = (Path("/proc/sys/kernel", name).read_text(encoding="ascii") for name in ("pid_max", "threads-max"))
+    return min(map(int, limits))
+
+
+def protect_from_oom(score_adj: int) -> bool:
+    """Set this process's oom_score_adj, which its children inherit; False where its rights do not reach."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(score_adj), encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
 def is_same(pid: int, ticks: int) -> bool:
     """Is `pid` still the process that started at `ticks`?"""
     return pid > 0 and start_ticks(pid) == ticks

@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,7 @@ from wherry.kit.http.message import Handler
 from wherry.kit.http.protocol import Home, HttpConnection
 
 BACKLOG = 1024
+IP_FREEBIND = 15  # linux/in.h; Python has no name for it
 SWEEP_S_MAX = 5.0  # limits in seconds are kept to this precision
 
 
@@ -26,16 +28,16 @@ class Server:
     """A listening HTTP server; see `serve`."""
 
     def __init__(
-        self, handler: Handler, *, host: str, port: int, tls: ssl.SSLContext | None,
+        self, handler: Handler, *, host: str | Sequence[str], port: int, tls: ssl.SSLContext | None,
         sock: socket.socket | None, unix_path: str | os.PathLike[str] | None, limits: Limits,
     ) -> None:
         self._handler = handler
-        self._host = host
+        self._hosts = (host,) if isinstance(host, str) else tuple(host)
         self._tls = tls
         self._sock = sock
         self._unix_path = Path(unix_path) if unix_path is not None else None
         self._limits = limits
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._tasks = asyncio.TaskGroup()
         self._sweeper: asyncio.Task[None] | None = None
         self._home: Home | None = None
@@ -45,13 +47,12 @@ class Server:
         await self._tasks.__aenter__()
         self._home = Home(self._handler, self._limits, self._tasks)
         try:
-            self._listener = await self._listen(self._home)
+            await self._listen(self._home)
         except OSError:
+            for listener in self._listeners:
+                listener.close()
             await self._tasks.__aexit__(None, None, None)
             raise
-        name = self._listener.sockets[0].getsockname()
-        if isinstance(name, tuple):
-            self.port = name[1]
         self._sweeper = self._tasks.create_task(self._sweep(self._home), name="http deadlines")
         return self
 
@@ -75,8 +76,8 @@ class Server:
         if home is None or home.is_closing:
             return
         home.is_closing = True
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         if self._unix_path is not None:
             self._unix_path.unlink(missing_ok=True)
         try:
@@ -90,7 +91,7 @@ class Server:
                 self._sweeper.cancel()
         await _wait_until_empty(home, self._limits.close_grace_s)
 
-    async def _listen(self, home: Home) -> asyncio.Server:
+    async def _listen(self, home: Home) -> None:
         loop = asyncio.get_running_loop()
         handshake_s = closing_s = None
         if self._tls is not None:
@@ -102,15 +103,18 @@ class Server:
 
         if self._unix_path is not None:
             listening = _bind_unix(self._unix_path)
-            return await loop.create_unix_server(
+            self._listeners.append(await loop.create_unix_server(
                 connection, sock=listening, backlog=BACKLOG, ssl=self._tls,
                 ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=closing_s,
-            )
-        listening = self._sock or await _bind_tcp(self._host, self.port)
-        return await loop.create_server(
-            connection, sock=listening, backlog=BACKLOG, ssl=self._tls,
-            ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=closing_s,
-        )
+            ))
+            return
+        for host in dict.fromkeys(self._hosts):
+            listening = self._sock or await _bind_tcp(host, self.port, is_early=len(self._hosts) > 1)
+            self.port = listening.getsockname()[1]  # the further addresses have the first one's
+            self._listeners.append(await loop.create_server(
+                connection, sock=listening, backlog=BACKLOG, ssl=self._tls,
+                ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=closing_s,
+            ))
 
     async def _sweep(self, home: Home) -> None:
         limits = self._limits
@@ -127,7 +131,7 @@ class Server:
 def serve(
     handler: Handler,
     *,
-    host: str = "127.0.0.1",
+    host: str | Sequence[str] = "127.0.0.1",
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     sock: socket.socket | None = None,
@@ -136,9 +140,10 @@ def serve(
 ) -> Server:
     """An async context manager that listens while its block runs.
 
-    `port` 0 takes a free one (`server.port`). `sock` is a bound TCP socket to take over; `unix_path` is replaced if a
-    stale socket lies there, made with mode 0600 and removed at the end. Client certificates: set `verify_mode` and the
-    client CA on `tls`; requests then carry `peer_certificate`. Raises `OSError` when the address is taken.
+    Of several addresses in `host` one may come up later. `port` 0 takes a free one (`server.port`). `sock` is a bound TCP
+    socket to take over; `unix_path` is replaced if a stale socket lies there, made with mode 0600 and removed at the end.
+    Client certificates: set `verify_mode` and the client CA on `tls`; requests then carry `peer_certificate`. Raises
+    `OSError` when the address is taken.
     """
     return Server(
         handler, host=host, port=port, tls=tls, sock=sock, unix_path=unix_path, limits=limits or Limits()
@@ -159,8 +164,11 @@ def _bind_unix(path: Path) -> socket.socket:
     return listening
 
 
-async def _bind_tcp(host: str, port: int) -> socket.socket:
-    """A bound socket: IPv6 wildcard also takes IPv4; SO_REUSEADDR so that a restart need not wait for TIME_WAIT."""
+async def _bind_tcp(host: str, port: int, *, is_early: bool) -> socket.socket:
+    """A bound socket: IPv6 wildcard also takes IPv4; SO_REUSEADDR so that a restart need not wait for TIME_WAIT.
+
+    `is_early`: the address need not be on a link yet (ip(7), IP_FREEBIND).
+    """
     infos = await asyncio.get_running_loop().getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -170,6 +178,8 @@ async def _bind_tcp(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        elif is_early:
+            listening.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
         listening.bind(address)
         listening.setblocking(False)
     except OSError:

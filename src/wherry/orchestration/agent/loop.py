@@ -214,7 +214,7 @@ class Agent:
             await self.view.relist()
 
     async def _serve(self) -> None:
-        async with serve(self.api.handle, host=self.settings.listen_host, port=self.settings.port, tls=self._tls):
+        async with serve(self.api.handle, host=self.settings.listen_hosts, port=self.settings.port, tls=self._tls):
             await asyncio.Event().wait()
 
     def _poke(self, uid: str) -> None:

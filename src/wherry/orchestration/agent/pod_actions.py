@@ -90,7 +90,7 @@ class PodActions:
         sandbox = context.sandbox()
         if sandbox is None:
             return
-        pod_resources = qos.pod_resources(context.pod)
+        pod_resources = qos.pod_resources(context.pod, pids_max=context.parts.settings.pod_pids_max)
         try:
             await engine.update_sandbox_resources(sandbox.id, pod_resources)
             is_pod_done = True

@@ -84,7 +84,7 @@ def sandbox_config(pod: Object, attempt: int, settings: AgentSettings) -> Sandbo
         shared_pid=bool(spec.get("shareProcessNamespace")),
         sysctls=security.sysctls(pod),
         port_mappings=() if is_host_network(pod) else port_mappings(pod),
-        resources=qos.pod_resources(pod),
+        resources=qos.pod_resources(pod, pids_max=settings.pod_pids_max),
         labels={
             POD_NAME: name_of(pod),
             POD_NAMESPACE: namespace_of(pod),

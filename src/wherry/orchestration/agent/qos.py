@@ -81,13 +81,17 @@ def pod_requests(pod: Object, resource: str) -> int:
     return needed + (_amount(spec_of(pod).get("overhead") or {}, resource) or 0)
 
 
-def pod_resources(pod: Object) -> Resources:
-    """Of the pod's cgroup: weight always, limits only when every container has them (or the pod itself)."""
+def pod_resources(pod: Object, *, pids_max: int) -> Resources:
+    """Of the pod's cgroup: weight always, limits only when every container has them (or the pod itself).
+
+    `pids_max` is the node's: 0 does not limit.
+    """
     return Resources(
         cpu_shares=shares(pod_requests(pod, "cpu")),
         cpu_quota_us=_quota(_pod_limit(pod, "cpu")),
         cpu_period_us=CPU_PERIOD_US,
         memory_limit_bytes=_pod_limit(pod, "memory"),
+        pids_limit=pids_max or None,
     )
 
 

@@ -23,7 +23,8 @@ class AgentSettings:
     cluster_domain: str = "cluster.local"
     port: int = 10250
     reserved: Reserved = Reserved()  # ports and addresses of the machine no pod gets
-    listen_host: str = "0.0.0.0"
+    listen_hosts: tuple[str, ...] = ("127.0.0.1",)
+    pod_pids_max: int = 4096  # processes and threads of one pod; 0: not limited
     max_pods: int = 500
     resolv_conf: Path = Path("/etc/resolv.conf")
     seccomp_dir: Path = Path("/var/lib/kubelet/seccomp")

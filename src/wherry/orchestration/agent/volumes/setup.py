@@ -271,7 +271,7 @@ def _fs_group(pod: Object) -> int | None:
 def _memory_size(pod: Object, source: Object, allocatable: dict[str, str]) -> int | None:
     """The least of sizeLimit, the pod's memory limit and the node's allocatable memory (KEP-1967)."""
     limits = [quantity.value(source["sizeLimit"])] if source.get("sizeLimit") else []
-    pod_limit = qos.pod_resources(pod).memory_limit_bytes
+    pod_limit = qos.pod_resources(pod, pids_max=0).memory_limit_bytes
     limits += [pod_limit] if pod_limit else []
     limits += [quantity.value(allocatable["memory"])] if "memory" in allocatable else []
     return min((limit for limit in limits if limit > 0), default=None)
