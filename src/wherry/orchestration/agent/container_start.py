@@ -14,6 +14,7 @@ from wherry.orchestration.agent import environment, pod_files
 from wherry.orchestration.agent.hooks import POST_START_TIMEOUT_S, HookFailed, run_hook
 from wherry.orchestration.agent.image_puller import field_path
 from wherry.orchestration.agent.parts import Parts
+from wherry.orchestration.agent.pod import is_host_network
 from wherry.orchestration.agent.pod_plan import ContainerInputs, container_config, container_id
 from wherry.orchestration.agent.probes.check import Target
 from wherry.orchestration.agent.termination import stop_one
@@ -105,7 +106,7 @@ async def run_post_start(
     run_id = container_id(pod, str(container["name"]), attempt)
     try:
         async with asyncio.timeout(POST_START_TIMEOUT_S):
-            target = Target(run_id, container, address)
+            target = Target(run_id, container, address, is_host_network(pod))
             await run_hook(hook, target, parts.engine, parts.clock, timeout_s=POST_START_TIMEOUT_S)
     except (HookFailed, TimeoutError) as error:
         text = f"PostStartHook failed: {error}"

@@ -9,7 +9,7 @@ from wherry.container.runtime.engine import ContainerStatus, State
 from wherry.kit.supervise import attempt
 from wherry.orchestration.agent.decide import Kill
 from wherry.orchestration.agent.operations import NS, now_ns
-from wherry.orchestration.agent.pod import container_named
+from wherry.orchestration.agent.pod import container_named, is_host_network
 from wherry.orchestration.agent.pod_context import PodContext
 from wherry.orchestration.agent.pod_files import termination_message
 from wherry.orchestration.agent.probes.check import Target
@@ -54,7 +54,7 @@ class PodProbes:
     def _begin(self, run: ContainerStatus, container: Object, tasks: asyncio.TaskGroup) -> None:
         parts = self._context.parts
         probes = ContainerProbes(
-            Target(run.id, container, self._context.address()),
+            Target(run.id, container, self._context.address(), is_host_network(self._context.pod)),
             parts.engine,
             self,
             parts.clock,

@@ -11,7 +11,7 @@ from wherry.container.runtime.engine import ContainerStatus, State
 from wherry.orchestration.agent.hooks import HookFailed, run_hook
 from wherry.orchestration.agent.image_puller import field_path
 from wherry.orchestration.agent.parts import Parts
-from wherry.orchestration.agent.pod import container_named, init_containers, is_sidecar
+from wherry.orchestration.agent.pod import container_named, init_containers, is_host_network, is_sidecar
 from wherry.orchestration.agent.probes.check import Target
 from wherry.orchestration.objects.meta import Object
 
@@ -71,7 +71,7 @@ async def stop_one(
     began_at = parts.clock.monotonic()
     hook = (container.get("lifecycle") or {}).get("preStop")
     if hook and grace_s > 0:
-        await _run_pre_stop(parts, pod, container, Target(run.id, container, address), hook, grace_s)
+        await _run_pre_stop(parts, pod, container, Target(run.id, container, address, is_host_network(pod)), hook, grace_s)
     left_s = grace_s - (parts.clock.monotonic() - began_at)
     if first:
         await _wait_for(first, max(left_s, 0.0))

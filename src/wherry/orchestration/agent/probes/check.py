@@ -12,8 +12,9 @@ from enum import Enum
 import aiohttp
 
 from wherry.container.runtime.engine import Engine
-from wherry.kit.errors import TimedOut, WherryError
+from wherry.kit.errors import Forbidden, TimedOut, WherryError
 from wherry.orchestration.agent.probes import grpc_health
+from wherry.orchestration.agent.probes.addresses import Pinned, addresses_of
 from wherry.orchestration.objects.meta import Object
 
 BODY_BYTES_MAX = 10 * 1024
@@ -45,6 +46,7 @@ class Target:
     container_id: str
     container: Object
     address: str
+    is_host_network: bool = False  # then the machine's loopback is the pod's own
 
 
 async def check(handler: Object, target: Target, engine: Engine, *, timeout_s: float) -> Result:
@@ -98,7 +100,9 @@ async def _http(action: Object, target: Target, timeout_s: float) -> Result:
     headers |= {str(h["name"]): str(h.get("value", "")) for h in action.get("httpHeaders") or ()}
     limit = aiohttp.ClientTimeout(total=timeout_s)
     try:
-        async with aiohttp.ClientSession(timeout=limit, connector=aiohttp.TCPConnector(ssl=False)) as session:
+        resolver = Pinned(await _addresses(host, target, timeout_s))
+        connector = aiohttp.TCPConnector(ssl=False, resolver=resolver, use_dns_cache=False)
+        async with aiohttp.ClientSession(timeout=limit, connector=connector) as session:
             return await _get(session, url, headers, host)
     except TimeoutError:
         return Result(
@@ -106,6 +110,8 @@ async def _http(action: Object, target: Target, timeout_s: float) -> Result:
         )
     except aiohttp.ClientConnectorError as error:
         return Result(Outcome.FAILED, f'Get "{url}": dial tcp {error.host}:{error.port}: connect: {_short(error)}')
+    except Forbidden as error:
+        return Result(Outcome.FAILED, f'Get "{url}": {error}')
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return Result(Outcome.FAILED, f'Get "{url}": {_short(error)}')
 
@@ -134,14 +140,24 @@ async def _tcp(action: Object, target: Target, timeout_s: float) -> Result:
         return Result(Outcome.UNKNOWN, f"invalid port: {action.get('port')!r}")
     host = str(action.get("host") or target.address)
     try:
+        addresses = await _addresses(host, target, timeout_s)
         async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host, port)
+            _, writer = await asyncio.open_connection(addresses[0], port)
     except TimeoutError:
         return Result(Outcome.FAILED, f"dial tcp {host}:{port}: i/o timeout")
+    except Forbidden as error:
+        return Result(Outcome.FAILED, f"dial tcp {host}:{port}: {error}")
     except OSError as error:
         return Result(Outcome.FAILED, f"dial tcp {host}:{port}: connect: {_short(error)}")
     writer.close()
     return Result(Outcome.PASSED)
+
+
+async def _addresses(host: str, target: Target, timeout_s: float) -> tuple[str, ...]:
+    if host == target.address:
+        return (host,)  # the pod's own
+    async with asyncio.timeout(timeout_s):
+        return await addresses_of(host, is_host_network=target.is_host_network)
 
 
 def _short(error: BaseException) -> str:

@@ -7,6 +7,7 @@ Spec:  https://kubernetes.io/docs/tasks/access-application-cluster/access-cluste
 
 import random
 import ssl
+from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -85,11 +86,21 @@ class Proxies:
         return await self._forward(call, Backend(host, number, wanted.scheme == "https"))
 
     async def _forward(self, call: Call, backend: Backend) -> Response | Upgrade:
+        if not _is_proxyable(backend.host):
+            raise errors.bad_request(f"address not allowed: {backend.host}")
         _, _, query = call.request.raw_target.partition("?")
         target = "/" + quote(call.target.rest, safe="/:@!$&'()*+,;=~%") + (f"?{query}" if query else "")
         return await splice.forward(
             call.request, host=backend.host, port=backend.port, tls=self._tls if backend.is_tls else None, target=target,
             headers={"x-forwarded-uri": call.request.path, "x-forwarded-host": call.request.headers.get("host", "")})
+
+
+def _is_proxyable(host: str) -> bool:
+    """Upstream's IsProxyableIP: a pod's status must not lead the server to its own loopback or to link-local services."""
+    address = ip_address(host)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return not (address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast)
 
 
 def _pod_backend(pod: Object, wanted: ProxyName) -> Backend:
