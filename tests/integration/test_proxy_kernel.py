@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from wherry.orchestration.proxy.ruleset import Ruleset
+from wherry.orchestration.proxy.ruleset import NO_NUMBER, Ruleset, mark_base
 from wherry.orchestration.proxy.service_table import Frontend, ServiceRules
 from wherry.orchestration.proxy.settings import ProxySettings
 
@@ -148,6 +149,30 @@ def test_ten_thousand_services_load_in_one_transaction(world: str) -> None:
         made.replace(ServiceRules(f"d/s{number}", (Frontend((ip, "tcp", 80), ((PODS["a"], 8080), (PODS["b"], 8080))),), (ip,)))
     load(world, made.full())
     assert ask(f"{NAME}-c", TCP, "10.96.39.250", 80).split()[0] in PODS
+
+
+DOCKERS = f"""table ip {NAME}-docker {{
+  chain prerouting {{
+    type nat hook prerouting priority -110;
+    ip daddr {NODE} tcp dport 9999 dnat to {PODS['a']}:8080
+  }}
+}}
+"""
+
+
+@pytest.mark.parametrize("port", [pytest.param(30080, id="another cluster's"), pytest.param(9999, id="Docker's")])
+def test_a_translation_that_is_not_this_clusters_keeps_its_clients_address(world: str, ruleset: Ruleset, port: int) -> None:
+    other = replace(SETTINGS, table=f"{NAME}-other", pod_cidrs=("10.99.0.0/16",), service_cidr="10.98.0.0/16", link_prefix="other")
+    load(world, Ruleset(other).full() + DOCKERS)
+    try:
+        assert ask(f"{NAME}-c", TCP, NODE, port).split()[1] == CLIENT
+    finally:
+        load(world, f"delete table ip {NAME}-other\ndelete table ip {NAME}-docker\n")
+
+
+def test_a_mark_of_ours_means_nothing_to_a_kubelets_chains() -> None:
+    assert NO_NUMBER < 0x4000 and mark_base(SETTINGS.table) & 0xFFFF == 0
+    assert mark_base("wherry-a-svc") != mark_base("wherry-b-svc")
 
 
 def test_nothing_runs_in_the_machines_own_namespace() -> None:

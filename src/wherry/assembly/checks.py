@@ -4,6 +4,7 @@ In:    the cluster's settings, this machine.
 Out:   `Finding`s; nothing is changed.
 """
 
+import errno
 import os
 import shutil
 import socket
@@ -42,8 +43,9 @@ def port_free(port: int, address: str = "0.0.0.0") -> bool:  # noqa: S104
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
-            return False
+        except OSError as error:
+            # No right to a low port, or an address that is not on a link yet, says nothing of who listens.
+            return error.errno != errno.EADDRINUSE
     return True
 
 
@@ -120,13 +122,32 @@ def disk(settings: ClusterSettings) -> Finding:
 
 
 def kernel() -> list[Finding]:
-    overlay = "overlay" in Path("/proc/filesystems").read_text(encoding="ascii")
+    overlay = has_filesystem("overlay")
     found = [Finding("overlayfs", overlay, "layers of images", "" if overlay else "modprobe overlay")]
     cgroup = Path("/proc/self/cgroup").read_text(encoding="ascii")
     found.append(Finding("cgroups", bool(cgroup.strip()), "limits of containers", "" if cgroup.strip() else "mount /sys/fs/cgroup"))
-    loop = Path("/dev/loop-control").exists()
+    loop = Path("/dev/loop-control").exists() or has_module("loop")
     found.append(Finding("loop devices", loop, "volumes with a size limit", "" if loop else "modprobe loop"))
     return found
+
+
+def has_filesystem(name: str) -> bool:
+    """The kernel has it, or loads its module at the first mount."""
+    words = Path("/proc/filesystems").read_text(encoding="ascii").split()
+    return name in words or has_module(name)
+
+
+def has_module(name: str, modules: Path = Path("/lib/modules")) -> bool:
+    """A module of the running kernel that can be loaded when it is needed, or is built in."""
+    folder = modules / os.uname().release
+    for listing in ("modules.dep", "modules.builtin"):
+        try:
+            lines = (folder / listing).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        if any(line.partition(":")[0].rpartition("/")[2].partition(".ko")[0].replace("-", "_") == name for line in lines):
+            return True
+    return False
 
 
 def everything(settings: ClusterSettings, *, running: bool) -> list[Finding]:

@@ -11,6 +11,7 @@ endpoints and are made when first needed. Session affinity remembers the number 
 number for as long as it lives (`arranged`).
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
@@ -18,9 +19,12 @@ from wherry.orchestration.proxy.service_table import Endpoint, Frontend, Key, Se
 from wherry.orchestration.proxy.settings import ProxySettings
 
 # The drawn number travels in the mark of the first packet of a connection (nft 1.0.6 cannot add rules that use a map
-# with `typeof numgen` once it is loaded). The base keeps it from meaning anything to other users of marks.
-MARK_BASE = 0x77680000
-NO_NUMBER = 0xFFFF  # more than any Service has endpoints
+# with `typeof numgen` once it is loaded). The base keeps it from meaning anything to other users of marks, and is the
+# cluster's own: by it the table knows later which translation was its own, not another cluster's or Docker's. The low
+# half stays below 0x4000 and 0x8000, which a kubelet's chains masquerade and drop.
+MARK_MASK = 0xFFFF0000
+MARK_SPACE = 0x60000000  # with 12 bits of the table's name
+NO_NUMBER = 0x3FFF  # more than any Service has endpoints
 AFFINITY_CLIENTS_MAX = 65535
 
 Elements = dict[str, dict[str, str]]  # map or set -> key -> value ("" in a set)
@@ -100,7 +104,7 @@ class Ruleset:
                 continue
             key = key_text(frontend.key)
             found["frontends"][key] = verdict
-            for number, (address, port) in enumerate(self._order[frontend.key], MARK_BASE):
+            for number, (address, port) in enumerate(self._order[frontend.key], mark_base(self._settings.table)):
                 found["endpoints"][f"{key} . {number}"] = f"{address} . {port}"
             found["allowed"].update({f"{source} . {key}": "" for source in frontend.ranges})
         return found
@@ -152,6 +156,11 @@ class Ruleset:
         return "".join(text)
 
 
+def mark_base(table: str) -> int:
+    """The upper half of the marks of one table."""
+    return MARK_SPACE | int.from_bytes(hashlib.sha256(table.encode()).digest()[:2]) >> 4 << 16
+
+
 def arranged(old: tuple[Endpoint, ...], wanted: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """`wanted` in an order in which as many as possible keep their number; holes are filled by new ones, then from the end."""
     alive = set(wanted)
@@ -195,15 +204,16 @@ def chain(table: str, name: str) -> str:
         allowed = f"{rule}ip saddr . ip daddr . meta l4proto . th dport @allowed goto {inner}\n"
         return chain(table, inner) + head + allowed + f"{rule}drop\n"
     kind, count, *rest = name.split("-")
-    draw = f"meta mark set numgen random mod {count} offset {MARK_BASE}"
+    base = mark_base(table)
+    draw = f"meta mark set numgen random mod {count} offset {base}"
     dnat = "dnat ip to ip daddr . meta l4proto . th dport . meta mark map @endpoints"
     if kind == "lb":
         return head + f"{rule}{draw}\n{rule}{dnat}\n"
     client = "ip saddr . ip daddr . meta l4proto . th dport"
     return head + "".join(f"{rule}{line}\n" for line in (
-        f"meta mark set {MARK_BASE + NO_NUMBER}",
+        f"meta mark set {base + NO_NUMBER}",
         f"meta mark set {client} map @affinity",
-        f"meta mark >= {MARK_BASE + int(count)} {draw}",
+        f"meta mark >= {base + int(count)} {draw}",
         f"update @affinity {{ {client} timeout {rest[0]}s : meta mark }}",
         dnat,
     ))  # fmt: skip
@@ -256,7 +266,8 @@ table ip {table} {{
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr . ip daddr @hairpin masquerade
     oifname "{settings.link_prefix}*" return
-    ct status dnat ip saddr != {{ {pods} }} fib saddr type != local masquerade fully-random
+    ct status dnat meta mark & {MARK_MASK:#x} == {mark_base(table):#x} ip saddr != {{ {pods} }} fib saddr type != local \
+      masquerade fully-random
   }}
 }}
 """
