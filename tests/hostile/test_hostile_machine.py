@@ -97,7 +97,12 @@ def running() -> Iterator[Cluster]:
         subprocess.run([WHERRY, "assemble", "--data-dir", data, "busybox"], check=True, capture_output=True, timeout=120)
         made.kubectl("apply", "-f", "-", stdin=POD)
         eventually(lambda: "made" in made.kubectl("logs", "victim", check=False), "the pod has made its files")
+        uid = made.kubectl("get", "pod", "victim", "-o", "jsonpath={.metadata.uid}")
         yield made
+        subprocess.run([WHERRY, "down", "--purge", "--data-dir", data, "--kubeconfig", folder / "kubeconfig"],
+                       capture_output=True, timeout=120, check=True)
+        assert not [path for path in Path("/var/log/pods").iterdir() if uid in path.name], "logs are left"
+        assert not [path for path in Path("/var/log/containers").iterdir() if uid in os.readlink(path)], "links are left"
     finally:
         subprocess.run([WHERRY, "down", "--purge", "--data-dir", data, "--kubeconfig", folder / "kubeconfig"],
                        capture_output=True, timeout=120)
@@ -168,6 +173,15 @@ def test_a_pod_that_wants_the_api_servers_port_is_refused_and_the_api_answers_on
     said = running.kubectl("run", "p", "--image=wherry.local/busybox:1.35", f"--overrides={json.dumps(overrides)}", check=False)
     assert "is reserved for the API server" in said
     assert running.kubectl("get", "--raw", "/readyz") == "ok"
+
+
+def test_a_collector_finds_the_log_and_a_dashboard_its_figures(running: Cluster) -> None:
+    uid = running.kubectl("get", "pod", "victim", "-o", "jsonpath={.metadata.uid}")
+    assert "made" in Path(f"/var/log/pods/default_victim_{uid}/main/0.log").read_text()
+    links = [path for path in Path("/var/log/containers").glob("victim_default_main-*.log") if uid in os.readlink(path)]
+    assert len(links) == 1 and "made" in links[0].read_text()
+    text = running.kubectl("get", "--raw", f"/api/v1/nodes/{running.cluster.node_name}/proxy/metrics/cadvisor")
+    assert 'container_cpu_usage_seconds_total{container="main",cpu="total",id="/kubepods/besteffort/pod' in text
 
 
 def test_a_bundle_holds_the_secret_so_that_these_tests_mean_something(running: Cluster) -> None:

@@ -7,6 +7,7 @@ Out:   pods as containers, Services as nftables rules, names as answers. `teardo
 import asyncio
 import shutil
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from wherry.assembly import start
 from wherry.assembly.address import fallback, node_address
@@ -23,6 +24,7 @@ from wherry.infrastructure.network.settings import NetworkSettings
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
 from wherry.kit.clock import SystemClock
 from wherry.kit.supervise import keep_running
+from wherry.orchestration.agent.logs import places
 from wherry.orchestration.agent.loop import Agent
 from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.apiserver.pki import keep_renewed
@@ -86,7 +88,9 @@ def agent_settings(settings: ClusterSettings) -> AgentSettings:
         node_name=settings.node_name,
         node_ip=node_address(settings),
         data_dir=settings.data_dir,
-        log_dir=settings.log_dir / "pods",
+        log_dir=Path(settings.pod_log_dir),
+        log_links_dir=Path(settings.container_log_dir),
+        log_journal_dir=settings.log_dir / "pods",
         pod_cidr=settings.pod_cidr,
         cluster_dns=(settings.dns_address,),
         cluster_domain=settings.cluster_domain,
@@ -160,6 +164,11 @@ async def teardown(settings: ClusterSettings, *, grace_s: float = STOP_GRACE_S) 
     await asyncio.to_thread(_unmount_pods, settings)
     await NodeLink(network_settings(settings)).remove()
     await nft.delete_table(proxy_settings(settings).table)
+
+
+def remove_logs(settings: ClusterSettings) -> None:
+    """Take the pods' logs of this cluster away from where collectors look. Only for `wherry down --purge`."""
+    places.remove_all(agent_settings(settings))
 
 
 def _unmount_pods(settings: ClusterSettings) -> None:

@@ -42,6 +42,8 @@ class ClusterSettings:
     backups_kept: int = 12  # three days of them
     reserved_ports: str = "22,53"  # of this machine, TCP and UDP: no workload gets them (ssh, the machine's resolver)
     listen_addresses: str = ""  # of API, agent and registry; "": loopback and the node's address; 0.0.0.0 is every one
+    pod_log_dir: str = "/var/log/pods"  # where log collectors look; clusters may share it
+    container_log_dir: str = "/var/log/containers"  # links into it
     pod_pids_max: int = 4096  # processes and threads of one pod; 0: not limited
     node_pids_max: int = 0  # of all pods together; 0: nine tenths of what the kernel allows
     oom_score_adj: int = -999  # of Wherry's own processes, upstream's for a kubelet

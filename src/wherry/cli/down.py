@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if args.purge:
         with output.Step(f"removing {cluster.data_dir}"):
             start.forget_context(cluster, kubeconfig=args.kubeconfig)
+            agent.remove_logs(cluster)
             shutil.rmtree(cluster.data_dir)
     output.line("down" + (", and nothing is left" if args.purge else f"; the data is kept in {cluster.data_dir}"))
     return 0

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Callable
 
 from wherry.container.image.service import Image
-from wherry.container.runtime.engine import SandboxStatus
+from wherry.container.runtime.engine import ContainerConfig, SandboxStatus
 from wherry.kit.errors import WherryError
 from wherry.orchestration.agent import environment, pod_files
 from wherry.orchestration.agent.hooks import POST_START_TIMEOUT_S, HookFailed, run_hook
 from wherry.orchestration.agent.image_puller import field_path
+from wherry.orchestration.agent.logs import places
 from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod import is_host_network
 from wherry.orchestration.agent.pod_plan import ContainerInputs, container_config, container_id
@@ -49,6 +50,7 @@ async def start_container(
         raise StartFailed("CreateContainerConfigError", str(error)) from error
     try:
         await parts.engine.remove_container(config.id)  # what a failed or interrupted try left
+        await asyncio.to_thread(_prepare_log, parts, pod, config)
         await parts.engine.create_container(config)
     except (WherryError, OSError) as error:
         parts.recorder.event(pod, "Warning", "Failed", f"Error: {error}", field_path=path)
@@ -63,6 +65,11 @@ async def start_container(
     parts.recorder.event(pod, "Normal", "Started", "Container started", field_path=path)
     await parts.view.refresh(config.id)
     return config.id
+
+
+def _prepare_log(parts: Parts, pod: Object, config: ContainerConfig) -> None:
+    places.prepare(parts.settings, pod)
+    places.link_container(parts.settings, pod, config.name, config.id, config.log_path)
 
 
 async def collect(

@@ -1,6 +1,6 @@
 """Resource use of the node and its pods: Prometheus text and the summary API. Rendering is pure.
 
-Spec: /metrics/resource (names as kubelet's), /stats/summary (stats/v1alpha1), a small /metrics/cadvisor.
+Spec: /metrics/resource (names as kubelet's), /stats/summary (stats/v1alpha1).
 """
 
 from collections.abc import Iterable

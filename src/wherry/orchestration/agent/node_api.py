@@ -4,6 +4,7 @@ In:    `Request`. Out: `Response` or `Upgrade`. Spec: kubelet's server; facts in
 Auth:  every request but none passes `Reviewer` first; without a reviewer (in-process use) the caller is trusted.
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from wherry.container.runtime.engine import ContainerStatus, Session, State
 from wherry.kit.errors import Forbidden, Invalid, NotFound, TimedOut, Unavailable, Unsupported, WherryError
 from wherry.kit.http import websocket
 from wherry.kit.http.message import Request, Response, Upgrade
-from wherry.orchestration.agent import metrics
+from wherry.orchestration.agent import cadvisor, metrics
 from wherry.orchestration.agent.logs.reader import LogOptions, parse_options, read_log
 from wherry.orchestration.agent.logs.select import chosen_run
 from wherry.orchestration.agent.logs.wake import Waker
@@ -178,7 +179,12 @@ class NodeApi:
             running = self._running_pods()
             count = sum(run.state == State.RUNNING for run in self._all_runs())
             text = metrics.agent_metrics(len(running), count, self._parts.settings.node_name)
-        elif which in ("resource", "cadvisor"):
+        elif which == "cadvisor":
+            use, node = await metrics.read_use(self._parts, pods), metrics.read_node_use(self._parts)
+            root, memory = self._parts.settings.cgroup_root, self._parts.memory_capacity_bytes
+            now, cpus = self._parts.clock.now(), os.cpu_count() or 1
+            text = cadvisor.render(node, use, pods, now, root=root, cpus=cpus, memory_bytes=memory)
+        elif which == "resource":
             use = await metrics.read_use(self._parts, pods)
             text = metrics.resource_metrics(metrics.read_node_use(self._parts), use, self._parts.clock.now())
         elif which in ("probes", "slis"):

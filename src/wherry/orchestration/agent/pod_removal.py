@@ -2,8 +2,8 @@
 
 import asyncio
 import glob
-import shutil
 
+from wherry.orchestration.agent.logs import places
 from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod import log_folder
 from wherry.orchestration.agent.pod_plan import GRACE
@@ -15,7 +15,7 @@ async def remove_everything(parts: Parts, pod: Object) -> None:
     uid = uid_of(pod)
     await remove_from_engine(parts, uid)
     await parts.volumes.remove_folder(uid)
-    await asyncio.to_thread(shutil.rmtree, parts.settings.log_dir / log_folder(pod), ignore_errors=True)
+    await asyncio.to_thread(places.remove, parts.settings, log_folder(pod))
     parts.references.release(uid)
     parts.images.release(uid)
 
@@ -29,7 +29,7 @@ async def remove_unknown(parts: Parts, uid: str) -> None:
             tasks.create_task(parts.engine.stop_container(history[-1].id, grace_s=grace_s), name="stop")
     await remove_from_engine(parts, uid)
     for folder in parts.settings.log_dir.glob(f"*_{glob.escape(uid)}"):
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(places.remove, parts.settings, folder.name)
     await parts.volumes.remove_folder(uid)
 
 

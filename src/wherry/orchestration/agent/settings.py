@@ -18,6 +18,8 @@ class AgentSettings:
     node_ip: str
     data_dir: Path  # pods/<uid>/... volumes, hosts files, termination messages
     log_dir: Path  # <ns>_<name>_<uid>/<container>/<attempt>.log
+    log_links_dir: Path | None = None  # <pod>_<ns>_<container>-<id>.log leads to the log; None: no such links
+    log_journal_dir: Path | None = None  # notes which folders of a shared log dir are this cluster's
     pod_cidr: str = "10.244.0.0/24"
     cluster_dns: tuple[str, ...] = ("10.96.0.10",)
     cluster_domain: str = "cluster.local"
