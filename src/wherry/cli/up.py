@@ -46,8 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings the user named; the others keep their default or what the cluster has."""
-    names = (*PORTS, *TEXTS, "name", "gateway", "backup_hours", "backups_kept")
-    names = (*PORTS, *TEXTS, "name", "gateway", "external_ips")
+    names = (*PORTS, *TEXTS, "name", "gateway", "external_ips", "backup_hours", "backups_kept")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 def refuse_if_unfit(cluster: settings.ClusterSettings) -> None:
