@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wherry.application.gateway import certificates
-from wherry.application.gateway.dialects.contract import Dialect, Status
+from wherry.application.gateway.dialects.contract import Dialect, Notice, Status
 from wherry.application.gateway.model import Backend, Endpoint, GatewayModel, Listener, Secret, backends_of
 from wherry.application.gateway.services import SLICES_BY_SERVICE, endpoints_of
 from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_service
@@ -25,6 +25,7 @@ class Compiled:
 
     model: GatewayModel
     statuses: tuple[Status, ...]
+    notices: tuple[Notice, ...] = ()
 
 
 class Compiler:
@@ -41,7 +42,11 @@ class Compiler:
         parts = [dialect.compile(snapshot, dict(rejected or {})) for dialect in self._dialects]
         listeners = tuple(listener for part in parts for listener in part.listeners)
         model = GatewayModel(listeners, self._all_endpoints(listeners, snapshot), self._all_secrets(listeners, snapshot))
-        return Compiled(model, tuple(status for part in parts for status in part.statuses))
+        return Compiled(
+            model,
+            tuple(status for part in parts for status in part.statuses),
+            tuple(notice for part in parts for notice in part.notices),
+        )
 
     def _all_endpoints(
         self, listeners: tuple[Listener, ...], snapshot: Snapshot

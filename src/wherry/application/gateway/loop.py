@@ -14,7 +14,7 @@ from functools import partial
 
 from wherry.application.gateway import install, statuses
 from wherry.application.gateway.compiler import Compiler
-from wherry.application.gateway.dialects.contract import Dialect, Status, Watched
+from wherry.application.gateway.dialects.contract import Dialect, Notice, Status, Watched
 from wherry.application.gateway.dialects.known import dialects_for
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.snapshot import Snapshot
@@ -27,8 +27,9 @@ from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.recorder import WARNING, Recorder
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES
-from wherry.orchestration.objects.meta import Object, key_of
+from wherry.orchestration.objects.meta import Object, key_of, uid_of
 from wherry.orchestration.objects.resources import Resource
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class GatewayController:
         self._changed = asyncio.Event()
         self._wanted: tuple[Status, ...] = ()
         self._to_write = asyncio.Event()
+        self._recorder = Recorder(client, "wherry-gateway", clock=clock)
+        self._told: frozenset[tuple[str, str, str]] = frozenset()
         self._said: dict[tuple[Resource, str], tuple[Status, Object]] = {}  # objects that say what they must, as last seen
 
     async def run(self) -> None:
@@ -73,6 +76,7 @@ class GatewayController:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep_running("gateway definitions", self._install), name="gateway-install")
             tasks.create_task(self._informers.run(), name="gateway-informers")
+            tasks.create_task(self._recorder.run(), name="gateway-events")
             tasks.create_task(keep_running("gateway discovery service", self._server.run), name="gateway-ads")
             tasks.create_task(self._keep_published(), name="gateway-publish")
             tasks.create_task(keep_running("gateway statuses", self._keep_written), name="gateway-statuses")
@@ -96,7 +100,15 @@ class GatewayController:
         if self.feed.current is None or resources.by_type != self.feed.current.by_type:
             self.feed.publish(resources)
         self._wanted = compiled.statuses
+        self._tell(compiled.notices)
         self._to_write.set()
+
+    def _tell(self, notices: Iterable[Notice]) -> None:
+        told = {(uid_of(notice.obj), notice.reason, notice.message): notice for notice in notices}
+        for key, notice in told.items():
+            if key not in self._told:
+                self._recorder.event(notice.obj, WARNING, notice.reason, notice.message)
+        self._told = frozenset(told)
 
     def _rejected(self) -> dict[str, str]:
         """Envoy's words by owner. An owner learns only of a listener or route table that it has a part in."""

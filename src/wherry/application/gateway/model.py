@@ -174,6 +174,8 @@ class Route:
     request_headers: HeaderChange = NO_CHANGE
     response_headers: HeaderChange = NO_CHANGE
     plugins: tuple[Plugin, ...] = ()
+    allowed: tuple[str, ...] = ()  # networks of clients; () is everybody, others get 403
+    denied: tuple[str, ...] = ()  # networks of clients that get 403, before `allowed`
 
 
 @dataclass(frozen=True, slots=True)

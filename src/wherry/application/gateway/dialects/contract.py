@@ -36,11 +36,21 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """A Warning event that an object's users must see, once for as long as it stays true."""
+
+    obj: Object
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One dialect's share of the model."""
 
     listeners: tuple[Listener, ...] = ()
     statuses: tuple[Status, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 class Dialect(Protocol):

@@ -9,10 +9,13 @@ Refused: paths that are none (expressions meant for other controllers) are not s
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from wherry.application.gateway import certificates
-from wherry.application.gateway.dialects.contract import Part, Status, Watched
+from wherry.application.gateway.dialects.contract import Notice, Part, Status, Watched
+from wherry.application.gateway.dialects.ingress_annotations import NGINX, PREFIXES, Meaning, meaning_of
+from wherry.application.gateway.dialects.ingress_canaries import Place, Share, with_canaries
 from wherry.application.gateway.dialects.ordering import INGRESS_RANK, order_of
 from wherry.application.gateway.hostnames import covers, specificity
 from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER
@@ -43,6 +46,7 @@ HTTPS_PORT = 443
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 SSL_REDIRECT_ANNOTATION = "wherry.dev/ssl-redirect"
+BODY_MAX = 1024
 WARNING_BODY = "the backend of this route cannot be used\n"
 
 Hosts = dict[str, tuple[Route, ...]]
@@ -61,15 +65,17 @@ class IngressDialect:
         self._memo: Memo[tuple[Listener, ...]] = Memo()
 
     def compile(self, snapshot: Snapshot, rejected: dict[str, str]) -> Part:
-        """Listeners and statuses of every Ingress of our classes."""
+        """Listeners, statuses and notices of every Ingress of our classes."""
         ours = [obj for obj in snapshot.all(INGRESSES) if is_ours(obj, snapshot)]
         ours.sort(key=lambda obj: (obj["metadata"].get("creationTimestamp") or "", key_of(obj)))
         self._memo.keep_only(map(key_of, ours))
         listeners = [
             listener for obj in ours for listener in self._memo.of(key_of(obj), obj, snapshot, listeners_of)
         ]
+        if shares := _shares(ours, snapshot):
+            listeners = with_canaries(listeners, shares)
         statuses = tuple(Status(INGRESSES, namespace_of(obj), name_of(obj), self._status) for obj in ours)
-        return Part(tuple(listeners), statuses)
+        return Part(tuple(listeners), statuses, tuple(_notices(ours, snapshot)))
 
 
 def is_ours(obj: Object, snapshot: Snapshot) -> bool:
@@ -88,14 +94,18 @@ def is_ours(obj: Object, snapshot: Snapshot) -> bool:
 
 def listeners_of(obj: Object, reader: Reader) -> tuple[Listener, ...]:
     """One listener per host, and one more per TLS host."""
-    hosts = _hosts(obj, reader)
+    meaning = meaning_of(obj)
+    if meaning.canary is not None:
+        return ()  # a canary has its share of another Ingress, and nothing by itself
+    hosts = _restricted(_hosts(obj, reader), meaning)
     owners = (f"Ingress/{key_of(obj)}",)
     secure = _tls_hosts(obj, reader)
     is_redirected = annotations_of(obj).get(SSL_REDIRECT_ANNOTATION) == "true"
+    is_redirected = is_redirected or annotations_of(obj).get(NGINX + "ssl-redirect") == "true"
     found = []
     for host, routes in hosts.items():
         plain = routes
-        if is_redirected and any(covers(name, host) for name in secure):
+        if meaning.forces_tls or is_redirected and any(covers(name, host) for name in secure):
             plain = (_to_https(obj, host),)
         found.append(Listener(HTTP_PORT, Protocol.HTTP, host, hosts=(VirtualHost(host, plain),), owners=owners))
     for name, secret in secure.items():
@@ -110,6 +120,52 @@ def listeners_of(obj: Object, reader: Reader) -> tuple[Listener, ...]:
             )  # fmt: skip
         )
     return tuple(found)
+
+
+def _restricted(hosts: Hosts, meaning: Meaning) -> Hosts:
+    """The routes with what the annotations take away from them."""
+    if meaning.refused:
+        body = f"this Ingress asks for what the gateway does not enforce: {', '.join(meaning.refused)}\n"
+        answer = Answer(503, body[:BODY_MAX])
+        return {host: tuple(replace(route, action=answer) for route in routes) for host, routes in hosts.items()}
+    if not (meaning.allowed or meaning.denied):
+        return hosts
+    return {
+        host: tuple(replace(route, allowed=meaning.allowed, denied=meaning.denied) for route in routes)
+        for host, routes in hosts.items()
+    }
+
+
+def _shares(ours: list[Object], snapshot: Snapshot) -> dict[Place, Share]:
+    """The canaries of all, the oldest first where two ask for one place."""
+    found: dict[Place, Share] = {}
+    for obj in ours:
+        if NGINX + "canary" not in annotations_of(obj):
+            continue
+        meaning = meaning_of(obj)
+        if meaning.canary is None or meaning.refused:
+            continue
+        for host, routes in _hosts(obj, snapshot).items():
+            for route in routes:
+                if isinstance(route.action, Forward):
+                    found.setdefault((namespace_of(obj), host, route.match.path), Share(meaning.canary, route.action))
+    return found
+
+
+def _notices(ours: list[Object], snapshot: Snapshot) -> Iterable[Notice]:
+    for obj in ours:
+        if not any(name.startswith(PREFIXES) for name in annotations_of(obj)):
+            continue
+        meaning = meaning_of(obj)
+        if meaning.refused:
+            effect = "this canary gets no requests" if meaning.canary else "its requests get 503"
+            yield Notice(obj, "NotEnforced", f"{effect}: the gateway does not enforce {', '.join(meaning.refused)}")
+        if meaning.ignored:
+            yield Notice(obj, "NotEnforced", f"without effect at this gateway: {', '.join(meaning.ignored)}")
+    for obj in snapshot.all(INGRESSES):
+        named = (obj.get("spec") or {}).get("ingressClassName") or annotations_of(obj).get(CLASS_ANNOTATION)
+        if named and named != CLASS_NAME and snapshot.of(INGRESS_CLASSES, named) is None:
+            yield Notice(obj, "IngressClassNotFound", f"no IngressClass {named[:64]!r} exists, so nothing serves this Ingress")
 
 
 def address_entry(address: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.access_loggers.stream.v3 import stream_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
@@ -21,7 +22,7 @@ from google.protobuf.wrappers_pb2 import BoolValue
 from wherry.application.gateway.model import ANY_HOST, Answer, Protocol, Route, RouteMatch, Secret, Target, VirtualHost
 from wherry.application.gateway.ports import Door, Port
 from wherry.application.gateway.settings import GatewaySettings
-from wherry.application.gateway.xds.routes import NOWHERE
+from wherry.application.gateway.xds.routes import CLIENTS_FILTER, NOWHERE
 
 Encoder = Callable[[Any], bytes]
 STREAMS_MAX = 100  # of one HTTP/2 connection
@@ -136,6 +137,7 @@ def _http_filter(chain: listener_components_pb2.FilterChain, table: str, setting
     manager.upgrade_configs.add(upgrade_type="websocket")
     if settings.access_log:
         manager.access_log.append(_access_log())
+    manager.http_filters.add(name=CLIENTS_FILTER).typed_config.Pack(rbac_pb2.RBAC())
     router = manager.http_filters.add(name="envoy.filters.http.router")
     router.typed_config.Pack(router_pb2.Router(suppress_envoy_headers=True))
     _add(chain, "envoy.filters.network.http_connection_manager", manager)

@@ -6,8 +6,10 @@ Promise: header names, expressions and codes are checked by the dialects; nothin
 
 import re
 
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2
+from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2 as pb
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from wherry.application.gateway.model import (
@@ -28,6 +30,7 @@ from wherry.application.gateway.model import (
 
 # A cluster that never exists: what is sent to it gets `cluster_not_found_response_code`.
 NOWHERE = "wherry.nowhere"
+CLIENTS_FILTER = "envoy.filters.http.rbac"  # lets everybody pass where a route has no configuration of its own
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"  # nothing of the request has been worked on
 RETRIES = 2
 REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
@@ -50,7 +53,29 @@ def envoy_route(route: Route) -> pb.Route:
             out.direct_response.body.inline_string = answer.body
     _change_request(out, route.request_headers)
     _change_response(out, route.response_headers)
+    if route.allowed or route.denied:
+        out.typed_per_filter_config[CLIENTS_FILTER].Pack(_clients(route))
     return out
+
+
+def _clients(route: Route) -> rbac_filter_pb2.RBACPerRoute:
+    """Only the address of the connection counts: what a client writes into a header lets nobody in."""
+    out = rbac_filter_pb2.RBACPerRoute()
+    out.rbac.rules.action = rbac_pb2.RBAC.ALLOW
+    policy = out.rbac.rules.policies["clients"]
+    policy.permissions.add(any=True)
+    both = policy.principals.add().and_ids
+    if route.allowed:
+        _networks(both.ids.add().or_ids, route.allowed)
+    if route.denied:
+        _networks(both.ids.add().not_id.or_ids, route.denied)
+    return out
+
+
+def _networks(out: rbac_pb2.Principal.Set, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        address, _, length = network.partition("/")
+        out.ids.add().direct_remote_ip.MergeFrom(address_pb2.CidrRange(address_prefix=address, prefix_len={"value": int(length)}))
 
 
 def _match(match: RouteMatch) -> pb.RouteMatch:
