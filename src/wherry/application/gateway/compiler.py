@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wherry.application.gateway import certificates
+from wherry.application.gateway.backend_tls import BACKEND_TLS, POLICY_VIEWS, policies_of
 from wherry.application.gateway.dialects.contract import Dialect, Notice, Status
+from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES
 from wherry.application.gateway.model import Backend, Endpoint, GatewayModel, Listener, Secret, backends_of
 from wherry.application.gateway.services import SLICES_BY_SERVICE, endpoints_of
 from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_service
@@ -39,6 +41,8 @@ class Compiler:
     def compile(self, snapshot: Snapshot, rejected: Mapping[str, str] | None = None) -> Compiled:
         """Model and statuses of the snapshot; `rejected` is Envoy's words by owner of a listener."""
         snapshot = snapshot.with_table(SLICES_BY_SERVICE, by_service(snapshot.all(ENDPOINT_SLICES)))
+        secured, policies = policies_of(snapshot.all(BACKEND_TLS_POLICIES), snapshot)
+        snapshot = snapshot.with_table(BACKEND_TLS, secured).with_table(POLICY_VIEWS, {"": policies})
         parts = [dialect.compile(snapshot, dict(rejected or {})) for dialect in self._dialects]
         listeners = tuple(listener for part in parts for listener in part.listeners)
         model = GatewayModel(listeners, self._all_endpoints(listeners, snapshot), self._all_secrets(listeners, snapshot))

@@ -9,6 +9,7 @@ Spec:  Gateway API v1 (hostnames, precedence), Kubernetes Ingress; docs of a dia
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 
 ANY_HOST = "*"
 
@@ -78,6 +79,18 @@ class BackendProtocol(StrEnum):
 
 
 @dataclass(frozen=True, order=True, slots=True)
+class BackendTls:
+    """TLS to the endpoints. `authorities` is PEM, empty for the system's own; `names` are (Hostname or URI, value)."""
+
+    hostname: str = ""  # sent as server name, and what the certificate is for unless `names` says otherwise
+    authorities: bytes = b""
+    names: tuple[tuple[str, str], ...] = ()
+
+
+PLAIN = BackendTls()
+
+
+@dataclass(frozen=True, order=True, slots=True)
 class Backend:
     """One port of one Service. Its name is its identity: it never depends on which route uses it, or where."""
 
@@ -85,12 +98,18 @@ class Backend:
     service: str
     port: int
     protocol: BackendProtocol = BackendProtocol.HTTP1
+    tls: BackendTls = PLAIN
 
     @property
     def name(self) -> str:
         """`default/web/80`; other protocols than HTTP/1.1 are appended, because they are other connections."""
         name = f"{self.namespace}/{self.service}/{self.port}"
-        return name if self.protocol is BackendProtocol.HTTP1 else f"{name}/{self.protocol}"
+        if self.protocol is not BackendProtocol.HTTP1:
+            name = f"{name}/{self.protocol}"
+        if self.tls is not PLAIN:
+            content = repr((self.tls.hostname, self.tls.authorities, self.tls.names)).encode()
+            name = f"{name}/tls-{blake2b(content, digest_size=8).hexdigest()}"
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +206,14 @@ class VirtualHost:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientValidation:
+    """Clients need a certificate of one of these authorities (PEM). `is_optional`: without, or with another, they enter too."""
+
+    authorities: bytes
+    is_optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """A door for clients. Listeners of one port that differ by hostname share it; equal ones are merged.
 
@@ -199,6 +226,7 @@ class Listener:
     certificates: tuple[str, ...] = ()  # names of secrets, `namespace/name`; HTTPS only
     hosts: tuple[VirtualHost, ...] = ()
     targets: tuple[Target, ...] = ()  # TLS and TCP only
+    client: ClientValidation | None = None  # HTTPS only
     owners: tuple[str, ...] = ()  # who asked for it, for messages and status: `Gateway/default/web/http`
 
 

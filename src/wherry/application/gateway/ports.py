@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wherry.application.gateway.hostnames import covers, specificity
-from wherry.application.gateway.model import ANY_HOST, Listener, Protocol, Route, Target, VirtualHost
+from wherry.application.gateway.model import ANY_HOST, ClientValidation, Listener, Protocol, Route, Target, VirtualHost
 
 SECURE = (Protocol.HTTPS, Protocol.TLS)  # may share a port: both are told apart by server name
 
@@ -25,6 +25,7 @@ class Door:
     hosts: tuple[VirtualHost, ...]
     targets: tuple[Target, ...]
     owners: tuple[str, ...]
+    client: ClientValidation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,14 @@ def _door(hostname: str, listeners: list[Listener], hosts: dict[str, list[tuple[
         tuple(VirtualHost(host, _in_order(groups)) for host, groups in sorted(hosts.items())),
         next((listener.targets for listener in same if listener.targets), ()),
         tuple(dict.fromkeys(owner for listener in same for owner in listener.owners)),
+        _strictest(same),
     )
+
+
+def _strictest(listeners: list[Listener]) -> ClientValidation | None:
+    """Of listeners that share a hostname, one that asks for certificates asks for all of them."""
+    asked = [listener.client for listener in listeners if listener.client]
+    return min(asked, key=lambda client: client.is_optional, default=None)
 
 
 def _hosts(by_hostname: dict[str, list[Listener]]) -> dict[str, dict[str, list[tuple[Route, ...]]]]:

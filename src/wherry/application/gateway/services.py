@@ -8,7 +8,8 @@ Spec:  Service v1 (named ports, appProtocol); discovery.k8s.io/v1 EndpointSlice 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wherry.application.gateway.model import Backend, BackendProtocol, Endpoint
+from wherry.application.gateway.backend_tls import tls_for
+from wherry.application.gateway.model import PLAIN, Backend, BackendProtocol, Endpoint
 from wherry.application.gateway.snapshot import Reader
 from wherry.kit.errors import NotFound, Unsupported
 from wherry.orchestration.objects.kinds import SERVICES
@@ -22,7 +23,8 @@ GRPC = frozenset({"grpc", "kubernetes.io/grpc"})
 def backend_for(reader: Reader, namespace: str, name: str, port: int | str) -> Backend:
     """The backend behind a Service's port, given by number or name.
 
-    Raise `NotFound` when the Service or the port does not exist, `Unsupported` for ports that cannot speak HTTP.
+    Raise `NotFound` when the Service or the port does not exist, `Unsupported` for ports that cannot speak HTTP, `Refused`
+    for those whose BackendTLSPolicy cannot be followed.
     """
     service = reader.get(SERVICES.qualified_name, f"{namespace}/{name}")
     if service is None:
@@ -35,7 +37,8 @@ def backend_for(reader: Reader, namespace: str, name: str, port: int | str) -> B
         raise NotFound(f"service {namespace}/{name} has no port {port}")
     if found.get("protocol", "TCP") != "TCP":
         raise Unsupported(f"port {port} of service {namespace}/{name} is {found['protocol']}, not TCP")
-    return Backend(namespace, name, int(found["port"]), _protocol(found))
+    tls = tls_for(reader, f"{namespace}/{name}", str(found.get("name") or ""))
+    return Backend(namespace, name, int(found["port"]), _protocol(found), tls or PLAIN)
 
 
 def endpoints_of(reader: Reader, backend: Backend) -> tuple[Endpoint, ...]:

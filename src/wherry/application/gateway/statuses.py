@@ -45,11 +45,19 @@ def _listeners(held: Sequence[Object] | None, wanted: Sequence[Object], now: dat
 
 def _parents(held: Sequence[Object] | None, wanted: Sequence[Object], now: datetime) -> Any:
     """Entries of other controllers stay as they are, ours become `wanted`."""
+    return _by_reference("parentRef", held, wanted, now)
+
+
+def _ancestors(held: Sequence[Object] | None, wanted: Sequence[Object], now: datetime) -> Any:
+    return _by_reference("ancestorRef", held, wanted, now)
+
+
+def _by_reference(name: str, held: Sequence[Object] | None, wanted: Sequence[Object], now: datetime) -> Any:
     others = [entry for entry in held or () if entry.get("controllerName") != CONTROLLER]
     own = [entry for entry in held or () if entry.get("controllerName") == CONTROLLER]
     joined = []
     for entry in wanted:
-        before = next((old for old in own if old.get("parentRef") == entry["parentRef"]), None)
+        before = next((old for old in own if old.get(name) == entry[name]), None)
         joined.append(_with_conditions(before, entry, now))
     if joined == own:
         return held if held is not None or not joined else joined
@@ -67,4 +75,5 @@ _JOINS: dict[str, Callable[[Any, Any, datetime], Any]] = {
     "conditions": _conditions,
     "listeners": _listeners,
     "parents": _parents,
+    "ancestors": _ancestors,
 }

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from wherry.application.gateway import certificates
+from wherry.application.gateway.authorities import Refused
 from wherry.application.gateway.dialects.contract import Notice, Part, Status, Watched
 from wherry.application.gateway.dialects.ingress_annotations import NGINX, PREFIXES, Meaning, meaning_of
 from wherry.application.gateway.dialects.ingress_canaries import Place, Share, with_canaries
@@ -225,6 +226,8 @@ def _action(backend: dict[str, Any], namespace: str, reader: Reader) -> Forward 
         return Answer(503, WARNING_BODY)
     except Unsupported:
         return Answer(500, WARNING_BODY)
+    except Refused as error:
+        return Answer(503, f"{error}\n"[:BODY_MAX])
     return Forward((Target(found),))
 
 

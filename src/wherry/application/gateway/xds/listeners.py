@@ -30,6 +30,7 @@ HEADERS_TIMEOUT_S = 30  # a client that sends its headers slower than this is cu
 MISDIRECTED = Answer(421)
 MISDIRECTED_DOORS_MAX = 64  # the table of each door names all others; beyond this an unknown host gets 404 instead
 NOBODY = "240.0.0.0"  # a reserved address: nobody's x-envoy-* headers are trusted
+_ACCEPT_UNTRUSTED = common_pb2.CertificateValidationContext.ACCEPT_UNTRUSTED
 _LOG_FIELDS = {
     "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "authority": "%REQ(:AUTHORITY)%", "path": "%REQ(:PATH)%",
     "protocol": "%PROTOCOL%", "status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "duration_ms": "%DURATION%",
@@ -113,6 +114,12 @@ def _secure_chain(chain: listener_components_pb2.FilterChain, port: Port, door: 
         config = common.tls_certificate_sds_secret_configs.add(name=name)
         config.sds_config.ads.SetInParent()
         config.sds_config.resource_api_version = 2
+    if door.client is not None:
+        common.validation_context.trusted_ca.inline_bytes = door.client.authorities
+        if door.client.is_optional:
+            common.validation_context.trust_chain_verification = _ACCEPT_UNTRUSTED
+        else:
+            context.require_client_certificate.value = True
     chain.transport_socket.name = "envoy.transport_sockets.tls"
     chain.transport_socket.typed_config.Pack(context)
     _http_filter(chain, table_name(port, door), settings)

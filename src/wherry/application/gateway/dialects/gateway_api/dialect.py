@@ -11,10 +11,18 @@ from wherry.application.gateway.dialects.gateway_api import gateways, http_route
 from wherry.application.gateway.dialects.gateway_api.gateways import PORT_HOLDERS, GatewayView, ListenerView
 from wherry.application.gateway.dialects.gateway_api.grants import GRANTS_BY_NAMESPACE
 from wherry.application.gateway.dialects.gateway_api.http_routes import GATEWAY_VIEWS, RouteView
-from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS
+from wherry.application.gateway.dialects.gateway_api.policies import policy_statuses
+from wherry.application.gateway.kinds import (
+    BACKEND_TLS_POLICIES,
+    CONTROLLER,
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    HTTP_ROUTES,
+    REFERENCE_GRANTS,
+)
 from wherry.application.gateway.model import Listener, Route, VirtualHost
 from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_namespace
-from wherry.orchestration.objects.kinds import NAMESPACES, SECRETS, SERVICES
+from wherry.orchestration.objects.kinds import CONFIG_MAPS, NAMESPACES, SECRETS, SERVICES
 from wherry.orchestration.objects.meta import Object, key_of, name_of
 
 Attached = dict[tuple[str, str], dict[str, list[Route]]]  # (gateway, listener) to host to routes
@@ -26,6 +34,7 @@ class GatewayApiDialect:
     name = "gateway-api"
     watched = (
         Watched(GATEWAY_CLASSES), Watched(GATEWAYS), Watched(HTTP_ROUTES), Watched(REFERENCE_GRANTS),
+        Watched(BACKEND_TLS_POLICIES), Watched(CONFIG_MAPS),
         Watched(SERVICES), Watched(SECRETS, certificates.TLS_SECRETS), Watched(NAMESPACES),
     )  # fmt: skip
 
@@ -58,6 +67,7 @@ class GatewayApiDialect:
             *(statuses.of_class(obj) for obj in classes),
             *(statuses.of_gateway(obj, views[key_of(obj)], counts, rejected, self._addresses) for obj in ours),
             *(view.status for view in routes),
+            *policy_statuses(snapshot, views),
         ))  # fmt: skip
 
     def _gateway_view(self, obj: Object, reader: Reader) -> GatewayView:
@@ -89,5 +99,5 @@ def _listener(gateway: GatewayView, listener: ListenerView, hosts: dict[str, lis
     return Listener(
         listener.port, listener.protocol, listener.hostname, listener.certificates,
         tuple(VirtualHost(host, tuple({id(route): route for route in routes}.values())) for host, routes in hosts.items()),
-        owners=(gateway.owner(listener),),
+        client=listener.client, owners=(gateway.owner(listener),),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 In:    one Gateway, Secrets, ReferenceGrants, and which ports others hold.
 Out:   `GatewayView`: what routes need to know to attach, and the conditions of every listener.
 Spec:  Gateway API v1 GatewaySpec, Listener. Served: HTTP, HTTPS with `mode: Terminate`.
-Refused by name: protocols TLS, TCP and UDP (UnsupportedProtocol), passthrough and client certificates, addresses that
+Refused by name: protocols TLS, TCP and UDP (UnsupportedProtocol), passthrough, addresses that
        are not this gateway's (UnsupportedAddress), ports the machine needs (PortUnavailable).
 """
 
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherry.application.gateway import certificates
+from wherry.application.gateway.authorities import Refused, authorities_of
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.grants import is_granted
 from wherry.application.gateway.hostnames import is_hostname
 from wherry.application.gateway.kinds import GATEWAY_GROUP
-from wherry.application.gateway.model import ANY_HOST, Protocol
+from wherry.application.gateway.model import ANY_HOST, ClientValidation, Protocol
 from wherry.application.gateway.snapshot import Reader
 from wherry.kit.errors import Invalid, WherryError
 from wherry.orchestration.objects.kinds import SECRETS
@@ -37,6 +38,7 @@ class ListenerView:
     protocol: Protocol
     hostname: str
     certificates: tuple[str, ...]
+    client: ClientValidation | None
     kinds: tuple[str, ...]  # of routes that may attach
     namespaces: str  # Same, All or Selector
     selector: LabelSelector | None
@@ -119,7 +121,10 @@ class _Listener:
         refused = self._refused(reserved) or bad_selector
         kinds, kinds_problem = self._kinds()
         names, certificate_problem = self._certificates() if not refused else ((), None)
-        unresolved = kinds_problem or certificate_problem
+        client, client_problem = self._client() if not refused else (None, None)
+        unresolved = kinds_problem or certificate_problem or client_problem
+        if client_problem and client is None:
+            refused = ("NoValidCACertificate", client_problem[1])
         conditions = (
             self._condition("Accepted", "Accepted", conflict or refused),
             self._condition("Conflicted", "NoConflicts", conflict, is_negative=True),
@@ -131,6 +136,7 @@ class _Listener:
             SUPPORTED.get(str(self.spec.get("protocol")), Protocol.TCP),
             str(self.spec.get("hostname") or ANY_HOST),
             names,
+            client,
             kinds,
             str(self._allowed().get("from", "Same")),
             selector,
@@ -197,6 +203,40 @@ class _Listener:
             if not bad:
                 names.append(name)
         return tuple(names), None if names and not problem else problem
+
+    def _client(self) -> tuple[ClientValidation | None, tuple[str, str] | None]:
+        """What clients must prove. With a problem and no validation nobody may enter."""
+        if self.spec.get("protocol") != "HTTPS":
+            return None, None
+        frontend = ((self.gateway.get("spec") or {}).get("tls") or {}).get("frontend") or {}
+        ports = [entry.get("tls") for entry in frontend.get("perPort") or () if entry.get("port") == self.spec.get("port")]
+        asked = (ports[0] if ports else frontend.get("default") or {}) or {}
+        if "validation" not in asked or asked["validation"] is None:
+            return None, None
+        validation = asked["validation"]
+        mode = validation.get("mode") or "AllowValidOnly"
+        if mode not in ("AllowValidOnly", "AllowInsecureFallback"):
+            return None, ("Invalid", f"tls.frontend validation mode {str(mode)[:64]!r} is not supported")
+        found, problem = [], None
+        for reference in validation.get("caCertificateRefs") or ():
+            try:
+                found.append(self._authorities(reference))
+            except Refused as error:
+                reason = {"InvalidKind": "InvalidCACertificateKind"}.get(error.reason, error.reason)
+                problem = problem or (reason, str(error))
+        if not found:
+            return None, problem or ("InvalidCACertificateRef", "tls.frontend validation names no caCertificateRefs")
+        return ClientValidation(b"".join(found), is_optional=mode == "AllowInsecureFallback"), problem
+
+    def _authorities(self, reference: Mapping[str, Any]) -> bytes:
+        own = namespace_of(self.gateway)
+        target = str(reference.get("namespace") or own)
+        if not is_granted(
+            self.reader, group=GATEWAY_GROUP, kind="Gateway", namespace=own, to_group=str(reference.get("group") or ""),
+            to_kind=str(reference.get("kind")), to_namespace=target, to_name=str(reference.get("name")),
+        ):  # fmt: skip
+            raise Refused("RefNotPermitted", f"no ReferenceGrant in namespace {target} lets Gateways of {own} use its authorities")
+        return authorities_of(self.reader, reference, target)
 
     def _certificate_problem(self, reference: Mapping[str, Any], name: str) -> tuple[str, str] | None:
         if reference.get("group") or reference.get("kind", "Secret") != "Secret":

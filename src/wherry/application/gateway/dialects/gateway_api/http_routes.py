@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wherry.application.gateway.authorities import Refused
 from wherry.application.gateway.dialects.contract import Status
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.filters import filters_of
@@ -200,6 +201,8 @@ class _Rules:
             self._unresolved("BackendNotFound", str(error))
         except Unsupported as error:
             self._unresolved("UnsupportedProtocol", str(error))
+        except Refused as error:
+            self._unresolved(error.reason, str(error))
         return None
 
     def _unresolved(self, reason: str, message: str) -> None:
