@@ -9,12 +9,16 @@ import binascii
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from wherry.application.gateway.model import Secret
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object, key_of
 
+RSA_BITS_MIN = 2048
+CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 TLS_SECRETS = "type=kubernetes.io/tls"  # field selector
 
 
@@ -29,9 +33,20 @@ def secret_of(obj: Object) -> Secret:
         certified = chain[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Invalid(f"secret {name}: tls.crt and tls.key are not a PEM certificate and its unencrypted key") from error
+    if problem := _problem(private):
+        raise Invalid(f"secret {name}: {problem}")
     if own != certified:
         raise Invalid(f"secret {name}: tls.key does not belong to the first certificate of tls.crt")
     return Secret(name, certificate, key)
+
+
+def _problem(key: PrivateKeyTypes) -> str:
+    """Why Envoy would refuse the key, "" when it would not."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return "" if key.key_size >= RSA_BITS_MIN else f"an RSA key of {key.key_size} bits is too short, {RSA_BITS_MIN} are needed"
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return "" if key.curve.name in CURVES else f"keys on curve {key.curve.name} are not supported"
+    return "the key is neither RSA nor ECDSA"
 
 
 def _decoded(obj: Object, entry: str) -> bytes:

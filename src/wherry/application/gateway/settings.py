@@ -43,3 +43,8 @@ class GatewaySettings:
     def bound_port(self, port: int) -> int:
         """The machine's port for a listener's port."""
         return {80: self.http_port, 443: self.https_port}.get(port, port)
+
+    @property
+    def unlisted_ports(self) -> frozenset[int]:
+        """Ports no listener may name: the machine's, Envoy's own, and those that listeners 80 and 443 are bound at."""
+        return self.reserved_ports | {self.ready_port} | ({self.http_port, self.https_port} - {80, 443})

@@ -24,6 +24,8 @@ from wherry.orchestration.objects.meta import Object
 
 BUNDLE_VERSION = "v1.6.1"
 OURS = "wherry.dev/definition"  # an annotation: the definition is from this table
+NOT_ENFORCED = "wherry.dev/not-enforced"  # the API server warns with it at create and update
+UNSERVED = frozenset({"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet"})
 _SCALARS: dict[str, Object] = {
     "string": {"type": "string"},
     "bool": {"type": "boolean"},
@@ -69,6 +71,7 @@ def _definition(kind: str, row: dict[str, Any]) -> Object:
                 f"{GATEWAY_GROUP}/bundle-version": BUNDLE_VERSION,
                 f"{GATEWAY_GROUP}/channel": "standard",
                 OURS: "structure-only",
+                **({NOT_ENFORCED: f"{kind} is not served by the gateway: nothing happens"} if kind in UNSERVED else {}),
             },
         },
         "spec": {

@@ -10,5 +10,5 @@ def dialects_for(settings: GatewaySettings) -> tuple[Dialect, ...]:
     """One of each."""
     return (
         IngressDialect(settings.addresses),
-        GatewayApiDialect(settings.addresses, settings.reserved_ports),
+        GatewayApiDialect(settings.addresses, settings.unlisted_ports),
     )

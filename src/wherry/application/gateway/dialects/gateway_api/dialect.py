@@ -7,7 +7,7 @@ Spec:  Gateway API v1.6 standard channel. `FEATURES` names what is there, and no
 
 from wherry.application.gateway import certificates
 from wherry.application.gateway.dialects.contract import Part, Watched
-from wherry.application.gateway.dialects.gateway_api import gateways, http_routes, statuses
+from wherry.application.gateway.dialects.gateway_api import gateways, http_routes, statuses, unserved
 from wherry.application.gateway.dialects.gateway_api.gateways import PORT_HOLDERS, GatewayView, ListenerView
 from wherry.application.gateway.dialects.gateway_api.grants import GRANTS_BY_NAMESPACE
 from wherry.application.gateway.dialects.gateway_api.http_routes import GATEWAY_VIEWS, RouteView
@@ -18,6 +18,7 @@ from wherry.application.gateway.kinds import (
     GATEWAY_CLASSES,
     GATEWAYS,
     HTTP_ROUTES,
+    LISTENER_SETS,
     REFERENCE_GRANTS,
 )
 from wherry.application.gateway.model import Listener, Route, VirtualHost
@@ -34,7 +35,7 @@ class GatewayApiDialect:
     name = "gateway-api"
     watched = (
         Watched(GATEWAY_CLASSES), Watched(GATEWAYS), Watched(HTTP_ROUTES), Watched(REFERENCE_GRANTS),
-        Watched(BACKEND_TLS_POLICIES), Watched(CONFIG_MAPS),
+        *map(Watched, (*unserved.ROUTES, LISTENER_SETS)), Watched(BACKEND_TLS_POLICIES), Watched(CONFIG_MAPS),
         Watched(SERVICES), Watched(SECRETS, certificates.TLS_SECRETS), Watched(NAMESPACES),
     )  # fmt: skip
 
@@ -68,6 +69,7 @@ class GatewayApiDialect:
             *(statuses.of_gateway(obj, views[key_of(obj)], counts, rejected, self._addresses) for obj in ours),
             *(view.status for view in routes),
             *policy_statuses(snapshot, views),
+            *unserved.statuses_of(snapshot, views),
         ))  # fmt: skip
 
     def _gateway_view(self, obj: Object, reader: Reader) -> GatewayView:
