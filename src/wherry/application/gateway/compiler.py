@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wherry.application.gateway import certificates
+from wherry.application.gateway import certificates, ownership, ownership_told
 from wherry.application.gateway.backend_tls import BACKEND_TLS, POLICY_VIEWS, policies_of
 from wherry.application.gateway.dialects.contract import Dialect, Notice, Status
 from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES
@@ -45,12 +45,14 @@ class Compiler:
         snapshot = snapshot.with_table(BACKEND_TLS, secured).with_table(POLICY_VIEWS, {"": policies})
         parts = [dialect.compile(snapshot, dict(rejected or {})) for dialect in self._dialects]
         listeners = tuple(listener for part in parts for listener in part.listeners)
+        listeners, conflicts = ownership.settle(listeners, snapshot)
+        statuses = tuple(status for part in parts for status in part.statuses)
+        notices = tuple(notice for part in parts for notice in part.notices)
+        if conflicts:
+            statuses = ownership_told.statuses_with(statuses, conflicts, listeners)
+            notices += tuple(ownership_told.notices_of(conflicts, snapshot))
         model = GatewayModel(listeners, self._all_endpoints(listeners, snapshot), self._all_secrets(listeners, snapshot))
-        return Compiled(
-            model,
-            tuple(status for part in parts for status in part.statuses),
-            tuple(notice for part in parts for notice in part.notices),
-        )
+        return Compiled(model, statuses, notices)
 
     def _all_endpoints(
         self, listeners: tuple[Listener, ...], snapshot: Snapshot
