@@ -22,6 +22,7 @@ from wherry.orchestration.agent.decide import (
 from wherry.orchestration.agent.image_puller import ImageFailed
 from wherry.orchestration.agent.pod import container_named, grace_s
 from wherry.orchestration.agent.pod_context import PodContext
+from wherry.orchestration.agent.pod_memory import crash_backoff_s_max
 from wherry.orchestration.agent.pod_plan import sandbox_config
 from wherry.orchestration.agent.status import Waiting
 from wherry.orchestration.agent.termination import stop_all, stop_one
@@ -131,7 +132,7 @@ class PodActions:
         # The downward API shows addresses that the API server may not have yet.
         pod = {**context.pod, "status": context.status()}
         image = memory.images[action.container]
-        delay_s_max = parts.settings.crash_backoff_s_max
+        delay_s_max = crash_backoff_s_max(pod, parts.settings.crash_backoff_s_max)
         try:
             run_id = await start_container(
                 parts, pod, container, image, sandbox, memory.paths, attempt=action.attempt
