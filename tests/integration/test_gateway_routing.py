@@ -272,7 +272,7 @@ async def test_hosts_belong_to_the_most_specific_listener() -> None:
 async def test_a_listener_may_have_any_free_port_and_says_when_it_is_taken() -> None:
     async with gateway_rig() as rig:
         await rig.backend("one")
-        taken = rig.settings.ready_port
+        taken = await rig.serve("taken")
         await rig.create(
             gateway({"name": "other", "port": taken, "protocol": "HTTP"}, {"name": "http", "port": 80, "protocol": "HTTP"}),
             http_route("web", to("one")))

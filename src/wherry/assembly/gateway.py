@@ -43,16 +43,20 @@ async def run(settings: ClusterSettings) -> None:
     client = Client(transport, user_agent="wherry/gateway")
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(keep_running("envoy image", lambda: _have_image(settings)), name="envoy image")
-            tasks.create_task(GatewayController(client, gateway_settings(settings), SystemClock()).run(), name="gateway")
+            has_image = asyncio.Event()
+            tasks.create_task(keep_running("envoy image", lambda: _have_image(settings, has_image)), name="envoy image")
+            controller = GatewayController(client, gateway_settings(settings), SystemClock(), has_image=has_image)
+            tasks.create_task(controller.run(), name="gateway")
     finally:
         await client.close()
 
 
-async def _have_image(settings: ClusterSettings) -> None:
+async def _have_image(settings: ClusterSettings, has_image: asyncio.Event) -> None:
     """Envoy's image is made here at the first start, from the wheel and a few packages; nothing can be pulled."""
     opened = open_images(settings)
     if await opened.service.present(gateway_settings(settings).image) is None:
+        log.info("image %s is being made; the gateway's pod waits for it", gateway_settings(settings).image)
         await assemble_recipe(find_recipe("envoy"), content=opened.content, cache_dir=cache_dir(settings))
         log.info("image %s assembled", gateway_settings(settings).image)
+    has_image.set()
     await asyncio.Event().wait()

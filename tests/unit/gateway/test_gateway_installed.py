@@ -1,5 +1,6 @@
 """What the gateway puts into a cluster is accepted by a real API server, and what others put there stays."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from wherry.application.gateway.crds.definitions import custom_resource_definiti
 from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.kit.clock import SystemClock
-from wherry.kit.errors import Invalid
+from wherry.kit.errors import Invalid, NotFound
 from wherry.orchestration.objects.crd_schema import compile_schema
 from wherry.orchestration.objects.kinds import (
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -123,3 +124,21 @@ def test_a_transition_time_moves_only_with_the_status() -> None:
     patch = statuses.patch_for({"metadata": {}, "status": {"parents": [held]}}, {"parents": [changed]}, SystemClock().now())
     assert patch is not None
     assert patch["status"]["parents"][0]["conditions"][0]["lastTransitionTime"] == "2026-01-01T00:00:00Z"
+
+
+async def test_no_gateway_pod_is_asked_for_before_its_image_is_there() -> None:
+    has_image = asyncio.Event()
+    async with api_server() as api, asyncio.TaskGroup() as tasks:
+        installing = tasks.create_task(install.ensure(api.client, SETTINGS, has_image=has_image))
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await api.client.get(GATEWAY_CLASSES, "wherry")
+                    break
+                except NotFound:
+                    await asyncio.sleep(0.01)
+        with pytest.raises(NotFound):
+            await api.client.get(DAEMON_SETS, workload.NAME, SETTINGS.namespace)
+        has_image.set()
+        await installing
+        await api.client.get(DAEMON_SETS, workload.NAME, SETTINGS.namespace)

@@ -40,13 +40,20 @@ GATEWAY_CLASS: Object = {
 }
 
 
-async def ensure(client: Client, settings: GatewaySettings) -> None:
-    """Bring everything in; return when the Gateway API is served and its class exists."""
+async def ensure(client: Client, settings: GatewaySettings, *, has_image: asyncio.Event | None = None) -> None:
+    """Bring everything in; return when it is there, the Gateway API is served and its class exists.
+
+    The workload is made once `has_image` is set, so that no pod waits for an image that is not there; the rest comes before.
+    """
     async with asyncio.TaskGroup() as tasks:
         for definition in custom_resource_definitions():
             tasks.create_task(_define(client, definition))
         if settings.manages_envoy:
-            tasks.create_task(_workload(client, settings))
+            tasks.create_task(_workload(client, settings, has_image))
+        tasks.create_task(_classes(client))
+
+
+async def _classes(client: Client) -> None:
     await _create(client, INGRESS_CLASS)
     async with asyncio.timeout(SERVED_WAIT_S):
         while True:
@@ -78,7 +85,9 @@ def is_ours(definition: Object) -> bool:
     return OURS in annotations_of(definition) and managers <= {DEFINITION_MANAGER, FIELD_MANAGER}
 
 
-async def _workload(client: Client, settings: GatewaySettings) -> None:
+async def _workload(client: Client, settings: GatewaySettings, has_image: asyncio.Event | None) -> None:
+    if has_image is not None:
+        await has_image.wait()
     for resource, obj in workload.objects(settings):
         await client.apply(resource, obj, field_manager=FIELD_MANAGER)
 

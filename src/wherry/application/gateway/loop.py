@@ -22,6 +22,7 @@ from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.resources import Builder
 from wherry.application.gateway.xds.server import AdsServer
 from wherry.kit.clock import Clock
+from wherry.kit.collector import tune_collector
 from wherry.kit.errors import Conflict, NotFound, WherryError
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
@@ -39,6 +40,14 @@ STATUS_RETRY_S = 1.0
 DEFINITIONS_WAIT_S = 10.0  # kinds that are not there by then are taken as absent until they come
 
 
+def _means_the_same(old: Object, new: Object) -> bool:
+    """Nothing changed but the status and what the API server keeps in the metadata."""
+    if old.keys() != new.keys() or any(old[key] != new[key] for key in old if key not in ("metadata", "status")):
+        return False
+    was, now = old["metadata"], new["metadata"]
+    return all(was.get(key) == now.get(key) for key in (was.keys() | now.keys()) - {"managedFields", "resourceVersion"})
+
+
 @dataclass(slots=True)
 class _Source:
     """One watched resource; its objects by key, shared with the informer's callbacks."""
@@ -51,8 +60,10 @@ class GatewayController:
     """See the module docstring. `feed` is what Envoys get; tests may look."""
 
     def __init__(
-        self, client: Client, settings: GatewaySettings, clock: Clock, *, dialects: Iterable[Dialect] | None = None
+        self, client: Client, settings: GatewaySettings, clock: Clock, *, dialects: Iterable[Dialect] | None = None,
+        has_image: asyncio.Event | None = None,
     ) -> None:
+        self._has_image = has_image  # the Envoy workload is made once it is set; None: at once
         self._client = client
         self._settings = settings
         self._clock = clock
@@ -82,11 +93,12 @@ class GatewayController:
             tasks.create_task(keep_running("gateway statuses", self._keep_written), name="gateway-statuses")
 
     async def _install(self) -> None:
-        await install.ensure(self._client, self._settings)
+        await install.ensure(self._client, self._settings, has_image=self._has_image)
         await asyncio.Event().wait()
 
     async def _keep_published(self) -> None:
         await self._watch()
+        tune_collector()
         while True:
             self._changed.clear()
             self._publish()
@@ -144,6 +156,9 @@ class GatewayController:
     def _take(self, held: dict[str, Object], old: Object | None, new: Object | None) -> None:
         if new is not None:
             held[key_of(new)] = new
+            if old is not None and _means_the_same(old, new):
+                self._to_write.set()  # somebody may have changed what a status says
+                return
         elif old is not None:
             held.pop(key_of(old), None)
         self._note()
