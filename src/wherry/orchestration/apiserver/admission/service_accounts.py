@@ -8,6 +8,8 @@ import secrets
 from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.pod_references import first_reference
+from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.apiserver.verbs.metadata import NAME_LETTERS
 from wherry.orchestration.objects.kinds import SERVICE_ACCOUNTS
@@ -15,7 +17,6 @@ from wherry.orchestration.objects.meta import Object, annotations_of
 
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX = "kube-api-access-"
-MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 ROOT_CA = "kube-root-ca.crt"
 TOKEN_EXPIRATION_S = 3607  # an hour and a bit: marks tokens the server put there itself
 MODE = 0o644
@@ -55,6 +56,9 @@ class ServiceAccountPlugin(Plugin):
     def _check_mirror(self, request: AdmissionRequest, pod: Object) -> None:
         if pod["spec"].get("serviceAccountName"):
             raise errors.forbidden(request.resource, request.name, "a mirror pod may not reference service accounts")
+        if first_reference(pod) in ("secrets", "serviceaccounts"):
+            raise errors.forbidden(request.resource, request.name,
+                                   "a mirror pod may not reference secrets or use ServiceAccountToken volume projections")
 
     async def _account(self, request: AdmissionRequest, name: str) -> Object:
         tries = DEFAULT_TRIES if name == "default" else 1

@@ -6,16 +6,17 @@ from collections.abc import Awaitable, Callable
 from wherry.kit.http.message import Response, Upgrade
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.access import Access
+from wherry.orchestration.apiserver.admission.chain import CREATE, AdmissionRequest
 from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
-from wherry.orchestration.apiserver.rendering import json_response
+from wherry.orchestration.apiserver.rendering import json_response, with_warnings
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.subresources import parts
 from wherry.orchestration.apiserver.subresources.nodes import NodeAgents
 from wherry.orchestration.apiserver.subresources.pods import Binding, Eviction, structure
 from wherry.orchestration.apiserver.subresources.proxies import Proxies
 from wherry.orchestration.apiserver.subresources.scale import ScaleSubresource
-from wherry.orchestration.apiserver.verbs.bodies import read_typed
+from wherry.orchestration.apiserver.verbs.bodies import read_typed, typed_or_refuse
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 
 Handler = Callable[[Call], Awaitable[Response | Upgrade]]
@@ -87,4 +88,12 @@ class Subresources:
             await self._verbs.body(call), call.request.headers.get("content-type", ""),
             structure("authentication.k8s.io/v1", "TokenRequest"))
         account = call.served.obj(await self._verbs.read(call))
-        return json_response(self._access.tokens.issue(account, request), 201)
+        asked = AdmissionRequest(
+            CREATE, call.served.resource, call.namespace, call.target.name, "token", call.user, request,
+            is_dry_run=call.dry_run, warnings=call.warnings)
+        await self._verbs.writer.chain.admit(asked)
+        if asked.is_foreign:  # a webhook changed it
+            asked.obj = typed_or_refuse(asked.obj or {}, structure("authentication.k8s.io/v1", "TokenRequest"))
+        await self._verbs.writer.chain.validate(asked)
+        request = asked.obj or {}
+        return with_warnings(json_response(self._access.tokens.issue(account, request), 201), call.warnings)
