@@ -50,6 +50,7 @@ def api_settings(settings: ClusterSettings, keys: Pki) -> ApiServerSettings:
         encryption_key=keys.encryption_key,
         reserved=reserved(settings),
         allows_external_ips=settings.external_ips,
+        unenforced_policies=settings.unenforced_policies,
     )
 
 

@@ -53,6 +53,7 @@ class ClusterSettings:
     build_milli_cpus: int = 0  # of one build; 0: three quarters of the machine's
     build_pids_max: int = 4096
     external_ips: bool = False  # may Services claim addresses by spec.externalIPs (CVE-2020-8554)
+    unenforced_policies: str = "refuse"  # or "warn": a NetworkPolicy is stored without effect, with a warning
 
     @property
     def id(self) -> str:
@@ -133,6 +134,8 @@ def check(settings: ClusterSettings) -> None:
         raise Invalid("--backup-hours must be above 0 and --backups-kept at least 1")
     port_list(settings.reserved_ports)
     address_list(settings.listen_addresses)
+    if settings.unenforced_policies not in ("refuse", "warn"):
+        raise Invalid(f"--unenforced-policies: {settings.unenforced_policies!r} is not one of refuse, warn")
     if settings.node_address:
         try:
             IPv4Address(settings.node_address)

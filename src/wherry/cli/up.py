@@ -24,6 +24,7 @@ TEXTS = {
     "node_name": "name of this node (default the host name)",
     "node_address": "address other machines reach this node at (default that of the default route)",
     "pod_cidr": "range of pod addresses (default 10.244.0.0/24)",
+    "unenforced_policies": "refuse (default) or warn: what happens to a NetworkPolicy, which this version does not enforce",
     "service_cidr": "range of Service addresses (default 10.96.0.0/16)",
     "listen_addresses": "more addresses for API, agent and registry than loopback and the node's (0.0.0.0: all)",
     "reserved_ports": "further ports of this machine that no workload gets (default 22,53)",

@@ -24,6 +24,7 @@ class ApiServerSettings:
     event_ttl_s: float = 3600.0  # Events vanish this long after their last write
     reserved: Reserved = Reserved()  # ports and addresses no workload gets
     allows_external_ips: bool = False  # False: upstream's admission plugin DenyServiceExternalIPs is on
+    unenforced_policies: str = "refuse"  # what restricts access and has no effect here (NetworkPolicy); or "warn"
     is_store_shared: bool = False  # True: other processes write too (etcd), so fresh reads ask the store
 
     @property

@@ -31,6 +31,7 @@ from wherry.orchestration.controllers.lease_cleanup.loop import Controller as Le
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
 from wherry.orchestration.controllers.node_ipam.loop import Controller as NodeIpam
 from wherry.orchestration.controllers.node_lifecycle.loop import Controller as NodeLifecycle
+from wherry.orchestration.controllers.not_enforced.loop import Controller as NotEnforced
 from wherry.orchestration.controllers.pod_gc.loop import Controller as PodGarbage
 from wherry.orchestration.controllers.replicaset.loop import Controller as ReplicaSets
 from wherry.orchestration.controllers.replicationcontroller.loop import Controller as ReplicationControllers
@@ -101,6 +102,7 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "pod-garbage-collector-controller": PodGarbage,
         "clusterrole-aggregation-controller": ClusterRoleAggregation,
         "lease-cleanup": LeaseCleanup,
+        "not-enforced": NotEnforced,
     }
 
 

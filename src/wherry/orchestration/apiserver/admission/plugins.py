@@ -13,9 +13,11 @@ from wherry.orchestration.apiserver.admission.defaults import (
 from wherry.orchestration.apiserver.admission.limits import LimitRanger
 from wherry.orchestration.apiserver.admission.namespaces import NamespaceLifecycle
 from wherry.orchestration.apiserver.admission.node_restriction import NodeRestriction
+from wherry.orchestration.apiserver.admission.not_enforced import NotEnforced
 from wherry.orchestration.apiserver.admission.perimeter import DenyServiceExternalIPs, ReservedPorts
 from wherry.orchestration.apiserver.admission.pod_security import PodSecurity
 from wherry.orchestration.apiserver.admission.pods import DefaultTolerationSeconds, Priority, RuntimeClassPlugin
+from wherry.orchestration.apiserver.admission.policies import AdmissionPolicies
 from wherry.orchestration.apiserver.admission.roles import RoleEscalation
 from wherry.orchestration.apiserver.admission.service_accounts import ServiceAccountPlugin
 from wherry.orchestration.apiserver.admission.webhooks import Webhooks
@@ -45,6 +47,8 @@ def default_chain(
         ReservedPorts(settings.reserved),
         DenyServiceExternalIPs(settings.reserved, is_allowed=settings.allows_external_ips),
         RoleEscalation(access.escalation),
+        NotEnforced(source, settings.unenforced_policies),
+        AdmissionPolicies(source),
         Webhooks(source),
         quotas,
     ])

@@ -1,7 +1,8 @@
 """Webhooks without I/O: which are asked about a request, what they are asked, and what their answer means.
 
 Spec:  https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
-Refuses: matchConditions (CEL) when a configuration is written; matchPolicy Equivalent acts as Exact.
+Stricter: matchConditions (CEL) are not evaluated: the webhook is asked, and the writer is warned.
+Lacks:    matchPolicy Equivalent acts as Exact.
 """
 
 import base64
@@ -38,8 +39,13 @@ def matches(hook: Hook, request: AdmissionRequest, namespace: Object | None) -> 
     """Whether the hook is asked. `namespace` is the request's, or the Namespace being written."""
     if request.resource.group == EXEMPT_GROUP:
         return False
-    if not any(_rule_matches(rule, request) for rule in hook.get("rules") or ()):
+    if not any(rule_matches(rule, request) for rule in hook.get("rules") or ()):
         return False
+    return selectors_match(hook, request, namespace)
+
+
+def selectors_match(hook: Hook, request: AdmissionRequest, namespace: Object | None) -> bool:
+    """`namespaceSelector` and `objectSelector` of a hook or an admission policy."""
     if namespace is not None and not from_label_selector(hook.get("namespaceSelector") or {}).matches(labels_of(namespace)):
         return False
     selector = from_label_selector(hook.get("objectSelector") or {})
@@ -47,7 +53,8 @@ def matches(hook: Hook, request: AdmissionRequest, namespace: Object | None) -> 
     return selector.is_everything or any(selector.matches(labels_of(obj)) for obj in shown)
 
 
-def _rule_matches(rule: Mapping[str, Any], request: AdmissionRequest) -> bool:
+def rule_matches(rule: Mapping[str, Any], request: AdmissionRequest) -> bool:
+    """A RuleWithOperations covers the request."""
     def covers(names: Sequence[str] | None, value: str) -> bool:
         return "*" in (names or ()) or value in (names or ())
 

@@ -62,7 +62,6 @@ class Webhooks(Plugin):
                 await self._mutate(hook, request)
 
     async def validate(self, request: AdmissionRequest) -> None:
-        refuse_conditions(request)
         hooks = self._matching(VALIDATING_WEBHOOK_CONFIGURATIONS, request)
         if not hooks:
             return
@@ -187,16 +186,3 @@ def _context(ca_bundle: str) -> ssl.SSLContext:
     except (binascii.Error, UnicodeDecodeError, ssl.SSLError, ValueError) as error:
         raise Unavailable(f"unable to load root certificates: {error}") from error
     return context
-
-
-def refuse_conditions(request: AdmissionRequest) -> None:
-    """Webhook configurations with matchConditions are not taken: they would be asked about too much."""
-    if request.resource.group != rules.EXEMPT_GROUP or request.obj is None:
-        return
-    causes = [
-        errors.cause("FieldValueForbidden", f"webhooks[{index}].matchConditions",
-                     "Forbidden: match conditions (CEL) are not supported by this server")
-        for index, hook in enumerate(request.obj.get("webhooks") or ()) if hook.get("matchConditions")
-    ]
-    if causes:
-        raise errors.invalid(request.resource.group, request.resource.kind, request.name, causes)

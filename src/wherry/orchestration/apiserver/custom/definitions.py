@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from wherry.orchestration.objects.meta import Object, condition_of, with_condition
+from wherry.orchestration.objects.not_enforced import REASON, rules_in
 from wherry.orchestration.objects.resources import Resource
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
@@ -65,6 +66,11 @@ def status_of(crd: Object, others: Sequence[Object], now: datetime) -> Object:
         if not is_established(crd):
             conditions = with_condition(conditions, _condition(
                 "Established", "False", "NotAccepted", "not all names are accepted"), now)
+    if count := rules_in(crd):
+        conditions = with_condition(conditions, _condition(
+            "ValidationRulesEnforced", "False", REASON, f"{count} validation rules (CEL) are stored and not evaluated"), now)
+    else:
+        conditions = [c for c in conditions if c.get("type") != "ValidationRulesEnforced"]
     status |= {"acceptedNames": accepted, "conditions": conditions}
     status.setdefault("storedVersions", [storage_version(crd)])
     return status
