@@ -89,7 +89,7 @@ def make_cluster(folder: Path, pod_cidr: str, service_cidr: str, *flags: str) ->
     ports = {name: free_port() for name in ("api", "node", "registry", "gateway-http", "gateway-https")}
     cluster = Cluster(folder / "data", folder / "kubeconfig", ports["api"], ports["gateway-http"])
     cluster.wherry(
-        "up", "--pod-cidr", pod_cidr, "--service-cidr", service_cidr, "--kubeconfig", str(cluster.kubeconfig),
+        "up", "--unenforced-policies", "warn", "--pod-cidr", pod_cidr, "--service-cidr", service_cidr, "--kubeconfig", str(cluster.kubeconfig),
         *(f"--{name}-port={port}" for name, port in ports.items()), *flags,
     )
     return cluster

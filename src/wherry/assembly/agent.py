@@ -132,7 +132,8 @@ async def run(settings: ClusterSettings) -> None:
             tasks.create_task(keep_running("dns", lambda: _dns(settings, informers, clock)))
             tasks.create_task(keep_running("image collection", images.service.keep_collected))
             tasks.create_task(keep_running("registry", lambda: serve_registry(settings, keys, images)))
-            tasks.create_task(keep_renewed(lambda: start.pki(settings), {"node-serving": tls}, clock))
+            tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
+                lambda: start.pki(settings), {"node-serving": tls}, clock)))
     finally:
         await client.close()
 

@@ -45,8 +45,8 @@ async def run(settings: ClusterSettings) -> None:
         async with asyncio.TaskGroup() as tasks:
             has_image = asyncio.Event()
             tasks.create_task(keep_running("envoy image", lambda: _have_image(settings, has_image)), name="envoy image")
-            controller = GatewayController(client, gateway_settings(settings), SystemClock(), has_image=has_image)
-            tasks.create_task(controller.run(), name="gateway")
+            tasks.create_task(keep_running("gateway", lambda: GatewayController(
+                client, gateway_settings(settings), SystemClock(), has_image=has_image).run()), name="gateway")
     finally:
         await client.close()
 

@@ -67,11 +67,13 @@ async def run(settings: ClusterSettings) -> None:
             tasks.create_task(server.run(), name="api server")
             await server.ready.wait()
             async with serve(server.handle, host=listen_hosts(settings), port=settings.api_port, tls=tls):
-                tasks.create_task(keep_renewed(lambda: start.pki(settings), {"apiserver": tls, "kubelet-client": agent_tls}, clock))
+                tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
+                    lambda: start.pki(settings), {"apiserver": tls, "kubelet-client": agent_tls}, clock)))
                 tasks.create_task(keep_running("controllers", lambda: _controllers(settings, keys, server, clock)))
                 tasks.create_task(keep_running("backups", lambda: _backups(settings, store, clock)), name="backups")
                 tasks.create_task(keep_running("scheduler", lambda: _scheduler(server, clock)))
-                tasks.create_task(addons.apply(local_client(server.handle, "system:wherry-addons", MASTERS)))
+                client = local_client(server.handle, "system:wherry-addons", MASTERS)
+                tasks.create_task(addons.keep_applied(client, clock), name="addons")
                 await asyncio.Event().wait()
     finally:
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,4 +1,5 @@
-"""Finds out who sends a request: client certificate, bearer token, then impersonation headers. Nobody is anonymous.
+"""Finds out who sends a request: client certificate, bearer token, then impersonation headers. Who shows
+nothing is anonymous for `anonymous_paths` alone.
 
 In:    a `Request` whose client certificate, if any, the TLS layer has verified.
 Out:   the `User`.
@@ -20,8 +21,11 @@ from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.bounded import BoundedCache
 from wherry.orchestration.apiserver.auth.impersonation import IMPERSONATE, impersonated, wants_impersonation
 from wherry.orchestration.apiserver.auth.jwt import decode
-from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, EXTRA_CREDENTIAL_ID, Unauthorized, User
+from wherry.orchestration.apiserver.auth.user import ANONYMOUS, AUTHENTICATED, EXTRA_CREDENTIAL_ID, Unauthorized, User
 
+# What probes of load balancers and other machines ask. Upstream's kubeadm clusters answer these and no more when anonymous
+# authentication is narrowed; RBAC (system:public-info-viewer) is asked as for everybody.
+ANONYMOUS_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/"})
 WEBSOCKET_TOKEN = "base64url.bearer.authorization.k8s.io."  # a browser cannot set headers on a WebSocket
 
 
@@ -61,6 +65,8 @@ class Authenticator:
             return request.identity
         if request.peer_certificate is not None:
             return self._user_of_certificate(request.peer_certificate)
+        if request.path in ANONYMOUS_PATHS and not _shows_credential(request):
+            return ANONYMOUS
         token = _bearer_token(request)
         user = self.user_of_token(token) if token else None
         if user is None:
@@ -76,6 +82,12 @@ class Authenticator:
         if self._clock.now() > not_after:  # a connection may outlive the certificate it was opened with
             raise Unauthorized("Unauthorized")
         return user
+
+
+def _shows_credential(request: Request) -> bool:
+    """Also a wrong one, and the wish to be somebody else: those are answered with 401, as upstream."""
+    return any(name == "authorization" or name == "sec-websocket-protocol" or name.startswith(IMPERSONATE)
+               for name in request.headers)
 
 
 def _read_certificate(der: bytes) -> tuple[User, datetime]:

@@ -75,6 +75,9 @@ def node_user(name: str) -> User:
     return User(f"{NODE_PREFIX}{name}", groups=(NODES, AUTHENTICATED))
 
 
+# Who sends no credential at all. Only `/healthz` and its like are answered (authenticator).
+ANONYMOUS = User("system:anonymous", groups=(UNAUTHENTICATED,))
+
 # In-process callers (assembly) and tests.
 ADMIN = User("kubernetes-admin", groups=(MASTERS, AUTHENTICATED))
 LOOPBACK = User("system:apiserver", groups=(MASTERS, AUTHENTICATED))

@@ -1,0 +1,30 @@
+"""A start while a webhook that refuses everything cannot be reached: the server lives, and writes once it may."""
+
+import asyncio
+
+from wherry.assembly import addons
+from wherry.orchestration.objects.kinds import STORAGE_CLASSES
+from wherry.testing.api import api_server
+from wherry.testing.clock import FakeClock
+
+HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+CATCH_ALL = {"metadata": {"name": "all"}, "webhooks": [{
+    "name": "all.example.com", "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+    "clientConfig": {"service": {"name": "gone", "namespace": "default"}},
+    "rules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}]}]}
+
+
+async def test_a_dead_catch_all_webhook_does_not_end_the_server_at_its_start() -> None:
+    async with api_server() as api, asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        assert (await api.call("POST", HOOKS, CATCH_ALL))[0] == 201
+        await api.server.registry.fresh()
+        clock = FakeClock()
+        applying = tasks.create_task(addons.keep_applied(api.client, clock))
+        while not clock.sleeping and not applying.done():
+            await asyncio.sleep(0)
+        assert not applying.done(), "it waits for its turn"
+        assert (await api.call("DELETE", f"{HOOKS}/all"))[0] == 200
+        await api.server.registry.fresh()
+        await clock.advance(addons.RETRY_S)
+        await applying
+        assert await api.client.get(STORAGE_CLASSES, "local")
