@@ -69,6 +69,7 @@ class _Composer:
         self._loader = loader
         self._depth_max = depth_max
         self._anchors: dict[str, _Node] = {}
+        self._count = 0
 
     def document(self) -> _Node | None:
         while True:
@@ -79,8 +80,11 @@ class _Composer:
                 return self._node(event, 0)
 
     def _node(self, event: Any, depth: int) -> _Node:
+        self._count += 1
         if depth > self._depth_max:
             raise _malformed(f"exceeded max depth of {self._depth_max}")
+        if self._count > VALUES_MAX:
+            raise _malformed(f"document has more than {VALUES_MAX} values")
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise _malformed(f"unknown anchor '{str(event.anchor)[:80]}' referenced")

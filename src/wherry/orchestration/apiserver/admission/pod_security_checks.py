@@ -141,6 +141,29 @@ def _seccomp_baseline(pod: Object) -> Iterator[Violation]:
         yield Violation("seccompProfile", f"{' and '.join(who)} must not set securityContext.seccompProfile.type to \"Unconfined\"")
 
 
+def _host_process(pod: Object) -> Iterator[Violation]:
+    def wants(thing: Mapping[str, Any]) -> bool:
+        return bool((_security(thing).get("windowsOptions") or {}).get("hostProcess"))
+
+    bad = _bad_containers(pod, wants)
+    who = [*(["pod"] if wants(pod["spec"]) else []), *([_named(bad)] if bad else [])]
+    if who:
+        yield Violation("hostProcess", f"{' and '.join(who)} must not set securityContext.windowsOptions.hostProcess=true")
+
+
+def _probe_hosts(pod: Object) -> Iterator[Violation]:
+    """Since 1.34: a probe or hook of another host makes the node a proxy."""
+    def hosts(container: Mapping[str, Any]) -> bool:
+        lifecycle = container.get("lifecycle") or {}
+        handlers = [*(container.get(name) or {} for name in ("livenessProbe", "readinessProbe", "startupProbe")),
+                    *(lifecycle.get(name) or {} for name in ("postStart", "preStop"))]
+        return any((handler.get(kind) or {}).get("host") for handler in handlers for kind in ("httpGet", "tcpSocket"))
+
+    bad = _bad_containers(pod, hosts)
+    if bad:
+        yield Violation("probe or lifecycle host", f"{_named(bad)} must not set host of a probe or lifecycle hook")
+
+
 def _sysctls(pod: Object) -> Iterator[Violation]:
     bad = [s["name"] for s in _security(pod["spec"]).get("sysctls") or () if s["name"] not in SYSCTLS]
     if bad:
@@ -207,6 +230,6 @@ def _seccomp_restricted(pod: Object) -> Iterator[Violation]:
 
 Check = Callable[[Object], Iterator[Violation]]
 BASELINE: tuple[Check, ...] = (
-    _apparmor, _capabilities, _host_namespaces, _host_path, _host_ports, _privileged, _proc_mount, _seccomp_baseline,
-    _selinux, _sysctls)
+    _apparmor, _capabilities, _host_namespaces, _host_path, _host_ports, _host_process, _privileged, _probe_hosts,
+    _proc_mount, _seccomp_baseline, _selinux, _sysctls)
 RESTRICTED: tuple[Check, ...] = (_escalation, _drop_all, _volume_types, _non_root, _seccomp_restricted)

@@ -16,7 +16,7 @@ from wherry.orchestration.apiserver.subresources.nodes import NodeAgents
 from wherry.orchestration.apiserver.subresources.pods import Binding, Eviction, structure
 from wherry.orchestration.apiserver.subresources.proxies import Proxies
 from wherry.orchestration.apiserver.subresources.scale import ScaleSubresource
-from wherry.orchestration.apiserver.verbs.bodies import read_typed, typed_or_refuse
+from wherry.orchestration.apiserver.verbs.bodies import inline_bytes, read_typed, typed_or_refuse
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 
 Handler = Callable[[Call], Awaitable[Response | Upgrade]]
@@ -76,8 +76,9 @@ class Subresources:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
         resource = call.served.resource
+        limit = inline_bytes(call.request.headers.get("content-type", ""))  # anybody may ask: no question is longer
         obj = read_typed(
-            await self._verbs.body(call), call.request.headers.get("content-type", ""), call.served.node,
+            await call.request.read(limit), call.request.headers.get("content-type", ""), call.served.node,
             api_version=resource.api_version, kind=resource.kind)
         return json_response(self._access.reviews.answer(resource.kind, call.user, obj, call.namespace), 201)
 

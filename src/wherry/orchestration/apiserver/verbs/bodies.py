@@ -5,6 +5,11 @@ Out:   an object the caller owns, with apiVersion, kind and metadata in place.
 Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
 """
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import orjson
 
 from wherry.kit.errors import Invalid
@@ -16,6 +21,25 @@ from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.structure import Node
 
 BODY_TYPES = ("application/json", "application/yaml", protobuf.CONTENT_TYPE)
+
+
+INLINE_BYTES_MAX = 64 * 1024  # a larger body is decoded in a thread: the loop goes on answering
+INLINE_YAML_BYTES_MAX = 16 * 1024  # read at some 0.3 MB a second
+_DECODER = ThreadPoolExecutor(1, "decode")  # one: bodies of many clients wait for each other, never for the loop
+
+Read = TypeVar("Read")
+
+
+def inline_bytes(content_type: str) -> int:
+    """How long a body of this type may be to be decoded on the event loop; reviews may not be longer at all."""
+    return INLINE_YAML_BYTES_MAX if "yaml" in content_type else INLINE_BYTES_MAX
+
+
+async def decoded(call: Call, body: bytes, read: Callable[[], Read]) -> Read:
+    """`read()`, which decodes `body`, off the event loop when that is long."""
+    if len(body) <= inline_bytes(call.request.headers.get("content-type", "")):
+        return read()
+    return await asyncio.get_running_loop().run_in_executor(_DECODER, read)
 
 
 def decode_body(body: bytes, content_type: str) -> Decoded:

@@ -17,7 +17,7 @@ from wherry.orchestration.apiserver.rendering import Renderer, deleted_status, d
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.verbs import deleting, watching
-from wherry.orchestration.apiserver.verbs.bodies import read_object, read_typed
+from wherry.orchestration.apiserver.verbs.bodies import decoded, read_object, read_typed
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.apiserver.verbs.listing import Listing, list_objects
 from wherry.orchestration.apiserver.verbs.metadata import needs_revision
@@ -93,13 +93,15 @@ class Verbs:
 
     async def create(self, call: Call) -> Response:
         """POST."""
-        obj = read_object(call, await self.body(call))
+        body = await self.body(call)
+        obj = await decoded(call, body, lambda: read_object(call, body))
         renderer = self.renderer(call)
         return with_warnings(renderer.one(await self.writer.create(call, obj), 201), call.warnings)
 
     async def update(self, call: Call) -> Response:
         """PUT of the object."""
-        obj = read_object(call, await self.body(call))
+        body = await self.body(call)
+        obj = await decoded(call, body, lambda: read_object(call, body))
         renderer = self.renderer(call)
         name = call.target.name
         if name_of(obj) not in ("", name):
@@ -119,7 +121,8 @@ class Verbs:
 
     async def patch(self, call: Call) -> Response:
         """PATCH of the object."""
-        patch = read_patch(call, await self.body(call), self.writer.clock)
+        body = await self.body(call)
+        patch = await decoded(call, body, lambda: read_patch(call, body, self.writer.clock))
         renderer = self.renderer(call)
         is_apply = patch.create is not None
         status = 200

@@ -212,6 +212,13 @@ def check_local_path(text: str, path: str, found: Causes) -> None:
         found.invalid(path, text, "must not contain '..'")
 
 
+def check_file_path(text: str, path: str, found: Causes) -> None:
+    """Where a volume puts a file: also no name of those that its writer keeps for itself (`..data`)."""
+    check_local_path(text, path, found)
+    if text.startswith("..") and not text.startswith("../"):
+        found.invalid(path, text, "must not start with '..'")
+
+
 def _check_devices(container: Object, path: str, volumes: Mapping[str, Object], found: Causes) -> None:
     for index, device in enumerate(container.get("volumeDevices") or ()):
         place, name = f"{path}.volumeDevices[{index}]", device.get("name") or ""

@@ -9,7 +9,7 @@ from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.validation import names
 from wherry.orchestration.objects.validation.causes import Causes
-from wherry.orchestration.objects.validation.containers import check_field_ref, check_local_path, check_resource_ref
+from wherry.orchestration.objects.validation.containers import check_field_ref, check_file_path, check_resource_ref
 
 MODE_RANGE = range(0o1000)
 MODE_WRONG = "must be a number between 0 and 0777 (octal), both inclusive"
@@ -96,7 +96,7 @@ def _check_files(source: Object, key: str, name: Any, path: str, found: Causes) 
         if not item.get("path"):
             found.required(f"{place}.path")
         else:
-            check_local_path(item["path"], f"{place}.path", found)
+            check_file_path(item["path"], f"{place}.path", found)
         _check_mode(item.get("mode"), f"{place}.mode", found)
 
 
@@ -111,7 +111,7 @@ def _check_downward_items(source: Object, path: str, found: Causes) -> None:
         if not item.get("path"):
             found.required(f"{place}.path")
         else:
-            check_local_path(item["path"], f"{place}.path", found)
+            check_file_path(item["path"], f"{place}.path", found)
         if item.get("fieldRef") is not None:
             check_field_ref(item["fieldRef"], f"{place}.fieldRef", DOWNWARD_FIELDS, found)
         elif item.get("resourceFieldRef") is not None:
@@ -141,3 +141,5 @@ def _check_projection(part: Object, path: str, found: Causes) -> None:
                 found.invalid(f"{place}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
             if not source.get("path"):
                 found.required(f"{place}.path")
+            else:
+                check_file_path(source["path"], f"{place}.path", found)
