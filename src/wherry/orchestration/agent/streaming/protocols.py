@@ -20,7 +20,7 @@ WEBSOCKET_COMMAND_VERSIONS = (
 )
 PORT_FORWARD_VERSION = "portforward.k8s.io"
 PORT_FORWARD_TUNNEL = "SPDY/3.1+portforward.k8s.io"
-WEBSOCKET_PORT_VERSIONS = ("v4.channel.k8s.io", "v4.base64.channel.k8s.io")
+WEBSOCKET_PORT_VERSIONS = ("v4.channel.k8s.io", "v4.base64.channel.k8s.io", "")  # "": as upstream, binary channels
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})  # what Go's strconv.ParseBool takes
 
 
