@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from wherry.testing.api import TestApi, api_server
+from wherry.testing.clock import FakeClock
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -264,3 +265,16 @@ async def test_events_are_served_in_both_groups(api: TestApi) -> None:
     assert obj["apiVersion"] == "events.k8s.io/v1" and obj["note"] == "hello" and obj["regarding"]["name"] == "p"
     _, found = await api.call("GET", "/api/v1/events?fieldSelector=involvedObject.name=p")
     assert len(found["items"]) == 1
+
+
+async def test_applying_the_same_a_second_later_writes_nothing() -> None:
+    clock = FakeClock()
+    async with api_server(clock=clock) as api:
+        wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "same"}, "data": {"a": "b"}}
+        path = "/api/v1/namespaces/default/configmaps/same?fieldManager=m"
+        answers = []
+        for _ in range(2):
+            _, answer = await api.call("PATCH", path, wanted, content_type="application/apply-patch+yaml")
+            answers.append(answer["metadata"])
+            await clock.advance(2)
+        assert answers[0] == answers[1]

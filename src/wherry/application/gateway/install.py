@@ -15,7 +15,7 @@ from wherry.application.gateway.settings import GatewaySettings
 from wherry.kit.errors import AlreadyExists, NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS, INGRESS_CLASSES
-from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+from wherry.orchestration.objects.meta import Object, annotations_of, condition_of, name_of
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,16 @@ async def _define(client: Client, definition: Object) -> None:
     if found is not None and not is_ours(found):
         log.info("definition %s is somebody else's and stays", name_of(definition))
         return
-    await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition, field_manager=DEFINITION_MANAGER)
+    found = await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition, field_manager=DEFINITION_MANAGER)
+    async with asyncio.timeout(SERVED_WAIT_S):
+        while not _is_served(found):
+            await asyncio.sleep(SERVED_POLL_S)
+            found = await client.get(CUSTOM_RESOURCE_DEFINITIONS, name_of(definition))
+
+
+def _is_served(definition: Object) -> bool:
+    established = condition_of((definition.get("status") or {}).get("conditions"), "Established")
+    return established is not None and established.get("status") == "True"
 
 
 def is_ours(definition: Object) -> bool:

@@ -1,6 +1,6 @@
 """One request from socket to answer: authenticate, impersonate, authorize, find who serves it, act, count.
 
-Never: invents 429 or 503; those come from evictions and from parts that do not answer.
+Never: invents 503; that comes from parts that do not answer.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.auth.user import Unauthorized, User
 from wherry.orchestration.apiserver.compression import compressed
+from wherry.orchestration.apiserver.fairness import FairQueue
 from wherry.orchestration.apiserver.health import ENDPOINTS, Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
 from wherry.orchestration.apiserver.paths import Paths
@@ -47,6 +48,7 @@ class Pipeline:
         self._health = health
         self._metrics = metrics
         self._timeout_s = settings.request_timeout_s
+        self._fairness = FairQueue(settings)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer; every failure is a Status."""
@@ -55,9 +57,7 @@ class Pipeline:
         is_long = target.verb == "watch" or target.subresource in LONG_SUBRESOURCES
         try:
             with self._metrics.in_flight(target.verb):
-                answer = await self._answer(request, target)
-                if isinstance(answer, Response) and not is_long:
-                    answer = await compressed(request, answer)
+                answer = await self._answer(request, target, is_long)
         except WherryError as error:
             answer = error_response(errors.from_error(error))
         what = Measured(target.verb, target.group, target.version, target.resource, target.subresource, _scope(target),
@@ -67,8 +67,17 @@ class Pipeline:
             answer.body = Counted(answer.body, self._metrics, what)
         return answer
 
-    async def _answer(self, request: Request, target: Target) -> Response | Upgrade:
+    async def _answer(self, request: Request, target: Target, is_long: bool) -> Response | Upgrade:
         user = self._authenticated(request)
+        if is_long or request.identity is not None or user.is_master or not target.resource:
+            return await self._act(request, target, user)
+        await self._fairness.take(user.name)
+        try:
+            return await self._act(request, target, user)
+        finally:
+            self._fairness.give_back(user.name)
+
+    async def _act(self, request: Request, target: Target, user: User) -> Response | Upgrade:
         if not target.resource:
             return await self._path(request, user)
         self._access.require(user, target, _field_selector(request))
@@ -78,7 +87,10 @@ class Pipeline:
         try:
             if handler is not None:
                 return await handler(call)
-            return with_warnings(await self._verb(call), DEPRECATED.get(target.resource, ()) if not target.group else ())
+            answer = await self._verb(call)
+            if target.verb in ("get", "list"):
+                answer = await compressed(request, answer)
+            return with_warnings(answer, DEPRECATED.get(target.resource, ()) if not target.group else ())
         except WherryError as error:
             return with_warnings(error_response(errors.from_error(error)), call.warnings)
 

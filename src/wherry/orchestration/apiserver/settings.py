@@ -20,6 +20,9 @@ class ApiServerSettings:
     watch_timeout_s: float = 1800.0  # a watch without timeoutSeconds ends after 1 to 2 times this, as upstream's
     bookmark_period_s: float = 60.0
     request_timeout_s: float = 60.0  # non-streaming requests
+    seats: int = 128  # requests of all users at work at once, on one event loop
+    user_seats: int = 16  # of one user
+    user_waiting_max: int = 512  # more of one user are answered with 429
     compaction_period_s: float = 300.0  # history kept for watches and continue tokens: 1 to 2 periods
     event_ttl_s: float = 3600.0  # Events vanish this long after their last write
     reserved: Reserved = Reserved()  # ports and addresses no workload gets

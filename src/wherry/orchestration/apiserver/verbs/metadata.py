@@ -100,3 +100,17 @@ def is_finished(obj: Object) -> bool:
     if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1" and obj.get("spec", {}).get("finalizers"):
         return False
     return not metadata.get("deletionGracePeriodSeconds")
+
+
+def without_news_of_time(new: Object, old: Object) -> Object:
+    """`old` when nothing but the times of managedFields differs: applying the same again writes nothing.
+
+    Spec: upstream's fieldmanager.IgnoreManagedFieldsTimestampsTransformer.
+    """
+    ours, theirs = new["metadata"].get("managedFields"), old["metadata"].get("managedFields")
+    if not ours or not theirs or ours == theirs or len(ours) != len(theirs):
+        return new
+    if any({**a, "time": ""} != {**b, "time": ""} for a, b in zip(ours, theirs, strict=True)):
+        return new
+    candidate = {**new, "metadata": {**new["metadata"], "managedFields": theirs}}
+    return old if candidate == old else new

@@ -117,6 +117,7 @@ class Writer:
         prepare(new, old)
         if not is_tracked:
             new = self._tracked(call, old, new, subresource)
+        new = meta.without_news_of_time(new, old)
         if new == old:
             return new
         rules.check(new, old, subresource)
