@@ -3,7 +3,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check bench clean setup lint
+.PHONY: demo test check bench clean setup lint guest hostile
 
 demo: $(READY) .cache/clients/.ready  ## cluster up, the shop built from source, deployed and called through the gateway
 	$(PYTHON) examples/shop/demo.py
@@ -20,6 +20,10 @@ lint: $(READY)
 
 bench: $(READY) .cache/clients/.ready  ## every figure of DESIGN section 6 that can be had here; results in bench/results
 	$(PYTHON) bench/run_all.py --record
+
+guest: $(READY) .cache/clients/.ready  ## the newcomer's path in a stock Debian 12 guest (systemd, cgroup v2) under QEMU, with a power cut
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap qemu-system-x86 e2fsprogs >/dev/null
+	$(PYTHON) tests/guest/run.py .cache/guest .cache/clients
 
 setup: $(READY) .cache/clients/.ready
 

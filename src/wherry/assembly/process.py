@@ -22,6 +22,7 @@ from wherry.kit.supervise import keep_running
 log = logging.getLogger(__name__)
 
 CANNOT_RUN = 5  # exit code: only a person can mend it
+SETTLED_S = 5.0  # after the start; what is loaded by then stays
 SUPERVISOR_START_S = 2.0  # until a new supervisor holds its lock
 
 Start = Callable[[ClusterSettings], Awaitable[None]]

@@ -1,9 +1,13 @@
-"""The cyclic garbage collector, set for processes that hold many long-lived objects.
+"""The cyclic garbage collector and the heap, set for processes that hold many long-lived objects.
 
 Never: collects by itself; reference counts free nearly everything, cycles wait for the threshold.
 """
 
+import asyncio
+import ctypes
 import gc
+
+from wherry.kit.clock import Clock
 
 THRESHOLDS = (50_000, 20, 50)  # Python's own 700 walks tens of thousands of objects many times a second
 
@@ -13,3 +17,20 @@ def tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
+
+
+GIVE_BACK_PERIOD_S = 300.0
+
+
+def give_back_memory() -> None:
+    """Return free heap to the kernel: after a large list or a burst, glibc keeps it (malloc_trim(3)). Takes milliseconds."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # another C library gives it back by itself
+        trim(0)
+
+
+async def keep_memory_given_back(clock: Clock) -> None:
+    """Once in a while, for ever, on a worker thread."""
+    while True:
+        await clock.sleep(GIVE_BACK_PERIOD_S)
+        await asyncio.to_thread(give_back_memory)

@@ -3,7 +3,7 @@
 Spec:  https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-token-volume
 """
 
-import secrets
+import random
 
 from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver import errors
@@ -87,7 +87,7 @@ def _add_volume(spec: Object) -> None:
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     if all(_has_mount(container) for container in containers):
         return
-    suffix = "".join(secrets.choice(NAME_LETTERS) for _ in range(5))
+    suffix = "".join(random.choices(NAME_LETTERS, k=5))
     volumes.append({
         "name": f"{VOLUME_PREFIX}{suffix}",
         "projected": {

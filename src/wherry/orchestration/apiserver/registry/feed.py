@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from wherry.kit.collector import give_back_memory
 from wherry.kit.errors import Broken, TimedOut
 from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
 from wherry.orchestration.apiserver.registry.codec import Sealer, encode, with_revision
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 ROOT = "/registry/"
 GROWTH_OF_DELETION_MAX = 2048  # bytes: deletionTimestamp, conditions of the end, managedFields
+LOAD_PAGE = 2_000  # entries read at a time at the start
 FRESH_TIMEOUT_S = 3.0  # upstream waits as long for a fresh cache
 
 
@@ -49,16 +51,21 @@ class Registry:
 
     async def load(self) -> None:
         """Read everything from the store."""
-        page = await self.store.list(ROOT)
         found: dict[tuple[str, str], list[Cached]] = {}
-        for entry in page.entries:
-            group, plural, key = split(entry.key)
-            found.setdefault((group, plural), []).append(
-                self._cached(entry.key, key, entry.value, entry.modified, entry.created))
+        page = await self.store.list(ROOT, limit=LOAD_PAGE)
+        while True:  # page by page: there are never two copies of everything
+            for entry in page.entries:
+                group, plural, key = split(entry.key)
+                found.setdefault((group, plural), []).append(
+                    self._cached(entry.key, key, entry.value, entry.modified, entry.created))
+            if not page.more:
+                break
+            page = await self.store.list(ROOT, after=page.entries[-1].key, limit=LOAD_PAGE, revision=page.revision)
         self.revision = max(page.revision, self.revision)
         for group, plural in {*found, *self._caches}:
             self.cache(group, plural).load(found.get((group, plural), []), page.revision)
         self._wake()
+        give_back_memory()
 
     async def run(self) -> None:
         """Follow the store for ever; start over from a new listing when history is lost."""

@@ -3,7 +3,7 @@
 Spec:  upstream rest.BeforeCreate and rest.BeforeUpdate; names.SimpleNameGenerator.
 """
 
-import secrets
+import random
 from uuid import uuid4
 
 from wherry.kit.clock import Clock, rfc3339
@@ -57,7 +57,7 @@ def stamp_new(obj: Object, clock: Clock) -> bool:
 
 def generated_name(base: str) -> str:
     """`base` cut so that the whole fits a label, and five random letters."""
-    suffix = "".join(secrets.choice(NAME_LETTERS) for _ in range(NAME_SUFFIX_LENGTH))
+    suffix = "".join(random.choices(NAME_LETTERS, k=NAME_SUFFIX_LENGTH))
     return base[:GENERATED_BASE_MAX] + suffix
 
 

@@ -162,26 +162,31 @@ async def _live(
 ) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     next_bookmark = loop.time() + bookmark_period_s if bookmark_period_s else deadline
-    while True:
-        events = watcher.events
-        if events:
-            pending = [event for event in events if event.revision > after]
-            events.clear()
-            for chunk in _chunks(_encoded(pending, matches, encoder)):
-                yield chunk
-            continue
-        if watcher.is_cut:
-            return
-        watcher.wake.clear()
-        try:
-            async with asyncio.timeout_at(min(deadline, next_bookmark)):
-                await watcher.wake.wait()
-        except TimeoutError:
-            if bookmark_period_s and not watcher.events:
+    # One timer for the whole wait until a bookmark: most wake-ups are events, and a thousand watchers share each.
+    timer = loop.call_at(min(deadline, next_bookmark), watcher.wake.set)
+    try:
+        while True:
+            events = watcher.events
+            if events:
+                pending = [event for event in events if event.revision > after]
+                events.clear()
+                for chunk in _chunks(_encoded(pending, matches, encoder)):
+                    yield chunk
+                continue
+            if watcher.is_cut:
+                return
+            watcher.wake.clear()
+            await watcher.wake.wait()
+            if watcher.events or loop.time() < min(deadline, next_bookmark):
+                continue
+            if bookmark_period_s:
                 yield encoder.bookmark(max(registry.revision, after), ends_initial_events=False)
             if loop.time() >= deadline:
                 return
             next_bookmark = loop.time() + bookmark_period_s if bookmark_period_s else deadline
+            timer = loop.call_at(min(deadline, next_bookmark), watcher.wake.set)
+    finally:
+        timer.cancel()
 
 
 def _encoded(events: Iterator[CacheEvent] | list[CacheEvent], matches: Matches | None, encoder: Encoder

@@ -102,10 +102,10 @@ def _managers_before(
 
 def _prune(merged: Object, managers: Managers, last: Paths, node: Node) -> Object:
     """Take out what this manager applied last time and now does not, unless somebody else owns it."""
-    if not last:
-        return merged
-    gone = remove(merged, _with_named_parents(last, node), node)
     owned = NO_PATHS.union(*(o.paths for o in managers.values()))
+    if last <= owned:
+        return merged  # the usual case: all that was applied last time still has an owner
+    gone = remove(merged, _with_named_parents(last, node), node)
     there = _with_named_parents(paths_of(merged, node, strict=False), node)
     left = _with_named_parents(paths_of(gone, node, strict=False), node)
     kept = remove(merged, there - (left | _with_named_parents(owned, node)), node)

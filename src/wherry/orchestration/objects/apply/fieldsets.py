@@ -88,20 +88,24 @@ class _Walk:
 
     def visit(self, old: Any, new: Any, node: Node, path: Path) -> None:
         """`_ABSENT` on one side: the whole branch was added or removed, containers included."""
-        if old is not _ABSENT and new is not _ABSENT and old == new and type(old) is type(new):
+        if old is _ABSENT:
+            _whole(new, node, path, self.added)
+            return
+        if new is _ABSENT:
+            _whole(old, node, path, self.removed)
+            return
+        if old == new and type(old) is type(new):
             return
         if _is_map(old, new) and not is_atomic_map(node) and not _both_empty(old, new):
-            self._note_container(old, new, path)
             self._visit_members(old, new, node, path)
         elif _is_list(old, new) and is_keyed_list(node) and not _both_empty(old, new):
-            self._note_container(old, new, path)
             self._visit_items(old, new, node, path)
         elif _kinds_differ(old, new):
             self.visit(old, _ABSENT, node, path)
             self.visit(_ABSENT, new, node, path)
             self.changed.add(path)
-        else:
-            self._note_leaf(old, new, node, path)
+        elif not equal(node, old, new):
+            self.changed.add(path)
 
     def _visit_members(self, old: Any, new: Any, node: Node, path: Path) -> None:
         before = {element: (value, below) for element, value, below in members_of(node, _map(old))}
@@ -119,19 +123,18 @@ class _Walk:
         for element, value in before.items():
             self.visit(value, _ABSENT, item, (*path, element))
 
-    def _note_container(self, old: Any, new: Any, path: Path) -> None:
-        if old is _ABSENT:
-            self.added.add(path)
-        elif new is _ABSENT:
-            self.removed.add(path)
 
-    def _note_leaf(self, old: Any, new: Any, node: Node, path: Path) -> None:
-        if old is _ABSENT:
-            self.added.add(path)
-        elif new is _ABSENT:
-            self.removed.add(path)
-        elif not equal(node, old, new):
-            self.changed.add(path)
+def _whole(value: Any, node: Node, path: Path, found: set[Path]) -> None:
+    """Every path of a branch that is on one side only, containers included."""
+    found.add(path)
+    if isinstance(value, dict):
+        if node.map_type != "atomic":
+            for name, inner in value.items():
+                _whole(inner, child(node, name), (*path, f"f:{name}"), found)
+    elif isinstance(value, list) and value and is_keyed_list(node):
+        item = node.item or ANY
+        for element, inner in items_of(node, value).items():
+            _whole(inner, item, (*path, element), found)
 
 
 def _is_map(old: Any, new: Any) -> bool:
@@ -144,7 +147,7 @@ def _is_list(old: Any, new: Any) -> bool:
 
 
 def _empty(value: Any) -> bool:
-    return value is None or value is _ABSENT
+    return value is None
 
 
 def _both_empty(old: Any, new: Any) -> bool:

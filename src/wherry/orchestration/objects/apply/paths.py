@@ -7,6 +7,7 @@ Spec:  sigs.k8s.io/structured-merge-diff, fieldpath: a member has `{}`, or `.` w
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ Fields = dict[str, Any]
 NO_PATHS: Paths = frozenset()
 _ELEMENT = re.compile(r"[fkvi]:", re.DOTALL)
 _DEPTH_MAX = 200
+ELEMENTS_KEPT = 4096
 
 
 def read_fields(fields: Fields) -> Paths:
@@ -44,22 +46,31 @@ def read_fields(fields: Fields) -> Paths:
 def write_fields(paths: Iterable[Path]) -> Fields:
     """The FieldsV1 tree of `paths`, in upstream's order."""
     root: Fields = {}
-    members = set(paths)
-    for path in sorted(members):  # parents before children, f: before k: before v:, as upstream writes them
+    members: set[int] = set()  # ids of the trees whose own path is one of `paths`
+    for path in sorted(set(paths)):  # parents before children, f: before k: before v:, as upstream writes them
         here = root
-        for depth, element in enumerate(path):
+        for element in path:
             below = here.get(element)
             if below is None:
                 below = here[element] = {}
-            elif not below and path[: depth + 1] in members and depth + 1 < len(path):
-                below["."] = {}
+                if not here.get(".") and id(here) in members and len(here) == 1:
+                    here.clear()
+                    here["."] = {}
+                    here[element] = below
             here = below
+        members.add(id(here))
     return root
 
 
 def key_element(keys: dict[str, Any]) -> str:
     """`k:{"name":"x"}`: the element of an associative list's item."""
     return "k:" + orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode()
+
+
+@lru_cache(ELEMENTS_KEPT)
+def one_key_element(key: str, value: str) -> str:
+    """`key_element` of the commonest kind of key, one text; the same names come again and again."""
+    return key_element({key: value})
 
 
 def value_element(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects import quantity
-from wherry.orchestration.objects.apply.paths import Path, key_element, text_of, value_element
+from wherry.orchestration.objects.apply.paths import Path, key_element, one_key_element, text_of, value_element
 from wherry.orchestration.objects.patch.json_value import same
 from wherry.orchestration.objects.structure import ANY, Node, Shape
 
@@ -74,6 +74,8 @@ def element_of(node: Node, item: Any) -> str:
     """The path element of an item of a keyed list. Key fields that are absent take their default or are left out."""
     if node.list_type == "set" or not isinstance(item, dict):
         return value_element(item)
+    if len(node.list_map_keys) == 1 and type(value := item.get(node.list_map_keys[0])) is str:
+        return one_key_element(node.list_map_keys[0], value)
     keys = {key: item.get(key, KEY_DEFAULTS.get(key)) for key in node.list_map_keys}
     return key_element({key: value for key, value in keys.items() if value is not None})
 

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Inside the guest, once a boot: what a newcomer does on a stock Debian 12 with systemd and cgroup v2. The stage is in
+# /opt/guest/stage; each step writes one line `RESULT <stage> <step> ok|failed <seconds>` to the console, which is a file of the host's.
+set -u
+export PATH=/opt/wherry/bin:/opt/guest/clients:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+stage=$(cat /opt/guest/stage)
+say() { echo "$*" > /dev/ttyS0; }
+
+step() {  # name, then a command; its output goes to the log, and to the console when it fails
+    name=$1; shift
+    began=$(cut -d. -f1 /proc/uptime)
+    if "$@" > /tmp/step.log 2>&1; then word=ok; else word=failed; fi
+    say "RESULT $stage $name $word $(( $(cut -d. -f1 /proc/uptime) - began ))"
+    { echo "== $stage $name $word"; cat /tmp/step.log; } >> /root/guest.log
+    [ $word = ok ] || { say "OUTPUT of $name:"; tail -n 25 /tmp/step.log | cut -c1-300 > /dev/ttyS0; }
+    [ $word = ok ]
+}
+
+network() {
+    ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ip route add default via 10.0.2.2
+}
+
+is_cgroup_v2() { [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] && [ "$(ps -o comm= 1)" = systemd ]; }
+doctor() { wherry doctor; }
+up() {  # an emulated machine is ten times slower than the time limit of `up` thinks; asking again waits again
+    n=0; until wherry up --node-address 10.0.2.15; do n=$((n + 1)); [ $n -lt 8 ] || return 1; done
+}
+eventually() { n=0; until "$@"; do n=$((n + 1)); [ $n -lt 120 ] || return 1; sleep 2; done; }
+
+pod() {
+    wherry assemble busybox && kubectl apply -f /opt/guest/manifests/web.yaml &&
+        kubectl rollout status deployment/web --timeout=300s
+}
+service() { kubectl exec client -- wget -q -T 20 -O - http://web.default.svc.cluster.local/ | grep web; }
+client() { kubectl apply -f /opt/guest/manifests/client.yaml && kubectl wait --for=condition=Ready pod/client --timeout=300s; }
+lookup() { kubectl exec client -- nslookup kubernetes.default.svc.cluster.local | grep 10.96.0.1; }
+is_killed() { [ "$(kubectl get pod hungry -o 'jsonpath={.status.containerStatuses[0].state.terminated.reason}')" = OOMKilled ]; }
+memory() { kubectl apply -f /opt/guest/manifests/hungry.yaml && eventually is_killed; }
+volume() {
+    kubectl apply -f /opt/guest/manifests/volume.yaml && kubectl wait --for=condition=Ready pod/keeper --timeout=300s &&
+        kubectl exec keeper -- sh -c 'echo kept > /data/word && sync'
+}
+is_full() { ! kubectl exec keeper -- sh -c 'dd if=/dev/zero of=/data/big bs=1M count=200 2>&1; s=$?; rm -f /data/big; exit $s'; }
+through_gateway() { wget -q -T 20 -O - --header 'Host: web.test' http://10.0.2.15/ | grep web; }
+gateway() { kubectl apply -f /opt/guest/manifests/ingress.yaml && eventually through_gateway; }
+kept() { eventually kubectl exec keeper -- cat /data/word | grep kept; }
+everything_again() {
+    kubectl rollout status deployment/web --timeout=600s && kubectl wait --for=condition=Ready pod/keeper pod/client --timeout=600s &&
+        service
+}
+acknowledged() {  # every name that was acknowledged before the machine was killed is there
+    kubectl get configmaps -n writing -o name > /tmp/there || return 1
+    missing=0
+    while read -r name; do grep -qx "configmap/$name" /tmp/there || { echo "missing $name"; missing=1; }; done < /opt/guest/acknowledged
+    echo "$(wc -l < /opt/guest/acknowledged) acknowledged, $(wc -l < /tmp/there) there"
+    [ -s /opt/guest/acknowledged ] && [ $missing = 0 ]
+}
+nothing_left() {
+    wherry down --purge || return 1
+    ! { ip -o link | grep -E 'wh[a-z0-9]*-|wherry'; nft list tables | grep wherry; grep wherry /proc/mounts; losetup -a | grep .
+        find /sys/fs/cgroup -maxdepth 1 -name 'wherry*' | grep .; ls /run | grep wherry; ls /var/lib | grep wherry; }
+}
+
+network
+case $stage in
+first)
+    step cgroup-v2 is_cgroup_v2
+    step doctor doctor
+    if step up up; then
+        step pod pod; step client client; step service service; step dns lookup; step memory-limit memory
+        step volume volume; step volume-is-full is_full; step gateway gateway
+        kubectl create namespace writing > /dev/null 2>&1
+        say "WRITING"
+        n=0
+        while :; do  # until the host kills the machine
+            n=$((n + 1)); kubectl create configmap "w$n" -n writing --from-literal=n=$n > /dev/null 2>&1 && say "ACK w$n"
+        done
+    fi ;;
+killed)
+    step up-after-power-cut up && { step acknowledged-writes acknowledged; step workloads-again everything_again; step volume-kept kept; step gateway-again eventually through_gateway; } ;;
+rebooted)
+    step up-after-reboot up && { step workloads-again everything_again; step volume-kept kept; }
+    step down-purge nothing_left ;;
+esac
+say "DONE $stage"
+sync
+systemctl "$([ "$stage" = killed ] && echo reboot || echo poweroff)"
