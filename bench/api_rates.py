@@ -1,4 +1,5 @@
-"""The API server over TLS and SQLite: GET, LIST of 1,000 pods, CREATE, and how late a watch event is.
+"""The API server over TLS and SQLite: GET, LIST of 1,000 pods (whole, as Table, of one node, gzip), CREATE, apply, and how
+late a watch event is at 20 and at 1,000 watchers.
 
 Usage: python bench/api_rates.py [--seconds 3] [--small] [--record]    needs wrk (apt install wrk) and openssl
 Prints one JSON line a figure. The load generator shares the machine's cores. `--small` is a smoke run.
@@ -45,6 +46,38 @@ def pod(index: int) -> dict[str, object]:
     }
 
 
+TABLE = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
+GZIP = "Accept-Encoding: gzip"
+POD_SCRIPT = """
+counter = 0
+function setup(thread) thread:set("id", tostring(math.random(1000000))) end
+request = function()
+  counter = counter + 1
+  return wrk.format("POST", "/api/v1/namespaces/default/pods", nil, [[%s]])
+end
+"""
+APPLY_SCRIPT = """
+counter = 0
+request = function()
+  counter = counter + 1
+  local body = string.gsub([[%s]], "VALUE", tostring(counter))
+  local path = "/apis/apps/v1/namespaces/default/deployments/d" .. (counter %% 50) .. "?fieldManager=bench&force=true"
+  return wrk.format("PATCH", path, {["Content-Type"] = "application/apply-patch+yaml", ["Authorization"] = wrk.headers["Authorization"]}, body)
+end
+"""
+
+
+def deployment() -> dict[str, object]:
+    template = pod(0)
+    spec = dict(template["spec"], nodeName="")  # type: ignore[call-overload]
+    spec["containers"][0]["env"][0]["value"] = "VALUE"
+    labels = {"app": "bench"}
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+    }
+
+
 @asynccontextmanager
 async def running(pods: int) -> AsyncIterator[tuple[TestApi, str]]:
     """A server with pods, and a bearer token of an administrator."""
@@ -68,12 +101,12 @@ async def running(pods: int) -> AsyncIterator[tuple[TestApi, str]]:
             await store.close()
 
 
-async def wrk(api: TestApi, token: str, path: str, seconds: float, connections: int, script: str = "") -> float:
-    extra = []
+async def wrk(api: TestApi, token: str, path: str, seconds: float, connections: int, script: str = "", header: str = "") -> float:
+    extra = ["-H", header] if header else []
     if script:
         file = Path(api.kubeconfig).parent / "load.lua"
         file.write_text(script)
-        extra = ["-s", str(file)]
+        extra += ["-s", str(file)]
     process = await asyncio.create_subprocess_exec(
         "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-H", f"Authorization: Bearer {token}",
         "-H", "Content-Type: application/json", *extra, f"{api.url}{path}", stdout=asyncio.subprocess.PIPE)
@@ -100,7 +133,10 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
                 ready.release()
                 seen = 0
                 async for line in response.content:
-                    delays.append(time.perf_counter() - sent[json.loads(line)["object"]["metadata"]["name"]])
+                    name = json.loads(line)["object"]["metadata"]["name"]
+                    if name not in sent:
+                        continue  # of an earlier round
+                    delays.append(time.perf_counter() - sent[name])
                     seen += 1
                     if seen == events:
                         return
@@ -111,7 +147,7 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
             for _ in range(watchers):
                 await ready.acquire()
             for index in range(events):
-                name = f"w-{index}"
+                name = f"w-{watchers}-{index}"
                 sent[name] = time.perf_counter()
                 async with session.post(path, json={"metadata": {"name": name}}) as answer:
                     await answer.read()
@@ -125,10 +161,19 @@ async def measure(seconds: float, pods: int, events: int) -> figures.Figures:
             "get": (await wrk(api, token, "/api/v1/namespaces/default/pods/pod-0001", seconds, 16), "requests/s"),
             f"list_{pods}_pods": (await wrk(api, token, "/api/v1/namespaces/default/pods", seconds, 4), "requests/s"),
         }
-        delays = sorted(await watch_delays(api, token, 20, events))
-        found["watch_delivery_p50"] = (statistics.median(delays) * 1000, "ms")
-        found["watch_delivery_p99"] = (delays[int(len(delays) * 0.99)] * 1000, "ms")
+        path = "/api/v1/namespaces/default/pods"
+        found[f"table_{pods}_pods"] = (await wrk(api, token, path, seconds, 4, header=TABLE), "requests/s")
+        found[f"list_{pods}_pods_gzip"] = (await wrk(api, token, path, seconds, 4, header=GZIP), "requests/s")
+        found["list_one_node"] = (await wrk(api, token, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1", seconds, 4), "requests/s")
+        for watchers, count in ((20, events), (1000, max(1, events // 10))):
+            delays = sorted(await watch_delays(api, token, watchers, count))
+            suffix = "" if watchers == 20 else f"_{watchers}_watchers"
+            found[f"watch_delivery{suffix}_p50"] = (statistics.median(delays) * 1000, "ms")
+            found[f"watch_delivery{suffix}_p99"] = (delays[int(len(delays) * 0.99)] * 1000, "ms")
         found["create_configmap"] = (await wrk(api, token, "/", seconds, 32, CREATE_SCRIPT), "requests/s")
+        generated = {**pod(0), "metadata": {"generateName": "made-", "labels": {"app": "made"}}}
+        found["create_pod"] = (await wrk(api, token, "/", seconds, 32, POD_SCRIPT % json.dumps(generated)), "requests/s")
+        found["apply_deployment"] = (await wrk(api, token, "/", seconds, 8, APPLY_SCRIPT % json.dumps(deployment())), "requests/s")
     return found
 
 
