@@ -68,6 +68,8 @@ class Node:
         match request.path:
             case "/exec":
                 return remote_command(request, self.open)
+            case "/attach":
+                return remote_command(request, self.open, ends_with_input=True)
             case "/missing":
                 return remote_command(request, self.fail)
             case "/portforward":
@@ -177,6 +179,58 @@ async def test_session_ends_when_the_websocket_client_leaves(monkeypatch: pytest
         async with connect("127.0.0.1", port, "/exec?stdout=1", protocols=("v5.channel.k8s.io",)) as ws:
             await ws.receive()
         await agent.session.closed.wait()
+
+
+class OpenInputSession(EchoSession):
+    """A process that never learns of the end of its input: stdin stays open for the next who attaches."""
+
+    async def close_stdin(self) -> None:
+        return
+
+
+async def test_attach_returns_at_the_end_of_input_of_a_process_that_goes_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(remote, "LEFT_GRACE_S", 0.01)
+    async with node() as (agent, port):
+        agent.session = OpenInputSession()
+        async with connect("127.0.0.1", port, f"/attach?{urlencode(ALL)}", protocols=("v5.channel.k8s.io",)) as ws:
+            await ws.receive()
+            await ws.send(b"\0hello")
+            assert await ws.receive() == b"\1hello"
+            await ws.send(bytes([255, 0]))
+            status = await ws.receive()
+            assert isinstance(status, bytes) and orjson.loads(status[1:])["status"] == "Success"
+            assert await ws.receive() is None and ws.close_code == 1000
+        assert agent.session.closed.is_set()
+
+
+async def test_attach_without_input_stays_until_the_process_ends():
+    async with node() as (agent, port):
+        agent.session = OpenInputSession(0)
+        async with connect("127.0.0.1", port, "/attach?stdout=1", protocols=("v5.channel.k8s.io",)) as ws:
+            await ws.receive()
+            agent.session.lines.put_nowait(b"on")
+            assert await ws.receive() == b"\1on"
+            agent.session.lines.put_nowait(b"")
+            status = await ws.receive()
+            assert isinstance(status, bytes) and orjson.loads(status[1:])["status"] == "Success"
+
+
+class EndlessSession(OpenInputSession):
+    """Its process outlives whoever is attached."""
+
+    async def wait(self) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+
+async def test_attach_ends_with_its_client_though_the_process_goes_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(remote, "LEFT_GRACE_S", 0.01)
+    async with node() as (agent, port):
+        agent.session = EndlessSession()
+        async with connect("127.0.0.1", port, "/exec?stdout=1", protocols=("v5.channel.k8s.io",)) as ws:
+            await ws.receive()
+        while any(task.get_name() == "command input" for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
 
 
 async def test_error_of_opening_goes_to_the_error_channel():

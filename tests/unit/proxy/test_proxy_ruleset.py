@@ -70,6 +70,23 @@ def test_local_policy_without_a_local_endpoint_drops_when_there_are_others() -> 
     assert not frontends(service(internalTrafficPolicy="Local"))[("10.96.0.7", "tcp", 80)].is_dropped
 
 
+def test_a_terminating_endpoint_stays_with_publish_not_ready_addresses() -> None:
+    ready, leaving = endpoint("10.244.0.1"), endpoint("10.244.0.2", ready=True, serving=False, terminating=True)
+    found = frontends(service(publishNotReadyAddresses=True), ready, leaving)
+    assert [a for a, _ in found["10.96.0.7", "tcp", 80].endpoints] == ["10.244.0.1", "10.244.0.2"]
+
+
+@pytest.mark.parametrize("label", ["service.kubernetes.io/headless", "service.kubernetes.io/service-proxy-name"])
+def test_a_slice_or_service_with_a_label_of_other_proxies_leaves_the_rules(label: str) -> None:
+    mine, other = slices(endpoint("10.244.0.1")), slices(endpoint("10.244.0.2"))
+    other[0]["metadata"] = {"labels": {label: ""}}
+    [frontend] = rules_for("d/web", service(), mine + other, SETTINGS).frontends
+    assert frontend.endpoints == (("10.244.0.1", 8080),)
+    marked = service()
+    marked["metadata"]["labels"] = {label: ""}
+    assert rules_for("d/web", marked, mine, SETTINGS) == ServiceRules("d/web")
+
+
 def test_headless_and_external_name_services_need_no_rule() -> None:
     assert rules_for("d/web", service(clusterIP="None", clusterIPs=["None"]), slices(), SETTINGS) == ServiceRules("d/web")
     assert rules_for("d/web", service(type="ExternalName"), slices(), SETTINGS) == ServiceRules("d/web")

@@ -147,13 +147,15 @@ class NodeApi:
         return remote_command(request, lambda: self._parts.engine.exec(run.id, argv, tty=tty, stdin=stdin))
 
     def _attach(self, request: Request, pod: Object, run: ContainerStatus) -> Answer:
-        has_stdin = bool((container_named(pod, run.name) or {}).get("stdin"))
-        stdin = has_stdin and (_flag(request, "stdin") or _flag(request, "input"))
+        container = container_named(pod, run.name) or {}
+        stdin = bool(container.get("stdin")) and (_flag(request, "stdin") or _flag(request, "input"))
+        # As containerd: only a stdinOnce container without a terminal ends by the end of its input, so others are let go.
+        is_let_go = stdin and (not container.get("stdinOnce") or bool(container.get("tty")))
 
         def open_session() -> Awaitable[Session]:
             return self._parts.engine.attach(run.id, stdin=stdin)
 
-        return remote_command(request, open_session)
+        return remote_command(request, open_session, ends_with_input=is_let_go)
 
     def _port_forward(self, request: Request, pod: Object) -> Answer:
         sandbox = self._parts.view.sandbox(uid_of(pod))

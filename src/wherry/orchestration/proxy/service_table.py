@@ -14,7 +14,7 @@ from wherry.orchestration.proxy.settings import ProxySettings
 
 AFFINITY_S_DEFAULT = 10800
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-OTHER_PROXY_LABEL = "service.kubernetes.io/service-proxy-name"
+NOT_OURS_LABELS = frozenset({"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"})  # as kube-proxy
 NO_ADDRESS = ("", "None")
 
 Endpoint = tuple[str, int]  # address, port
@@ -68,8 +68,9 @@ def rules_for(name: str, service: Object, slices: Sequence[Object], settings: Pr
     cluster_ips = tuple(
         ip for ip in given if ip not in NO_ADDRESS and ":" not in ip and not reserved.address_owner(ip, asker=name)
     )
-    if spec.get("type") == "ExternalName" or not cluster_ips or OTHER_PROXY_LABEL in labels_of(service):
+    if spec.get("type") == "ExternalName" or not cluster_ips or not _is_ours(service):
         return ServiceRules(name)
+    slices = [endpoint_slice for endpoint_slice in slices if _is_ours(endpoint_slice)]
     affinity_s = _affinity_s(spec)
     publishes_all = bool(spec.get("publishNotReadyAddresses"))
     frontends: list[Frontend] = []
@@ -87,6 +88,11 @@ def rules_for(name: str, service: Object, slices: Sequence[Object], settings: Pr
             frontends.append(Frontend((address, protocol, number), outside, affinity_s, ranges, outside_dropped))
     own = (*cluster_ips, *(ip for ip in _external_ips(spec, settings) if ip not in settings.node_addresses))
     return ServiceRules(name, _without_repeats(frontends), own)
+
+
+def _is_ours(obj: Object) -> bool:
+    """False for Services and slices whose label takes them from every ordinary proxy, whatever its value."""
+    return NOT_OURS_LABELS.isdisjoint(labels_of(obj))
 
 
 def _external_ips(spec: Object, settings: ProxySettings) -> list[str]:
@@ -138,9 +144,12 @@ def _candidates(
 
 
 def _choose(candidates: list[_Candidate], only_local: bool) -> tuple[tuple[Endpoint, ...], bool]:
-    """Ready endpoints; when there are none, serving ones that terminate. The flag says: there are some, elsewhere."""
+    """Ready endpoints; when there are none, serving ones that terminate. The flag says: there are some, elsewhere.
+
+    A terminating endpoint is ready where publishNotReadyAddresses says so: who asked for all of them gets it to its end.
+    """
     near = [c for c in candidates if c.is_local] if only_local else candidates
-    chosen = [c for c in near if c.ready and not c.terminating] or [c for c in near if c.serving and c.terminating]
+    chosen = [c for c in near if c.ready] or [c for c in near if c.serving and c.terminating]
     anywhere = any(c.ready or (c.serving and c.terminating) for c in candidates)
     endpoints = tuple(sorted({c.endpoint for c in chosen}))
     return endpoints, only_local and anywhere and not endpoints

@@ -8,6 +8,7 @@ Order: all output, then the status on the error stream, then the close: `kubectl
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import orjson
 
@@ -23,20 +24,34 @@ from wherry.orchestration.agent.streaming.protocols import Wanted
 from wherry.orchestration.agent.streaming.spdy_channels import SpdyChannels, StreamsMissing
 from wherry.orchestration.agent.streaming.websocket_channels import WebSocketChannels
 
-LEFT_GRACE_S = 1.0  # after the client left, time for the process to end by the end of its input
+LEFT_GRACE_S = 1.0  # after the client left or its input ended, time for the process to end by itself
 SIDE_MAX = 1 << 16  # columns or rows; a terminal's size has 16 bits
 
 OpenSession = Callable[[], Awaitable[Session]]
 
 
-def remote_command(request: Request, open_session: OpenSession) -> Upgrade | Response:
-    """Agree to an exec or attach. `open_session` is awaited once the streams stand; its error goes to the client."""
+@dataclass(frozen=True, slots=True)
+class CommandCall:
+    """How to get the session, and whether the end of the input is its end."""
+
+    open_session: OpenSession
+    ends_with_input: bool
+
+
+def remote_command(
+    request: Request, open_session: OpenSession, *, ends_with_input: bool = False
+) -> Upgrade | Response:
+    """Agree to an exec or attach. `open_session` is awaited once the streams stand; its error goes to the client.
+
+    `ends_with_input`: a caller that sends input has had enough at its end, whether or not the process ends (success).
+    """
     wanted = protocols.wanted(request)
     if isinstance(wanted, Response):
         return wanted
+    call = CommandCall(open_session, ends_with_input=ends_with_input and wanted.stdin)
     if websocket.is_asked_for(request):
         return websocket.accept(
-            request, protocols.WEBSOCKET_COMMAND_VERSIONS, lambda socket: _over_websocket(socket, wanted, open_session)
+            request, protocols.WEBSOCKET_COMMAND_VERSIONS, lambda socket: _over_websocket(socket, wanted, call)
         )
     if not protocols.asks_for_spdy(request):
         return answering.plain(400, protocols.NOT_AN_UPGRADE)
@@ -45,27 +60,27 @@ def remote_command(request: Request, open_session: OpenSession) -> Upgrade | Res
         return version
 
     async def run(connection: Connection) -> None:
-        await _over_spdy(connection, version, wanted, open_session)
+        await _over_spdy(connection, version, wanted, call)
 
     return Upgrade(protocols.switch_headers(version), run)
 
 
-async def _over_websocket(socket: WebSocket, wanted: Wanted, open_session: OpenSession) -> None:
+async def _over_websocket(socket: WebSocket, wanted: Wanted, call: CommandCall) -> None:
     channels = WebSocketChannels(socket, wanted)
     async with asyncio.TaskGroup() as tasks:
         receiving = tasks.create_task(channels.run(), name="command input")
-        await _serve(channels, receiving, open_session)
+        await _serve(channels, receiving, call)
         receiving.cancel()
 
 
-async def _over_spdy(connection: Connection, version: str, wanted: Wanted, open_session: OpenSession) -> None:
+async def _over_spdy(connection: Connection, version: str, wanted: Wanted, call: CommandCall) -> None:
     session = SpdySession(connection)
     channels = SpdyChannels(session, version, wanted)
     async with asyncio.TaskGroup() as tasks:
         receiving = tasks.create_task(channels.run(), name="command input")
         try:
             await channels.opened()
-            await _serve(channels, receiving, open_session)
+            await _serve(channels, receiving, call)
         except StreamsMissing as error:
             await channels.finish(outcome.of_error(error))
         except ConnectionError:
@@ -73,14 +88,14 @@ async def _over_spdy(connection: Connection, version: str, wanted: Wanted, open_
         receiving.cancel()
 
 
-async def _serve(channels: Channels, receiving: asyncio.Task[None], open_session: OpenSession) -> None:
+async def _serve(channels: Channels, receiving: asyncio.Task[None], call: CommandCall) -> None:
     try:
-        session = await open_session()
+        session = await call.open_session()
     except (WherryError, OSError) as error:
         await channels.finish(outcome.of_error(error))
         return
     try:
-        code = await _joined(channels, session, receiving)
+        code = await _joined(channels, session, receiving, ends_with_input=call.ends_with_input)
     except (WherryError, OSError) as error:
         await channels.finish(outcome.of_error(error))
     else:
@@ -89,26 +104,35 @@ async def _serve(channels: Channels, receiving: asyncio.Task[None], open_session
         await session.close()
 
 
-async def _joined(channels: Channels, session: Session, receiving: asyncio.Task[None]) -> int:
-    """Move everything until the process ends; return its exit code."""
-    failure: list[WherryError | OSError] = []
-    code = 0
+async def _joined(
+    channels: Channels, session: Session, receiving: asyncio.Task[None], *, ends_with_input: bool
+) -> int:
+    """Move everything until the process ends; return its exit code, 0 when the client had enough before."""
     async with asyncio.TaskGroup() as tasks:
-        helpers = [
-            tasks.create_task(_feed_stdin(channels, session), name="command stdin"),
-            tasks.create_task(_follow_size(channels, session), name="command terminal"),
-            tasks.create_task(_end_when_left(session, receiving), name="command client"),
-        ]
-        try:
-            await _send_output(channels, session)
-            code = await session.wait()
-        except (WherryError, OSError) as error:
-            failure.append(error)
-        for helper in helpers:
-            helper.cancel()
-    if failure:
-        raise failure[0]
-    return code
+        feeding = tasks.create_task(_feed_stdin(channels, session), name="command stdin")
+        running = tasks.create_task(_until_exit(channels, session), name="command output")
+        sizing = tasks.create_task(_follow_size(channels, session), name="command terminal")
+        leaving = tasks.create_task(_end_when_left(session, receiving), name="command client")
+        enough = [running, leaving, feeding] if ends_with_input else [running, leaving]
+        await asyncio.wait(enough, return_when=asyncio.FIRST_COMPLETED)
+        if not leaving.done():  # an attached container may outlive its client: nobody waits for its exit then
+            await asyncio.wait([running], timeout=LEFT_GRACE_S)
+        is_over = running.done()
+        for task in (running, feeding, sizing, leaving):
+            task.cancel()
+    outcome_of_run = running.result() if is_over else 0
+    if isinstance(outcome_of_run, int):
+        return outcome_of_run
+    raise outcome_of_run
+
+
+async def _until_exit(channels: Channels, session: Session) -> int | WherryError | OSError:
+    """All output, then the exit code; an error is returned, for the caller's task group must not fail by it."""
+    try:
+        await _send_output(channels, session)
+        return await session.wait()
+    except (WherryError, OSError) as error:
+        return error
 
 
 async def _send_output(channels: Channels, session: Session) -> None:
