@@ -1,12 +1,15 @@
 """The node's HTTP API over a real socket, and who may use it."""
 
+import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from agent_rig import Rig, container, pod
+from yarl import URL
 
 from wherry.kit.errors import Forbidden
 from wherry.kit.http.message import Request
@@ -57,6 +60,36 @@ async def test_answers(rig: Rig, path: str, code: int, text: str) -> None:
     assert (status, text in body) == (code, True), body
 
 
+async def test_log_folder_of_the_machine_is_served(rig: Rig, tmp_path: Path) -> None:
+    folder = tmp_path / "machine"
+    (folder / "pods").mkdir(parents=True)
+    (folder / "syslog").write_text("it booted\n")
+    (folder / "newest").symlink_to(folder / "syslog")
+    agent: Agent = rig.node_agent  # type: ignore[attr-defined]
+    agent.api._parts = replace(agent.api._parts, settings=replace(agent.api._parts.settings, machine_log_dir=folder))
+    assert '<a href="./syslog">syslog</a>' in (await get(rig, "/logs/"))[1]
+    assert '<a href="./pods/">pods/</a>' in (await get(rig, "/logs"))[1]
+    assert await get(rig, "/logs/syslog") == (200, "it booted\n")
+    assert await get(rig, "/logs/newest") == (200, "it booted\n")
+    assert (await get(rig, "/logs/nothing"))[0] == 404
+    async with rig.http.head("/logs/syslog") as answer:  # type: ignore[attr-defined]
+        assert (answer.status, answer.headers["content-length"]) == (200, "10")
+
+
+@pytest.mark.parametrize("way", ["link", "link-to-folder/passwd", "pipe", "..%2fsecret", "pods%2f..%2f..%2fsecret"])
+async def test_log_folder_of_the_machine_shows_nothing_from_outside(rig: Rig, tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "machine"
+    (folder / "pods").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret\n")
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "link-to-folder").symlink_to("/etc")
+    os.mkfifo(folder / "pipe")
+    agent: Agent = rig.node_agent  # type: ignore[attr-defined]
+    agent.api._parts = replace(agent.api._parts, settings=replace(agent.api._parts.settings, machine_log_dir=folder))
+    async with rig.http.get(URL(f"/logs/{way}", encoded=True)) as answer:  # type: ignore[attr-defined]
+        assert answer.status == 403, await answer.text()
+
+
 async def test_run_gives_the_output_of_a_command(rig: Rig) -> None:
     async with rig.http.post("/run/default/web/app", params={"cmd": "sh -c"}) as answer:  # type: ignore[attr-defined]
         assert answer.status == 200
@@ -88,7 +121,7 @@ async def test_reviewer_decides_before_anything_is_done(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     ("path", "subresource"),
-    [("/pods", "pods"), ("/metrics/resource", "metrics"), ("/stats/summary", "stats"), ("/exec/a/b/c", "proxy")],
+    [("/pods", "pods"), ("/logs/syslog", "log"), ("/metrics/resource", "metrics"), ("/stats/summary", "stats"), ("/exec/a/b/c", "proxy")],
 )
 def test_subresource_of_a_path(path: str, subresource: str) -> None:
     assert subresource_of(path) == subresource

@@ -163,3 +163,13 @@ async def test_history_keeps_the_newest(run: Harness) -> None:
         await tick(run)
         await finish(run, jobs(run)[-1])
     assert len(jobs(run)) == 1
+
+
+async def test_deleted_active_job_is_said_to_be_missing(run: Harness) -> None:
+    await run.client.create(CRON_JOBS, cron_job())
+    await run.settle()
+    await tick(run)
+    await run.client.delete(JOBS, jobs(run)[0], "default", propagation="Background")
+    await run.settle()
+    assert "active" not in run.api.find(CRON_JOBS, "tick")["status"]
+    assert "MissingJob" in await run.reasons()

@@ -1,5 +1,7 @@
 """StatefulSets: order, identity, claims, rolling updates from the top, partition, history."""
 
+import pytest
+
 from wherry.orchestration.controllers.statefulset import loop
 from wherry.orchestration.controllers.statefulset.identity import claim_owners, claims_for, pod_for
 from wherry.orchestration.objects.kinds import (
@@ -177,6 +179,19 @@ def test_claim_policy_back_to_retain_gives_the_claim_up() -> None:
     assert claim["metadata"]["ownerReferences"]
     owner["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Retain", "whenScaled": "Retain"}
     assert claim_owners(owner, 0, claim, None) == []
+
+
+@pytest.mark.parametrize("ordinal", [pytest.param(0, id="member"), pytest.param(9, id="scaled away")])
+def test_a_claim_of_another_controller_gets_no_second_one(ordinal: int) -> None:
+    owner = stateful_set(replicas=1, volumeClaimTemplates=[CLAIM])
+    owner["metadata"]["uid"] = "set"
+    owner["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Delete", "whenScaled": "Delete"}
+    other = {"apiVersion": "example.com/v1", "kind": "Database", "name": "db", "uid": "other", "controller": True}
+    mine = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "set"}
+    [claim] = claims_for(owner, ordinal)
+    claim["metadata"]["ownerReferences"] = [other, mine]
+    member = {"metadata": {"name": f"db-{ordinal}", "uid": "pod"}}
+    assert claim_owners(owner, ordinal, claim, member) == [other]
 
 
 def test_a_claim_replaces_the_templates_volume_of_that_name() -> None:

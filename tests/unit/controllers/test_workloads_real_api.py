@@ -230,5 +230,23 @@ async def test_cron_job_makes_jobs(cluster: Cluster) -> None:
     await cluster.until(done)
 
 
+@pytest.mark.parametrize("propagation", ["Background", "Foreground", "Orphan"])
+async def test_cron_job_says_that_its_active_job_went_missing(cluster: Cluster, propagation: str) -> None:
+    spec = {"schedule": "@every 1s", "jobTemplate": {"spec": plain_job("x")["spec"]}, "concurrencyPolicy": "Forbid"}
+    await cluster.client.create(CRON_JOBS, {"metadata": {"name": "tick", "namespace": "default"}, "spec": spec})
+
+    async def active() -> bool:
+        return bool(((await cluster.get(CRON_JOBS, "tick")).get("status") or {}).get("active"))
+
+    await cluster.until(active)
+    [job] = (await cluster.get(CRON_JOBS, "tick"))["status"]["active"]
+    await cluster.client.delete(JOBS, job["name"], "default", propagation=propagation)
+
+    async def told() -> bool:
+        return "MissingJob" in [event["reason"] for event in await cluster.all(EVENTS)]
+
+    await cluster.until(told)
+
+
 async def _is(found: Any, expected: str) -> bool:
     return bool(await found == expected)

@@ -17,6 +17,7 @@ from wherry.kit.errors import Forbidden, Invalid, NotFound, TimedOut, Unavailabl
 from wherry.kit.http import websocket
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.agent import cadvisor, metrics
+from wherry.orchestration.agent.logs.machine_files import serve_machine_file
 from wherry.orchestration.agent.logs.reader import LogOptions, parse_options, read_log
 from wherry.orchestration.agent.logs.select import chosen_run
 from wherry.orchestration.agent.logs.wake import Waker
@@ -88,7 +89,9 @@ class NodeApi:
                 return await self._summary()
             case ["configz"]:
                 return _json({"kubeletconfig": _plain(asdict(self._parts.settings))})
-            case ["checkpoint" | "logs" | "debug", *_]:
+            case ["logs", *rest] if request.method in ("GET", "HEAD"):
+                return await serve_machine_file(self._parts.settings.machine_log_dir, rest)
+            case ["checkpoint" | "debug", *_]:
                 raise Unsupported(f"{request.path} is not offered by this node")
         return _text("404 page not found\n", 404)
 

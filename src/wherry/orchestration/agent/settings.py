@@ -20,6 +20,7 @@ class AgentSettings:
     log_dir: Path  # <ns>_<name>_<uid>/<container>/<attempt>.log
     log_links_dir: Path | None = None  # <pod>_<ns>_<container>-<id>.log leads to the log; None: no such links
     log_journal_dir: Path | None = None  # notes which folders of a shared log dir are this cluster's
+    machine_log_dir: Path = Path("/var/log")  # served by /logs/ of the node API
     pod_cidr: str = "10.244.0.0/24"
     cluster_dns: tuple[str, ...] = ("10.96.0.10",)
     cluster_domain: str = "cluster.local"

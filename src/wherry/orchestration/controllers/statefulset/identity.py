@@ -100,13 +100,16 @@ def _claims(owner: Object, ordinal: int) -> Iterator[dict[str, str]]:
 def claim_owners(owner: Object, ordinal: int, claim: Object, pod: Object | None) -> list[Object]:
     """What ownerReferences of a claim should be by persistentVolumeClaimRetentionPolicy.
 
-    The set owns claims to delete with it; the pod owns claims to delete when it is scaled away. Others stay.
+    The set owns claims to delete with it; the pod owns claims to delete when it is scaled away. Others stay. A claim that
+    another controller owns gets no owner of ours: the server would refuse a second controller for ever.
     """
     policy = owner["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
     is_condemned = ordinal not in ordinals(owner)
     references = claim["metadata"].get("ownerReferences") or []
     mine = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name_of(owner), "uid": uid_of(owner), "controller": True}
     kept = [r for r in references if r.get("uid") != uid_of(owner) and not _is_member(owner, r)]
+    if any(reference.get("controller") for reference in kept):
+        return kept
     if policy.get("whenScaled") == "Delete" and is_condemned:
         if pod is None:
             return [r for r in references if r.get("uid") != uid_of(owner)]
