@@ -67,6 +67,16 @@ async def test_dependents_follow_their_owner_in_the_background(run: Harness) -> 
     await run.until(lambda: not left(run) and not left(run, SECRETS))
 
 
+async def test_an_operators_log_has_no_line_for_each_collected_object(run: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    owner = await run.client.create(CONFIG_MAPS, thing("owner"))
+    await run.client.create(SECRETS, thing("child", owner))
+    await run.settle()
+    await run.client.delete(CONFIG_MAPS, "owner", "default")
+    await run.until(lambda: not left(run, SECRETS))
+    assert [record.getMessage() for record in caplog.records if "child" in record.getMessage()] == []
+
+
 async def test_foreground_owner_waits_for_blocking_dependents(run: Harness) -> None:
     owner = await run.client.create(CONFIG_MAPS, thing("owner"))
     held = thing("held", owner, blocks=True)

@@ -99,7 +99,8 @@ class Controller:
             free = [{**ref, "blockOwnerDeletion": False} if ref.get("blockOwnerDeletion") else ref for ref in item.owners]
             live = await self._patch(item, {"ownerReferences": free})
             revision = live["metadata"]["resourceVersion"] if live else revision
-        log.info("deleting %s %s/%s: its owners are gone", item.resource.qualified_name, item.namespace, item.name)
+        # Debug: each dependent of each deleted object comes by here; an operator's log would hold little else.
+        log.debug("deleting %s %s/%s: its owners are gone", item.resource.qualified_name, item.namespace, item.name)
         try:
             await self._client.delete(
                 item.resource, item.name, item.namespace, uid=item.uid, revision=revision, propagation=policy

@@ -68,7 +68,7 @@ class Controller:
             await self._report(namespace, progress)
             if progress.is_done:
                 await self._finalize(namespace)
-                log.info("namespace %s is empty and goes", name)
+                log.debug("namespace %s is empty and goes", name)
                 return
         except NotFound:
             return
