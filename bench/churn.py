@@ -24,6 +24,7 @@ from wherry.orchestration.objects.kinds import PODS
 SAMPLE_S = 10.0
 STEP_S = 0.1
 LIMIT_S = 120.0
+TRACE_S = 20.0  # both processes have written theirs by then
 WATCHED = ("server", "agent")
 TRACER = '''
 import collections, gc, os, signal, sys, tracemalloc
@@ -124,13 +125,13 @@ async def measure(options: figures.Options) -> figures.Figures:
             found |= await after(one, idle_s)
             if options.trace:
                 trace(one)
-                await asyncio.sleep(20)
+                await asyncio.sleep(TRACE_S)
     half = [(at, values) for at, values in samples if at >= seconds / 2]
     for name in samples[0][1]:
         unit = "MiB" if name.startswith("memory") else ""
         found[f"churn_{name}_first"] = (samples[0][1][name], unit)
         found[f"churn_{name}_last"] = (samples[-1][1][name], unit)
-        found[f"churn_{name}_growth"] = (per_minute([(at, values[name]) for at, values in half]), f"{unit}/min".lstrip("/"))
+        found[f"churn_{name}_growth"] = (per_minute([(at, values[name]) for at, values in half]), f"{unit or 1}/min")
     return found
 
 

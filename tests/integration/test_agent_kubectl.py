@@ -79,3 +79,14 @@ async def test_debug_container_joins_and_is_attached(cluster: Cluster) -> None:
     async with asyncio.timeout(20):
         out, _ = await process.communicate(b"echo inside; exit\n")
     assert b"inside" in out, out.decode()
+
+
+async def test_attach_returns_at_the_end_of_its_input_and_the_pod_goes_on(cluster: Cluster) -> None:
+    """As `kubectl run -i --leave-stdin-open`: the container keeps its stdin, and who attaches next is read too."""
+    kubectl = Kubectl(cluster)
+    await cluster.create("cat && echo stdin closed", fields={"stdin": True})
+    await cluster.phase("Running")
+    for line in ("one", "two"):
+        assert line in await kubectl("attach", "-i", "web", stdin=f"{line}\n".encode())
+    await cluster.phase("Running")
+    assert await kubectl("logs", "web") == "one\ntwo\n"

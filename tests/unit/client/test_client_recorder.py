@@ -1,6 +1,6 @@
 """Events: repeats count, storms are held back, failures never reach the caller."""
 
-from wherry.orchestration.client.recorder import ALIKE_MAX, BURST, NORMAL, Recorder
+from wherry.orchestration.client.recorder import ALIKE_MAX, ALIKE_WINDOW_S, BURST, NORMAL, Recorder
 from wherry.orchestration.objects.kinds import EVENTS
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.fake_api import FakeApi, HandClock, Refused
@@ -28,6 +28,19 @@ async def test_many_alike_become_one_combined_event() -> None:
     await recorder.drain()
     combined = [e for e in api.all(EVENTS) if e["message"].startswith("(combined from similar events)")]
     assert len(api.all(EVENTS)) == ALIKE_MAX + 1 and combined[0]["count"] == 5
+
+
+async def test_objects_that_came_and_went_are_forgotten_with_their_window() -> None:
+    api, clock = FakeApi(), HandClock()
+    recorder = Recorder(api.client(), "tester", clock=clock)
+    for number in range(20):
+        recorder.event({**POD, "metadata": {**POD["metadata"], "uid": f"u{number}"}}, NORMAL, "Started", "started it")
+    await recorder.drain()
+    assert len(recorder._sink._alike) == 20
+    clock.advance(ALIKE_WINDOW_S + 1)
+    recorder.event(POD, NORMAL, "Started", "started it")
+    await recorder.drain()
+    assert len(recorder._sink._alike) == 1
 
 
 async def test_a_storm_is_cut_off_and_refills_slowly() -> None:

@@ -26,12 +26,19 @@ DEFAULT_CIDR = "kubernetes"
 def objects(settings: ApiServerSettings, resources: Sequence[Resource], clock: Clock) -> list[Object]:
     """Everything, in the order it is written."""
     return [
-        *(_namespace(name) for name in SYSTEM_NAMESPACES),
-        *(_priority(*row) for row in SYSTEM_PRIORITIES),
-        _service(settings), _endpoints(settings), _endpoint_slice(settings), _service_cidr(settings, clock),
+        *kept_objects(settings, clock),
         *roles.objects(),
         *(_api_service(group, version, index, clock) for index, (group, version) in enumerate(
             dict.fromkeys((r.group, r.version) for r in resources))),
+    ]
+
+
+def kept_objects(settings: ApiServerSettings, clock: Clock) -> list[Object]:
+    """What comes back when it is deleted; roles and APIServices are looked after at the start only, as upstream."""
+    return [
+        *(_namespace(name) for name in SYSTEM_NAMESPACES),
+        *(_priority(*row) for row in SYSTEM_PRIORITIES),
+        _service(settings), _endpoints(settings), _endpoint_slice(settings), _service_cidr(settings, clock),
     ]
 
 

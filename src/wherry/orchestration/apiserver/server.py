@@ -7,10 +7,10 @@ Start: `run()` loads the store, writes what must exist, then sets `ready`.
 
 import asyncio
 import ssl
-from datetime import timedelta
+from collections.abc import Sequence
 from uuid import uuid4
 
-from wherry.kit.clock import Clock, parse_rfc3339, rfc3339
+from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import Unavailable
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry as MetricsRegistry
@@ -20,6 +20,7 @@ from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.plugins import default_chain
 from wherry.orchestration.apiserver.auth.jwt import PrivateKey
 from wherry.orchestration.apiserver.custom.loop import CustomResources
+from wherry.orchestration.apiserver.event_expiry import EventExpiry
 from wherry.orchestration.apiserver.health import Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics
 from wherry.orchestration.apiserver.paths import Paths
@@ -65,6 +66,7 @@ class ApiServer:
         self.verbs = Verbs(self.registry, self.writer, settings)
         self.subresources = Subresources(self.verbs, self.table, self.access, agent_tls)
         self.custom = CustomResources(self.registry, self.table, self.verbs.deleter, clock)
+        self.event_expiry = EventExpiry(self.table.of(EVENTS), self.registry, clock, settings.event_ttl_s)
         self.paths = Paths(self.table, self.access, f"{settings.advertise_address}:{settings.advertise_port}")
         self.health = Health()
         self.health.add("store", self._check_store, ("readyz", "healthz"))
@@ -84,7 +86,7 @@ class ApiServer:
     async def run(self) -> None:
         """Run until cancelled."""
         await self.registry.load()
-        await self._bootstrap()
+        await self._write_missing(bootstrap.objects(self.settings, BUILTIN, self.clock))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep_running("store watch", self.registry.run))
             await self.registry.fresh()
@@ -94,17 +96,14 @@ class ApiServer:
             self.ready.set()
             tasks.create_task(keep_running("bootstrap objects", self._keep_bootstrapped))
             tasks.create_task(keep_running("compaction", self._compact_for_ever))
-            tasks.create_task(keep_running("event expiry", self._expire_events_for_ever))
+            tasks.create_task(keep_running("event expiry", self.event_expiry.run))
 
     async def _check_store(self) -> None:
         if not self.ready.is_set():
             raise Unavailable("still starting")
         await self.registry.store.revision()
 
-    async def _bootstrap(self, but: tuple[str, ...] = ()) -> None:
-        """Write what is missing. `but` names apiVersions that are looked after at the start only, as upstream."""
-        wanted = bootstrap.objects(self.settings, BUILTIN, self.clock)
-        wanted = [obj for obj in wanted if obj["apiVersion"] not in but]
+    async def _write_missing(self, wanted: Sequence[Object]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for obj, existing in bootstrap.missing_or_changed(self.table, wanted):
                 tasks.create_task(self._write_at_start(obj, existing))
@@ -114,7 +113,7 @@ class ApiServer:
         while True:
             await self.clock.sleep(BOOTSTRAP_PERIOD_S)
             await self.registry.fresh()
-            await self._bootstrap(but=("rbac.authorization.k8s.io/v1", "apiregistration.k8s.io/v1"))
+            await self._write_missing(bootstrap.kept_objects(self.settings, self.clock))
 
     async def _write_at_start(self, obj: Object, existing: Object | None) -> None:
         served = self.table.by_kind(obj["apiVersion"], obj["kind"])
@@ -138,18 +137,3 @@ class ApiServer:
             await self.clock.sleep(self.settings.compaction_period_s)
             await self.registry.store.compact(earlier)
             earlier = self.registry.revision
-
-    async def _expire_events_for_ever(self) -> None:
-        served = self.table.of(EVENTS)
-        period_s = min(60.0, self.settings.event_ttl_s / 10)
-        while True:
-            await self.clock.sleep(period_s)
-            limit = self.clock.now() - timedelta(seconds=self.settings.event_ttl_s)
-            for cached in list(served.cache.select()):
-                obj = cached.obj()
-                last = obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"]["creationTimestamp"]
-                if parse_rfc3339(last) < limit:
-                    try:
-                        await self.registry.delete(served.cache, cached.key, expected=cached.revision)
-                    except RevisionMismatch:
-                        continue  # written again just now

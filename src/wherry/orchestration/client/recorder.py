@@ -136,14 +136,22 @@ class EventSink:
         alike.messages.add(event["message"])
         alike.since = now
         self._alike[group] = alike
-        if len(self._alike) > SEEN_MAX:
-            self._alike.popitem(last=False)
+        self._forget_old(now)
         if len(alike.messages) <= ALIKE_MAX:
             return False
         alike.messages.pop()
         alike.messages.add(event["message"])
         event["message"] = f"(combined from similar events): {event['message']}"
         return True
+
+
+    def _forget_old(self, now: float) -> None:
+        """Groups whose window is over say nothing any more: objects that came and went must not stay for `SEEN_MAX` more."""
+        while self._alike:
+            oldest = next(iter(self._alike))
+            if len(self._alike) <= SEEN_MAX and now - self._alike[oldest].since <= ALIKE_WINDOW_S:
+                return
+            del self._alike[oldest]
 
 
 class Recorder:
