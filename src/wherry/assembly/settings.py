@@ -163,6 +163,11 @@ def address_list(text: str) -> tuple[str, ...]:
     return words
 
 
+def default_data_dir() -> Path:
+    """Where a cluster is when no --data-dir says so: $WHERRY_DATA_DIR, else /var/lib/wherry."""
+    return Path(os.environ.get("WHERRY_DATA_DIR") or DEFAULT_DATA_DIR)
+
+
 def exists(data_dir: Path) -> bool:
     """True when a cluster was made in `data_dir`."""
     return (data_dir / FILE).exists()

@@ -1,6 +1,8 @@
 """Make an image from distribution packages: a recipe that comes with Wherry, or your own .toml file.
 
-The image is on the node at once, and in the cluster's registry. A lock file beside the recipe pins every package.
+The image is on the node at once, as wherry.local/<name>:<version>, for this cluster's pods and builds. It is in the
+cluster's registry, for other clients, once it has a name there: --tag registry.wherry.local:5050/NAME:TAG.
+A lock file beside the recipe pins every package. `base` of a recipe is another recipe, beside it or one of --list.
 
 examples:
   wherry assemble postgres

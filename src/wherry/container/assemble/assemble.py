@@ -18,7 +18,7 @@ from wherry.container.assemble import lock as locks
 from wherry.container.assemble.image_config import CREATED, INPUT_LABEL, config_for
 from wherry.container.assemble.lock import Lock
 from wherry.container.assemble.packages import Package, parse_package
-from wherry.container.assemble.recipe import Recipe, load
+from wherry.container.assemble.recipe import Recipe, is_name, load
 from wherry.container.assemble.resolve import resolve
 from wherry.container.content import builder
 from wherry.container.content import locks as file_locks
@@ -32,6 +32,7 @@ from wherry.kit.errors import Invalid, NotFound, Unavailable
 VERSION = b"1"  # raise it when the same inputs shall give another image
 MTIME = layer_tar.MTIME_1980
 RUN_TIMEOUT_S = 600.0
+OWN_DOMAIN = "wherry.local/"
 BASE_DEPTH_MAX = 8
 _ISOLATED = ["unshare", "--mount", "--net", "--ipc", "--uts", "--pid", "--fork", "--kill-child", "chroot"]
 _RUN_ENV = {
@@ -61,6 +62,21 @@ def find_recipe(name: str) -> Path:
 def recipes_dir() -> Path:
     """The recipes that come with Wherry."""
     return Path(wherry.__file__).parent / "recipes"
+
+
+def base_recipe(recipe: Recipe) -> Path | None:
+    """The recipe a base is made from, beside this one or with Wherry; None for no base, and for one that is an image's name.
+
+    `debian-base`, `debian-base:12` and `wherry.local/debian-base:12` are one; with a version the recipe must be of it.
+    """
+    name, _, version = recipe.base.removeprefix(OWN_DOMAIN).partition(":")
+    if not is_name(name):
+        return None
+    for path in (recipe.path.with_name(f"{name}.toml"), recipes_dir() / f"{name}.toml"):
+        # A recipe may be named as the shipped one it stands on.
+        if path != recipe.path and path.is_file() and (not version or load(path).version == version):
+            return path
+    return None
 
 
 async def assemble_recipe(
@@ -119,9 +135,16 @@ class _Assembly:
     async def _base(self, recipe: Recipe, depth: int) -> OpenedImage | None:
         if not recipe.base:
             return None
-        beside = recipe.path.with_name(f"{recipe.base}.toml")
-        name = (await self.image_for(beside, depth)).id if beside.is_file() else recipe.base
-        return await asyncio.to_thread(self._content.open_image, name)
+        path = base_recipe(recipe)
+        if path is not None:
+            return await asyncio.to_thread(self._content.open_image, (await self.image_for(path, depth)).id)
+        try:
+            return await asyncio.to_thread(self._content.open_image, recipe.base)
+        except NotFound as error:
+            raise NotFound(
+                f"{recipe.path}: base {recipe.base!r} is no recipe beside it, none that comes with Wherry "
+                f"(wherry assemble --list) and no image that is here: {error}"
+            ) from error
 
     def _read_lock(self, recipe: Recipe, inputs: str) -> Lock | None:
         if self._options.update:
@@ -228,14 +251,14 @@ class _Assembly:
 
 def _with_exclusions_of_base(recipe: Recipe) -> Recipe:
     """What a base does without, the images on it do without too."""
-    beside = recipe.path.with_name(f"{recipe.base}.toml")
+    path = base_recipe(recipe)
     seen = {recipe.path}
     excluded = list(recipe.exclude)
-    while beside.is_file() and beside not in seen:
-        seen.add(beside)
-        base = load(beside)
+    while path is not None and path not in seen:
+        seen.add(path)
+        base = load(path)
         excluded += base.exclude
-        beside = base.path.with_name(f"{base.base}.toml")
+        path = base_recipe(base)
     return replace(recipe, exclude=tuple(dict.fromkeys(excluded)))
 
 

@@ -98,6 +98,11 @@ class Recipe:
         return self.path.with_suffix(".lock")
 
 
+def is_name(text: str) -> bool:
+    """Whether a recipe can be called that."""
+    return bool(_NAME.match(text))
+
+
 def load(path: Path) -> Recipe:
     """Read and check a recipe file. Raise `NotFound` or `Invalid`."""
     try:

@@ -32,9 +32,9 @@ def resizing(claim: Object, now: datetime) -> Object:
     return _with(claim, {"type": RESIZING, "status": "True"}, now)
 
 
-def pending(claim: Object, now: datetime) -> Object:
-    """Status while the file system waits for a mount."""
-    status = _with(claim, {"type": PENDING, "status": "True", "message": PENDING_TEXT}, now)
+def pending(claim: Object, reason: str, now: datetime) -> Object:
+    """Status while the file system waits for a mount; `reason` says why it could not grow under its pod."""
+    status = _with(claim, {"type": PENDING, "status": "True", "message": f"{PENDING_TEXT} {reason}".strip()}, now)
     return {**status, "conditions": [c for c in status["conditions"] if c["type"] != RESIZING]}
 
 

@@ -59,11 +59,11 @@ class Controller:
             claim = await self._write(claim, resizing(claim, self._clock.now()))
         try:
             await self._storage.expand(handle_of(volume), requested_bytes(claim))
-        except Unavailable:
+        except Unavailable as error:
             # The image has grown, the file system will at the next mount (volume contract).
             if not is_pending(claim):
                 self._recorder.event(claim, NORMAL, "FileSystemResizeRequired", "Require file system resize of volume on node")
-                await self._write(claim, pending(claim, self._clock.now()))
+                await self._write(claim, pending(claim, str(error), self._clock.now()))
             self._queue.add_after(key, PENDING_AGAIN_S)
             return
         except WherryError as error:
