@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wherry.assembly import supervisor
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.settings import ClusterSettings, data_dir_flag
 from wherry.kit.clock import parse_rfc3339
 from wherry.kit.errors import Broken, TimedOut, Unavailable
 
@@ -97,7 +97,12 @@ async def wait_ready(settings: ClusterSettings, *, limit_s: float, since: dateti
                 await asyncio.sleep(RETRY_S)
     except TimeoutError as error:
         tail = log_tail(settings)
-        raise TimedOut(f"the node is not Ready after {limit_s:.0f} s; last lines of the logs:\n{tail}") from error
+        flag = data_dir_flag(settings)
+        raise TimedOut(
+            f"the node is not Ready after {limit_s:.0f} s. Its processes go on trying in the background: see how far they are with "
+            f"`wherry status{flag}`, wait on with `wherry up{flag}`, stop with `wherry down{flag}`. "
+            f"Last lines of the logs:\n{tail}"
+        ) from error
 
 
 def _raise_if_broken(settings: ClusterSettings) -> None:

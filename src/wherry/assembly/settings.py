@@ -168,6 +168,11 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("WHERRY_DATA_DIR") or DEFAULT_DATA_DIR)
 
 
+def data_dir_flag(settings: ClusterSettings) -> str:
+    """What a command needs behind it to mean this cluster, with a space before it; "" when it is the default one."""
+    return "" if settings.data_dir == default_data_dir() else f" --data-dir {settings.data_dir}"
+
+
 def exists(data_dir: Path) -> bool:
     """True when a cluster was made in `data_dir`."""
     return (data_dir / FILE).exists()

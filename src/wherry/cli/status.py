@@ -1,4 +1,4 @@
-"""What runs: the cluster's processes with their memory, the node, the pods, the gateway.
+"""What runs: the cluster's processes with their memory, the node, the pods, the gateway; and why what is not well is not.
 
 examples:
   wherry status
@@ -7,10 +7,11 @@ examples:
 
 import argparse
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wherry.assembly import daemon, settings, supervisor
+from wherry.assembly import daemon, settings, supervisor, troubles
 from wherry.cli import output
 from wherry.kit.errors import Unavailable
 
@@ -38,6 +39,10 @@ def collect(cluster: settings.ClusterSettings) -> dict[str, Any]:
         state = "running" if pid else "stopped"
         processes.append({"name": name, "pid": pid, "state": state, "memoryMiB": round(memory_mib(pid), 1)})
     found: dict[str, Any] = {"dataDir": str(cluster.data_dir), "processes": processes, "node": None, "pods": {}}
+    seen = [*troubles.of_components(cluster)]
+    if supervisor.holder(supervisor.lock_path(cluster, "gateway")):
+        seen += troubles.of_gateway(cluster)
+    found["troubles"] = [asdict(trouble) for trouble in seen]
     try:
         node = daemon.get(cluster, f"/api/v1/nodes/{cluster.node_name}")
         pods = daemon.get(cluster, "/api/v1/pods")["items"]
@@ -46,12 +51,15 @@ def collect(cluster: settings.ClusterSettings) -> dict[str, Any]:
         return found
     found["node"] = {"name": cluster.node_name, "ready": daemon.node_is_ready(node)}
     found["pods"] = dict(Counter(pod.get("status", {}).get("phase", "Unknown") for pod in pods))
+    seen += [*troubles.of_node(node), *troubles.of_pods(pods)]
+    found["troubles"] = [asdict(trouble) for trouble in seen]
     return found
 
 
 def run(args: argparse.Namespace) -> int:
     """0 when the node is Ready, 3 otherwise."""
-    found = collect(settings.load(args.data_dir))
+    cluster = settings.load(args.data_dir)
+    found = collect(cluster)
     ready = bool(found["node"] and found["node"]["ready"])
     if args.output == "json":
         output.data(found)
@@ -62,9 +70,11 @@ def run(args: argparse.Namespace) -> int:
     ]
     output.table(("PROCESS", "STATE", "PID", "MEMORY"), rows)
     output.line()
+    for trouble in found["troubles"]:
+        output.line(f"not well: {troubles.Trouble(**trouble)}")
     if "problem" in found:
         output.line(f"api: {found['problem']}")
-        output.line("bring it back with: wherry up")
+        output.line("bring it back with: wherry up" + settings.data_dir_flag(cluster))
         return EXIT_NOT_RUNNING
     output.line(f"node {found['node']['name']}: {'Ready' if ready else 'NotReady'}")
     output.line("pods: " + (", ".join(f"{count} {phase}" for phase, count in sorted(found["pods"].items())) or "none"))

@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from wherry.assembly import checks, daemon, settings, start
+from wherry.assembly import checks, daemon, settings, start, troubles
 from wherry.cli import output
 from wherry.kit.errors import Invalid
 
@@ -81,13 +81,19 @@ def run(args: argparse.Namespace) -> int:
     daemon.start(cluster)
     asyncio.run(daemon.wait_ready(cluster, limit_s=READY_LIMIT_S, since=since))
     seconds = time.monotonic() - began_at
+    pending = troubles.of_gateway(cluster)
     if args.output == "json":
-        output.data({"ready": True, "seconds": round(seconds, 3), "context": cluster.name, "kubeconfig": str(context)})
+        output.data({
+            "ready": True, "seconds": round(seconds, 3), "context": cluster.name, "kubeconfig": str(context),
+            "pending": [str(trouble) for trouble in pending],
+        })  # fmt: skip
         return 0
     output.line(f"wherry is up: node {cluster.node_name} is Ready after {seconds:.2f} s")
     output.line(f"kubeconfig context {cluster.name!r} is in {context}\n")
+    for trouble in pending:
+        output.line(f"not ready yet: {trouble}")
     output.line("try next:")
     output.line("  kubectl get nodes,pods -A            (or: wherry kubectl get nodes)")
     output.line("  wherry deploy examples/hello               (or a folder of your own)")
-    output.line("  wherry status")
+    output.line("  wherry status" + settings.data_dir_flag(cluster))
     return 0
