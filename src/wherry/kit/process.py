@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from subprocess import DEVNULL
 from typing import IO
 
-from wherry.kit.errors import WherryError
+from wherry.kit.errors import TimedOut, WherryError
 
 ERROR_TEXT_MAX = 2000
+ARGV_TEXT_MAX = 120
 
 
 class CommandFailed(WherryError):
@@ -28,6 +29,14 @@ class CommandFailed(WherryError):
         self.code = code
         self.stderr = stderr.decode(errors="replace").strip()[-ERROR_TEXT_MAX:]
         super().__init__(f"{argv[0]} ended with code {code}: {self.stderr or 'no message'}")
+
+
+class CommandTimedOut(TimedOut, TimeoutError):
+    """A command did not end within its limit and was killed."""
+
+    def __init__(self, argv: Sequence[str], limit_s: float) -> None:
+        self.argv = tuple(argv)
+        super().__init__(f"{' '.join(argv)[:ARGV_TEXT_MAX]!r} did not end within its limit of {limit_s:g} s and was killed")
 
 
 class Child:
@@ -90,7 +99,7 @@ async def run(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
 ) -> bytes:
-    """Return what `argv` wrote to stdout. Raise `CommandFailed`, or `TimeoutError` after killing it.
+    """Return what `argv` wrote to stdout. Raise `CommandFailed`, or `CommandTimedOut` (a `TimeoutError`) after killing it.
 
     What a process it leaves behind writes later is not waited for.
     """
@@ -99,6 +108,8 @@ async def run(
         try:
             async with asyncio.timeout(timeout_s):
                 await child.wait()
+        except TimeoutError as error:
+            raise CommandTimedOut(argv, timeout_s) from error
         finally:
             if child.returncode is None:
                 child.kill()

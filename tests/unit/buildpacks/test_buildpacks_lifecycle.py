@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import os
 import subprocess
+import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 from buildpack_harness import NAME, Shop, layer, write_pack
 
-from wherry.buildpacks.lifecycle import records
+from wherry.buildpacks.lifecycle import records, sbom
 from wherry.buildpacks.lifecycle.failure import PhaseFailed
+from wherry.buildpacks.lifecycle.places import Owner
 from wherry.buildpacks.platform.settings import BuildOptions
 from wherry.container.content.snapshots import layer_tar
 from wherry.kit.errors import Invalid, NotFound
@@ -33,8 +37,6 @@ def labels(shop: Shop) -> dict[str, str]:
 
 
 def members(shop: Shop, index: int) -> list[str]:
-    import tarfile
-
     with layer_tar(shop.content, shop.image().layers[index]) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         return [member.name for member in archive]
 
@@ -219,7 +221,7 @@ async def test_slices_become_layers_of_their_own(shop: Shop) -> None:
     (shop.app / "static/a.css").write_text("a")
     await shop.build(pack(shop, "a", build="printf '[[slices]]\\npaths = [\"static/*\"]\\n' > \"$CNB_LAYERS_DIR/launch.toml\""))
     assert members(shop, 0) == ["/workspace", "/workspace/static", "/workspace/static/a.css"]
-    assert members(shop, 1) == ["/workspace", "/workspace/index.txt", "/workspace/static"]
+    assert members(shop, 1) == ["/workspace", "/workspace/index.txt"], "a folder that a slice has is not there again"
     assert len(records.read(labels(shop)[records.LABEL]).app) == 2
 
 
@@ -310,3 +312,37 @@ def test_own_shell_programs_are_clean() -> None:
         else:
             compile(path.read_text(), str(path), "exec")
     assert NAME
+
+
+async def test_a_new_tag_of_a_repository_finds_what_the_last_one_left(shop: Shop) -> None:
+    once = '[ ! -f "$CNB_LAYERS_DIR/c.toml" ] || echo again\n'
+    one = pack(shop, "a", build=once + layer("c", "cache", 'echo x > "$CNB_LAYERS_DIR/c/f"') + "\n" + layer("dep", "launch"))
+    await shop.build(one, name="example.test/app:commit-1")
+    result = await shop.build(one, name="example.test/app:commit-2")
+    assert b"again" in shop.progress.text
+    assert (result.layers_added, result.layers_reused) == (0, 4), "compared with the image of the other tag"
+
+
+async def test_previous_image_that_is_not_there_is_not_passed_over(shop: Shop) -> None:
+    with pytest.raises(NotFound, match="example.test/gone:1"):
+        await shop.build(pack(shop, "a"), options=BuildOptions(previous_image="example.test/gone:1"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files for another user need root")
+async def test_restored_sbom_belongs_to_the_buildpacks_user(tmp_path: Path) -> None:
+    (tmp_path / "from/a/dep").mkdir(parents=True)
+    (tmp_path / "from/a/dep/sbom.cdx.json").write_text("{}")
+    sbom.restore("a", "dep", tmp_path / "from", tmp_path, Owner(1234, 2345))
+    found = (tmp_path / "dep.sbom.cdx.json").stat()
+    assert (found.st_uid, found.st_gid) == (1234, 2345)
+
+
+async def test_launcher_metadata_says_buildpack_id_and_dates_are_rfc_3339(shop: Shop) -> None:
+    date = "1979-05-27T07:32:00Z"
+    one = pack(shop, "a/b", build="\n".join([layer("dep", "launch", metadata=f"made = {date}"), WEB]))
+    await shop.build(one)
+    assert json.loads(labels(shop)[records.LABEL])["buildpacks"][0]["layers"]["dep"]["data"] == {"made": date}
+    with layer_tar(shop.content, shop.image().layers[-2]) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        texts = {member.name.rpartition("/")[2]: archive.extractfile(member).read() for member in archive if member.isreg()}  # type: ignore[union-attr]
+    process = tomllib.loads(texts["metadata.toml"].decode())["processes"][0]
+    assert process["buildpack-id"] == "a/b" and "buildpackID" not in process

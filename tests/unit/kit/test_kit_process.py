@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from wherry.kit import process
+from wherry.kit.errors import TimedOut
 
 
 async def test_stdin_goes_in_and_stdout_comes_out() -> None:
@@ -83,3 +84,8 @@ def test_starting_under_uvloop_does_not_copy_the_address_space() -> None:
         return (time.perf_counter() - began_at) / 20
 
     assert uvloop.run(main()) < 0.05
+
+
+async def test_a_command_that_takes_too_long_is_named_with_its_limit() -> None:
+    with pytest.raises(TimedOut, match=r"'sleep 1000' did not end within its limit of 0\.01 s and was killed"):
+        await process.run(["sleep", "1000"], timeout_s=0.01)

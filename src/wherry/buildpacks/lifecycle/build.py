@@ -36,7 +36,7 @@ class Built:
         return {
             "buildpack-default-process-type": self.default_process or None,
             "buildpacks": [{"id": pack.id, "version": pack.version, "api": pack.api_text} for pack in self.group],
-            "processes": [process_document(process) for process in self.processes],
+            "processes": [process_document(process, id_key="buildpack-id") for process in self.processes],
         }
 
 
@@ -86,11 +86,11 @@ def combine(group: tuple[Buildpack, ...], launches: list[tuple[Buildpack, Launch
     )
 
 
-def process_document(process: Process) -> dict[str, Any]:
-    """A process as metadata.toml and the image's label have it."""
+def process_document(process: Process, *, id_key: str = "buildpackID") -> dict[str, Any]:
+    """A process as the image's label has it; in metadata.toml the buildpack stands under `buildpack-id`."""
     made: dict[str, Any] = {
         "type": process.type, "command": list(process.command), "args": list(process.args), "direct": process.is_direct,
-        "buildpackID": process.buildpack_id,
+        id_key: process.buildpack_id,
     }  # fmt: skip
     if process.working_dir:
         made["working-dir"] = process.working_dir

@@ -136,10 +136,11 @@ class Exporter:
     async def _app(self, slices: Sequence[Sequence[str]]) -> tuple[str, ...]:
         root, name, owner = self._places.app.host, self._places.image_app, self._places.owner
         taken: set[str] = set()
+        folders = {member.name: member for member in tar.tree(root, name, owner.uid, owner.gid) if member.kind == tar.FOLDER}
         shas = []
         for number, patterns in enumerate(slices, 1):
             paths = [path for path in matches(root, patterns) if path not in taken]
-            members = _slice_members(root, name, paths, taken, owner.uid, owner.gid)
+            members = _slice_members(root, name, paths, taken, folders, owner.uid, owner.gid)
             if not members:
                 continue
             shas.append(await asyncio.to_thread(self._write, members))
@@ -229,18 +230,22 @@ def matches(root: Path, patterns: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _slice_members(root: Path, name: str, paths: Sequence[str], taken: set[str], uid: int, gid: int) -> list[Member]:
+def _slice_members(
+    root: Path, name: str, paths: Sequence[str], taken: set[str], folders: Mapping[str, Member], uid: int, gid: int
+) -> list[Member]:
+    """What a slice holds that none before it holds, and the folders above, as they are (`folders`). Adds to `taken`."""
     members: dict[str, Member] = {}
     for path in paths:
         full = f"{name}/{path}"
-        members.update((member.name, member) for member in tar.parents(full, uid, gid) if member.name not in members)
+        above = (folders.get(member.name, member) for member in tar.parents(full, uid, gid))
+        members.update((member.name, member) for member in above if member.name not in members)
         for member in tar.tree(root / path, full, uid, gid):
             relative = member.name.removeprefix(f"{name}/")
             if relative in taken:
                 continue
             members[member.name] = member
-            if member.kind != tar.FOLDER:
-                taken.add(relative)
+            taken.add(relative)
+    taken.update(full.removeprefix(f"{name}/") for full in members if full.startswith(f"{name}/"))
     return list(members.values())
 
 

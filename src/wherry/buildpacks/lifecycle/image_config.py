@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wherry import __version__
-from wherry.buildpacks.lifecycle import records, versions
+from wherry.buildpacks.lifecycle import records, toml_text, versions
 from wherry.buildpacks.lifecycle.build import Built, process_document
 from wherry.buildpacks.lifecycle.failure import Code, PhaseFailed
 from wherry.buildpacks.lifecycle.places import Places
@@ -84,7 +84,7 @@ def _labels(built: Built, record: BuildRecord, project: Mapping[str, Any]) -> di
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), default=str)
+    return json.dumps(value, separators=(",", ":"), default=toml_text.as_json)
 
 
 def _base_history(document: Mapping[str, Any]) -> list[dict[str, Any]]:

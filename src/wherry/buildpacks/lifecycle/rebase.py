@@ -37,6 +37,11 @@ async def rebase(content: Content, app: str, names: Sequence[str], run_image: st
     return await builder.write_image(content, document, [*base.layers, *image.layers[cut:]], names)
 
 
+def run_image_of(content: Content, app: str) -> str:
+    """The name of the base that `app` was built on; "" when buildpacks did not make it. Raise `NotFound`."""
+    return records.read(_labels(content.open_image(app)).get(records.LABEL, "")).run_image.image
+
+
 def _check(app: str, image: OpenedImage, base: OpenedImage, wanted: str, before: RunImageRecord) -> None:
     if _labels(image).get(_REBASABLE) == "false":
         raise PhaseFailed(Code.REBASE, f"image {app!r} says it cannot be rebased; --force does it all the same")

@@ -65,7 +65,7 @@ def _restore_all(
             for name, layer in sorted(wanted.items()):
                 _restore_layer(places, pack, name, layer, in_cache.get(name), cache, progress)
                 for kind in ("image/sbom/launch", "cache/sbom/cache"):
-                    sbom.restore(pack.escaped_id, name, scratch.host / kind, folder)
+                    sbom.restore(pack.escaped_id, name, scratch.host / kind, folder, places.owner)
 
 
 def _restore_layer(

@@ -11,6 +11,7 @@ from pathlib import Path
 from wherry.buildpacks.lifecycle import toml_text
 from wherry.buildpacks.lifecycle.descriptor import Buildpack
 from wherry.buildpacks.lifecycle.layers import Layer
+from wherry.buildpacks.lifecycle.places import Owner
 from wherry.kit.errors import Invalid
 
 _MEDIA_TYPES = {
@@ -34,10 +35,12 @@ def collect(pack: Buildpack, folder: Path, layers: list[Layer], target: Path) ->
             (home / f"sbom.{extension}").write_bytes(toml_text.read_plain(path, FILE_BYTES_MAX))
 
 
-def restore(escaped_id: str, layer: str, source: Path, folder: Path) -> None:
-    """Put a layer's files from `source` (`sbom/launch` or `sbom/cache`) back beside its metadata."""
+def restore(escaped_id: str, layer: str, source: Path, folder: Path, owner: Owner) -> None:
+    """Put a layer's files from `source` (`sbom/launch` or `sbom/cache`) back beside its metadata, for the buildpack to rewrite."""
     for path in source.glob(f"{escaped_id}/{layer}/sbom.*"):
-        shutil.copyfile(path, folder / f"{layer}.{path.name}")
+        target = folder / f"{layer}.{path.name}"
+        shutil.copyfile(path, target)
+        owner.take(target)
 
 
 def _homes(name: str, layers: dict[str, Layer]) -> list[tuple[str, tuple[str, ...]]]:

@@ -55,6 +55,22 @@ def read_plain(path: Path, bytes_max: int) -> bytes:
         return file.read(bytes_max)
 
 
+def rfc3339(value: datetime.datetime | datetime.date | datetime.time) -> str:
+    """A date of TOML as RFC 3339 writes it: `T` between date and time, `Z` for UTC."""
+    return value.isoformat().removesuffix("+00:00") + "Z" if _is_utc(value) else value.isoformat()
+
+
+def _is_utc(value: datetime.datetime | datetime.date | datetime.time) -> bool:
+    return isinstance(value, datetime.datetime) and value.utcoffset() == datetime.timedelta(0)
+
+
+def as_json(value: object) -> str:
+    """For `json.dumps(default=...)`: the kinds of value that TOML has and JSON has not."""
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return rfc3339(value)
+    raise TypeError(f"a {type(value).__name__} is no value of TOML")
+
+
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     nested: list[tuple[str, Any]] = []
     for key, value in table.items():
@@ -95,7 +111,9 @@ def _value(value: Any) -> str:
             return text if any(mark in text for mark in ".en") else f"{text}.0"
         case str():
             return _string(value)
-        case datetime.datetime() | datetime.date() | datetime.time():
+        case datetime.datetime():
+            return rfc3339(value)
+        case datetime.date() | datetime.time():
             return value.isoformat()
         case list() | tuple():
             return "[" + ", ".join(_value(item) for item in value) + "]"

@@ -8,7 +8,6 @@ Spec:  Platform API 0.15 (analyze, detect, restore, build, export in one process
 """
 
 import asyncio
-import hashlib
 import os
 import re
 import shutil
@@ -34,16 +33,16 @@ from wherry.buildpacks.lifecycle.places import Places
 from wherry.buildpacks.lifecycle.progress import Progress
 from wherry.buildpacks.lifecycle.restore import restore
 from wherry.buildpacks.platform import builder as builders
+from wherry.buildpacks.platform import caches, inline, machine, project, source
 from wherry.buildpacks.platform import images as needed
-from wherry.buildpacks.platform import inline, machine, project, source
 from wherry.buildpacks.platform.builder import Builder
 from wherry.buildpacks.platform.project import Project
 from wherry.buildpacks.platform.settings import BuildOptions, BuildSettings
 from wherry.buildpacks.platform.workshop import Bench, Workshop
-from wherry.container.content import locks
 from wherry.container.content.images import ContentImages
 from wherry.container.image.service import Image
-from wherry.kit.errors import Invalid
+from wherry.kit.clock import Clock, SystemClock
+from wherry.kit.errors import Invalid, NotFound
 
 BUILD_HOME = "/home/cnb"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -80,7 +79,8 @@ class _Job:
 class Platform:
     """Builds on one content store."""
 
-    def __init__(self, settings: BuildSettings, images: ContentImages, workshop: Workshop) -> None:
+    def __init__(self, settings: BuildSettings, images: ContentImages, workshop: Workshop, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._settings = settings
         self._images = images
         self._workshop = workshop
@@ -94,11 +94,26 @@ class Platform:
             self._images.content.parse(name)
         described = project.load(options.descriptor or folder / project.FILE)
         async with self._work() as work, self._cache_of(names[0]) as cache_dir:
+            options = replace(options, previous_image=self._previous(options, names[0], cache_dir))
             job = await self._prepare(folder, tuple(names), options, described, work, progress)
             cache = await asyncio.to_thread(VolumeCache, cache_dir)
             if options.is_cache_cleared:
                 await asyncio.to_thread(cache.clear)
-            return await self._phases(job, cache, progress)
+            result = await self._phases(job, cache, progress)
+            caches.remember(cache_dir, result.image.id)
+        await asyncio.to_thread(caches.trim, self._settings.build_cache_dir, now=self._clock.now().timestamp())
+        return result
+
+    def _previous(self, options: BuildOptions, name: str, cache_dir: Path) -> str:
+        """What to compare with: as asked for, else the image of that name, else the last of its repository."""
+        if options.previous_image:
+            self._images.content.open_image(options.previous_image)  # `NotFound`: not to be passed over in silence
+            return options.previous_image
+        try:
+            self._images.content.digest_of(name)
+        except NotFound:
+            return caches.last_image(cache_dir) or name
+        return name
 
     async def _prepare(
         self, folder: Path, names: tuple[str, ...], options: BuildOptions, described: Project, work: Path, progress: Progress
@@ -124,7 +139,7 @@ class Platform:
     async def _phases(self, job: _Job, cache: VolumeCache, progress: Progress) -> BuildResult:
         content = self._images.content
         progress.phase("ANALYZING")
-        analyzed = await asyncio.to_thread(analyze, content, job.options.previous_image or job.names[0])
+        analyzed = await asyncio.to_thread(analyze, content, job.options.previous_image)
         if analyzed.previous_id:
             progress.line(f"Comparing with the last image, {analyzed.previous_id[:19]}")
         detected, built = await self._in_workshop(job, cache, analyzed, progress)
@@ -185,13 +200,10 @@ class Platform:
 
     @asynccontextmanager
     async def _cache_of(self, name: str) -> AsyncIterator[Path]:
-        """The cache of one image name; a second build of the same name waits for the first."""
-        reference = str(self._images.content.parse(name))
-        plain = re.sub(r"[^a-z0-9.-]+", "_", reference.lower())[-60:]
-        folder = self._settings.build_cache_dir / f"{plain}.{hashlib.sha256(reference.encode()).hexdigest()[:12]}"
+        """The cache of one repository, whatever the tag; a second build into it waits for the first."""
+        repository = self._images.content.parse(name).repository
         with ExitStack() as held:
-            await asyncio.to_thread(held.enter_context, locks.exclusive(folder / "lock"))
-            yield folder
+            yield await asyncio.to_thread(held.enter_context, caches.held(self._settings.build_cache_dir, repository))
 
 
 def _write_platform_env(places: Places, values: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ class BuildSettings:
 
     @property
     def build_cache_dir(self) -> Path:
-        """One volume cache for each image name."""
+        """One volume cache for each repository."""
         return self.data_dir / "build-cache"
 
 
