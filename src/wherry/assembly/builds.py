@@ -5,14 +5,19 @@ Out:   a `Platform`; images it makes are on the node and in the registry at once
 """
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wherry.application.builds.settings import ClusterAccess
 from wherry.assembly.images import cache_dir, open_images
 from wherry.assembly.settings import ClusterSettings
+from wherry.buildpacks.lifecycle import rebase as rebasing
+from wherry.buildpacks.lifecycle.progress import Progress
+from wherry.buildpacks.platform import images as needed
 from wherry.buildpacks.platform.build import Platform
 from wherry.buildpacks.platform.container_workshop import ContainerWorkshop
 from wherry.buildpacks.platform.settings import BuildSettings
+from wherry.container.image.service import Image
 
 if TYPE_CHECKING:
     from wherry.orchestration.client.client import Client
@@ -35,6 +40,21 @@ def open_platform(settings: ClusterSettings) -> Platform:
     images = open_images(settings, pulls=True)
     chosen = build_settings(settings)
     return Platform(chosen, images.service, ContainerWorkshop(chosen, images.layers))
+
+
+async def rebase(
+    settings: ClusterSettings, app: str, names: Sequence[str], run_image: str, *, force: bool, progress: Progress
+) -> Image:
+    """Rebase `app`; the base is fetched anew when a registry has it, else made or used as it is here."""
+    images = open_images(settings, pulls=True)
+    content = images.content
+    wanted = run_image or rebasing.run_image_of(content, app)
+    if wanted and not content.is_local(content.parse(wanted)):
+        progress.line(f"pulling {wanted}")
+        await images.service.pull(wanted)
+    elif wanted:
+        await needed.ensure(wanted, images.service, build_settings(settings), progress)
+    return await rebasing.rebase(content, app, names, run_image, force=force)
 
 
 def access(settings: ClusterSettings) -> ClusterAccess:

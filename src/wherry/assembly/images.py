@@ -22,6 +22,7 @@ from wherry.container.image.documents import Descriptor
 from wherry.container.image.reference import Reference
 from wherry.infrastructure.linux import mounts
 from wherry.kit import atomic_file
+from wherry.kit.errors import Invalid
 
 if TYPE_CHECKING:
     from wherry.orchestration.apiserver.pki import Pki
@@ -47,6 +48,16 @@ def open_images(
     content = Content(ContentSettings(settings.content_dir, registry=settings.registry_host, registry_aliases=aliases))
     service = ContentImages(content, OtherRegistries() if pulls else None, in_use=in_use)
     return Images(content, service, service.unpacker)
+
+
+def refuse_unsendable(content: Content, target: str) -> None:
+    """Raise `Invalid` for a name no registry answers to, and for one that means Docker Hub without saying so."""
+    reference = content.parse(target)
+    own = content.settings.registry
+    if content.is_local(reference) and reference.domain != own:
+        raise Invalid(f"{target!r}: {reference.domain} is no registry; name one: {own}/{reference.path}")
+    if reference.domain == "docker.io" and target.partition("/")[0] not in ("docker.io", "index.docker.io"):
+        raise Invalid(f"{target!r} names no registry: write {own}/{target}, or docker.io/{target} for Docker Hub")
 
 
 class OtherRegistries:

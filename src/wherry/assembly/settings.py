@@ -5,6 +5,7 @@ Out:   `ClusterSettings`, frozen; every path, port and address range of the clus
 Never: starts or changes anything but that one file.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from wherry.kit import atomic_file
 from wherry.kit.errors import Invalid
 
 DEFAULT_DATA_DIR = Path("/var/lib/wherry")
+KNOWN_DIR = Path("/var/lib/wherry-clusters")  # a link to the data dir of each cluster, by its id
 FILE = "cluster.json"
 
 
@@ -192,6 +194,31 @@ def load(data_dir: Path) -> ClusterSettings:
     if unknown := set(raw) - known:
         raise Invalid(f"{path}: unknown settings {sorted(unknown)}; written by a newer Wherry?")
     return ClusterSettings(data_dir=data_dir, **raw)
+
+
+def remember(settings: ClusterSettings) -> None:
+    """Note the cluster in the machine's list. Needs root."""
+    KNOWN_DIR.mkdir(mode=0o700, exist_ok=True)
+    link = KNOWN_DIR / settings.id
+    if not link.is_symlink():
+        link.symlink_to(settings.data_dir)
+
+
+def forget(settings: ClusterSettings) -> None:
+    """Take it off the list. Idempotent."""
+    (KNOWN_DIR / settings.id).unlink(missing_ok=True)
+
+
+def known(*besides: Path) -> list[ClusterSettings]:
+    """The clusters on the list and in `besides`, by data dir; what is damaged or was removed by hand is left out."""
+    links = KNOWN_DIR.iterdir() if KNOWN_DIR.is_dir() else ()
+    folders = {Path(os.path.abspath(folder)) for folder in (*(link.readlink() for link in links), *besides, default_data_dir())}
+    found = []
+    for folder in sorted(folders):
+        if exists(folder):
+            with contextlib.suppress(Invalid):
+                found.append(load(folder))
+    return found
 
 
 def load_or_default(data_dir: Path) -> ClusterSettings:

@@ -14,6 +14,7 @@ import asyncio
 from pathlib import Path
 
 from wherry.assembly import builds, settings
+from wherry.assembly.images import open_images
 from wherry.buildpacks.lifecycle.failure import PhaseFailed
 from wherry.buildpacks.platform.build import BuildResult
 from wherry.buildpacks.platform.report import TextProgress
@@ -37,6 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", "--descriptor", type=Path, help="a project.toml, instead of the source's own")
     parser.add_argument("-D", "--default-process", default="", help="process that the image runs")
     parser.add_argument("--clear-cache", action="store_true", help="forget what earlier builds kept")
+    parser.add_argument("--previous-image", default="", help="compare with this one, not with the last of the same repository")
     parser.add_argument("--run-image", default="", help="base of the image")
 
 
@@ -51,6 +53,7 @@ def options(args: argparse.Namespace) -> BuildOptions:
     return BuildOptions(
         env=env, process=args.default_process, is_cache_cleared=args.clear_cache, builder=args.builder,
         buildpacks=tuple(args.buildpack), descriptor=args.descriptor, run_image=args.run_image,
+        previous_image=args.previous_image,
     )  # fmt: skip
 
 
@@ -65,6 +68,10 @@ def run(args: argparse.Namespace) -> int:
         return int(error.code)
     if args.output == "json":
         output.data(report(result))
+    content = open_images(cluster).content
+    for name in result.names:
+        if not content.is_local(content.parse(name)):
+            output.note(f"{name} is on this machine only; send it to its registry with: wherry push {name}")
     return 0
 
 

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
             start.forget_context(cluster, kubeconfig=args.kubeconfig)
             agent.remove_logs(cluster)
             shutil.rmtree(cluster.data_dir)
+            settings.forget(cluster)
     output.line("down" + (", and nothing is left" if args.purge else f"; the data is kept in {cluster.data_dir}"))
     return 0
 

@@ -25,9 +25,14 @@ VERBS = {
     "build": "build an image from source code",
     "deploy": "build, push, run and route an application",
     "assemble": "make an image from distribution packages",
+    "image": "list, load, save, remove and prune images",
+    "push": "send an image to a registry",
+    "rebase": "put a built image on a newer base, without building",
     "registry": "how to reach the cluster's image registry",
     "backup": "copy the cluster's state, or go back to a copy",
+    "cluster": "the clusters of this machine",
     "kubectl": "run kubectl against this cluster",
+    "completion": "completion of verbs and flags for bash, zsh and fish",
 }
 HIDDEN = ("run",)
 EXIT_FAILED = 1
@@ -45,7 +50,7 @@ EXIT_PIPE = 141
 
 def overview() -> str:
     """The text of `wherry --help`."""
-    rows = "\n".join(f"  {verb:10}{text}" for verb, text in VERBS.items())
+    rows = "\n".join(f"  {verb:12}{text}" for verb, text in VERBS.items())
     return (
         "usage: wherry VERB [flags]\n\nThe cloud native stack in one program.\n\n"
         f"{rows}\n\n  wherry VERB --help   flags and examples of a verb\n  wherry --version\n"

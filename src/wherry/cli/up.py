@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
                 with contextlib.suppress(OSError):  # it was the user's and holds something
                     cluster.data_dir.rmdir()
             raise
+    settings.remember(cluster)
     context = start.prepare(cluster, kubeconfig=args.kubeconfig)
     daemon.start(cluster)
     asyncio.run(daemon.wait_ready(cluster, limit_s=READY_LIMIT_S, since=since))

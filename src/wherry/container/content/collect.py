@@ -43,7 +43,7 @@ def collect(content: Content, *, now: float, in_use: frozenset[str] = frozenset(
 def prune(content: Content, *, before: float) -> int:
     """Forget images that have lost their tag, as rebuilds leave them, and were stored before `before`; return how many.
 
-    Also those that somebody may name by digest: for `wherry registry prune`, never done unasked. `collect` frees the space.
+    Also those that somebody may name by digest: for `wherry image prune`, never done unasked. `collect` frees the space.
     """
     forgotten = 0
     manifests = content.index.manifests()
