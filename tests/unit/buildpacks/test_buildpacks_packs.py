@@ -130,3 +130,20 @@ async def test_source_of_no_known_kind_says_what_each_looked_for(shop: Shop) -> 
     assert "wherry/python@1.0.0: no requirements.txt" in str(failed.value)
     assert "wherry/nodejs@1.0.0: no package.json" in str(failed.value)
     assert "wherry/procfile@1.0.0: no Procfile" in str(failed.value)
+
+
+@pytest.mark.parametrize(("files", "said"), [
+    pytest.param({"uv.lock": ""}, "uv.lock is not read; pin", id="uv"),
+    pytest.param({"Dockerfile": ""}, "Dockerfile is not read", id="Dockerfile"),
+    pytest.param({".python-version": "3.9"}, ".python-version is not read", id="version"),
+    pytest.param({"uv.lock": "", "requirements.txt": "# none"}, "", id="exported"),
+])  # fmt: skip
+async def test_what_no_buildpack_reads_is_told(files: dict[str, str], said: str, shop: Shop) -> None:
+    await build(shop, {"app.py": "print()", **files})
+    notes = [line for line in shop.progress.lines if line.startswith("note: ")]
+    assert bool(notes) == bool(said) and all(said in line for line in notes)
+
+
+async def test_an_image_without_a_process_says_so(shop: Shop) -> None:
+    await build(shop, {"requirements.txt": "# none"})
+    assert any("the image has no process" in line for line in shop.progress.lines)

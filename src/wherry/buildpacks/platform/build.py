@@ -33,7 +33,7 @@ from wherry.buildpacks.lifecycle.places import Places
 from wherry.buildpacks.lifecycle.progress import Progress
 from wherry.buildpacks.lifecycle.restore import restore
 from wherry.buildpacks.platform import builder as builders
-from wherry.buildpacks.platform import caches, inline, machine, project, source
+from wherry.buildpacks.platform import caches, inline, machine, project, source, unread
 from wherry.buildpacks.platform import images as needed
 from wherry.buildpacks.platform.builder import Builder
 from wherry.buildpacks.platform.project import Project
@@ -92,6 +92,8 @@ class Platform:
             raise Invalid("a build needs a name for its image")
         for name in names:
             self._images.content.parse(name)
+        for line in unread.lines(folder):
+            progress.line(f"note: by Wherry's own buildpacks, {line}")
         described = project.load(options.descriptor or folder / project.FILE)
         async with self._work() as work, self._cache_of(names[0]) as cache_dir:
             options = replace(options, previous_image=self._previous(options, names[0], cache_dir))
@@ -145,6 +147,8 @@ class Platform:
         detected, built = await self._in_workshop(job, cache, analyzed, progress)
         progress.phase("EXPORTING")
         exported = await self._export(job, detected, built, analyzed, cache, progress)
+        if not built.processes:
+            progress.line("warning: the image has no process and does not start by itself; name one in a Procfile: web: COMMAND")
         progress.line(f"*** Images ({exported.image.id[:19]}):")
         for name in job.names:
             progress.line(f"      {name}")
