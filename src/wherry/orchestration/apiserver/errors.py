@@ -127,6 +127,11 @@ def method_not_allowed(resource: Resource, verb: str) -> ApiError:
     return ApiError(405, "MethodNotAllowed", message, details=_details(resource, ""))
 
 
+def path_takes_get_only() -> ApiError:
+    """405 of a path that is no resource."""
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
 def unsupported_media_type(supported: Sequence[str]) -> ApiError:
     """415."""
     message = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(supported)

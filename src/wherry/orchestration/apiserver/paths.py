@@ -36,7 +36,13 @@ class Paths:
         self.extra: dict[str, Callable[[Request], Response]] = {}  # exact paths of other parts: /metrics, health
 
     def answer(self, request: Request) -> Response:
-        """Raise `ApiError` 404 for unknown paths."""
+        """Raise `ApiError` 404 for unknown paths, 405 for known ones asked with another method than GET."""
+        found = self._found(request)
+        if request.method != "GET" and request.path != "/":
+            raise errors.path_takes_get_only()
+        return found
+
+    def _found(self, request: Request) -> Response:
         path = request.path
         if path in self.extra:
             return self.extra[path](request)

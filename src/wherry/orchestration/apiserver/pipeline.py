@@ -119,7 +119,10 @@ class Pipeline:
     async def _verb(self, call: Call) -> Response:
         verb = call.target.verb
         action = self._verbs.by_name.get(verb)
-        if action is None or verb not in call.served.resource.verbs or (verb == "create" and call.target.name):
+        resource, target = call.served.resource, call.target
+        over_all = resource.namespaced and not target.namespace  # only reading goes over all namespaces
+        if (action is None or verb not in resource.verbs or (verb == "create" and target.name)
+                or (over_all and verb not in ("list", "watch"))):
             raise errors.method_not_allowed(call.served.resource, verb)
         if verb == "watch":
             return await action(call)

@@ -62,17 +62,12 @@ def _default_containers(pod: Object, item: Object) -> None:
         resources = container.setdefault("resources", {})
         for side, values in (("limits", item.get("default") or {}), ("requests", item.get("defaultRequest") or {})):
             for name, amount in values.items():
-                if name not in (resources.get(side) or {}) and name not in _explicit(resources, side):
+                if name not in (resources.get(side) or {}):  # a limit of the Pod's own is a request already (defaulting)
                     resources.setdefault(side, {})[name] = amount
                     told.append(f"{name} {side[:-1]} for container {container.get('name', '')}")
     if told:
         annotations = pod["metadata"].setdefault("annotations", {})
         annotations[ANNOTATION] = f"LimitRanger plugin set: {'; '.join(told)}"
-
-
-def _explicit(resources: Object, side: str) -> Amounts:
-    """A limit without request is its own request, which comes before the range's default request."""
-    return (resources.get("limits") or {}) if side == "requests" else {}
 
 
 def _total(spec: Object, side: str) -> Amounts:

@@ -23,7 +23,7 @@ class ServiceStrategy(Strategy):
     """Allocation is bound to the cache of Services by `allocate_from`."""
 
     def __init__(self) -> None:
-        super().__init__(has_status=True, initial_status={"loadBalancer": {}})
+        super().__init__(has_status=True, initial_status={"loadBalancer": {}}, creates_on_update=True)
         self._allocator: Allocator | None = None
 
     def allocate_from(

@@ -12,7 +12,7 @@ from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.strategies.strategy import keep
 from wherry.orchestration.apiserver.verbs.bodies import read_object
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
-from wherry.orchestration.apiserver.verbs.metadata import needs_revision
+from wherry.orchestration.apiserver.verbs.metadata import replacing
 from wherry.orchestration.apiserver.verbs.patching import read_patch
 from wherry.orchestration.apiserver.verbs.writer import Prepare
 from wherry.orchestration.objects.meta import Object, name_of
@@ -43,9 +43,8 @@ class Part:
         if name_of(obj) not in ("", call.target.name):
             raise errors.bad_request(f"the name of the object ({name_of(obj)}) does not match the name on the URL "
                                      f"({call.target.name})")
-        needs_revision(call, obj)
         cached = await self._verbs.writer.update(
-            call, call.target.name, lambda _: deepcopy(obj), subresource=self._subresource, prepare=self._prepare)
+            call, call.target.name, replacing(call, obj), subresource=self._subresource, prepare=self._prepare)
         return with_warnings(self._verbs.renderer(call).one(cached), call.warnings)
 
     async def _patch(self, call: Call) -> Response:

@@ -100,7 +100,7 @@ class Eviction:
     async def _take_budget(self, call: Call, pod: Object) -> None:
         served = self._table.of(POD_DISRUPTION_BUDGETS)
         budgets = [b for b in (c.obj() for c in served.cache.select(call.namespace))
-                   if from_label_selector(b["spec"].get("selector")).matches(labels_of(pod))]
+                   if from_label_selector((b.get("spec") or {}).get("selector")).matches(labels_of(pod))]
         if len(budgets) > 1:
             raise errors.ApiError(500, "InternalError", "This pod has more than one PodDisruptionBudget, which the "
                                   "eviction subresource does not support.")
@@ -144,7 +144,7 @@ def _is_exempt(budget: Object, pod: Object) -> bool:
     ready = condition_of(pod.get("status", {}).get("conditions"), "Ready")
     if ready is not None and ready.get("status") == "True":
         return False
-    if budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+    if (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
         return True
     status = budget.get("status") or {}
     desired = status.get("desiredHealthy", 0)

@@ -14,7 +14,7 @@ from wherry.orchestration.apiserver.rendering import json_response
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.bodies import read_typed, typed_or_refuse
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
-from wherry.orchestration.apiserver.verbs.patching import read_plain
+from wherry.orchestration.apiserver.verbs.patching import APPLY_PATCH, merging, read_applied, read_plain
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.schema_data import structure_of
 from wherry.orchestration.objects.selectors import from_label_selector, from_map
@@ -37,6 +37,8 @@ class ScaleSubresource:
             return json_response(self._scale(call, await self._verbs.read(call)))
         body = await self._verbs.body(call)
         content_type = call.request.headers.get("content-type", "").partition(";")[0].strip()
+        if verb == "patch" and content_type == APPLY_PATCH:
+            return await self._apply(call, body)
         if verb == "update":
             change = _always(read_typed(body, content_type, _node(), api_version=API_VERSION, kind=KIND))
         elif verb == "patch":
@@ -55,6 +57,24 @@ class ScaleSubresource:
 
         cached = await self._verbs.writer.update(call, call.target.name, scaled, subresource="scale",
                                                  prepare=call.served.strategy.prepare_update)
+        return json_response(self._scale(call, cached))
+
+    async def _apply(self, call: Call, body: bytes) -> Response:
+        """The replicas are applied to the workload itself, owned there under the subresource `scale`."""
+        scale = typed_or_refuse(read_applied(call, body, API_VERSION, KIND)[0], _node())
+        resource = call.served.resource
+        applied: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": call.target.name}}
+        if call.namespace:
+            applied["metadata"]["namespace"] = call.namespace
+        for name in ("resourceVersion", "uid"):
+            if scale["metadata"].get(name):
+                applied["metadata"][name] = scale["metadata"][name]
+        if "replicas" in (scale.get("spec") or {}):
+            _set(applied, self._paths.spec, _replicas(call, scale))
+        writer = self._verbs.writer
+        cached = await writer.update(
+            call, call.target.name, merging(call, applied, writer.clock, "scale"), subresource="scale",
+            prepare=call.served.strategy.prepare_update, is_tracked=True)
         return json_response(self._scale(call, cached))
 
     def _scale(self, call: Call, cached: Cached) -> Object:

@@ -20,8 +20,10 @@ from wherry.orchestration.store.contract import RevisionMismatch
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 PROPAGATION_POLICIES = ("Background", "Foreground", "Orphan")
-# Kinds whose old API versions orphaned by default; only the ReplicationController still does.
-ORPHANED_BY_DEFAULT = {("", "replicationcontrollers")}
+ORPHANED_BY_DEFAULT = {("", "replicationcontrollers"), ("batch", "jobs")}
+# Upstream warns of Jobs alone.
+JOB_PODS_STAY = ("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them "
+                 "or set propagationPolicy=Orphan to suppress this warning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Deleter:
         """Raise `ApiError` 404, or 409 when a precondition does not hold."""
         served = call.served
         key = served.key(call.namespace, name)
+        if served.resource.kind == "Job" and not served.is_custom and not options.propagation and options.orphan is None:
+            call.warn(JOB_PODS_STAY)
         for attempt in range(RETRIES_MAX):
             current = await self._registry.read(served.cache, key)
             if current is None:

@@ -5,7 +5,6 @@ Out:   a `Response`; errors rise as `ApiError`.
 """
 
 from collections.abc import Awaitable, Callable
-from copy import deepcopy
 from dataclasses import replace
 
 from wherry.kit.http.message import Response
@@ -20,7 +19,7 @@ from wherry.orchestration.apiserver.verbs import deleting, watching
 from wherry.orchestration.apiserver.verbs.bodies import decoded, read_object, read_typed
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.apiserver.verbs.listing import Listing, list_objects
-from wherry.orchestration.apiserver.verbs.metadata import needs_revision
+from wherry.orchestration.apiserver.verbs.metadata import replacing
 from wherry.orchestration.apiserver.verbs.options import invalid, read_options
 from wherry.orchestration.apiserver.verbs.patching import read_patch
 from wherry.orchestration.apiserver.verbs.writer import Writer
@@ -107,10 +106,9 @@ class Verbs:
         if name_of(obj) not in ("", name):
             raise errors.bad_request(
                 f"the name of the object ({name_of(obj)}) does not match the name on the URL ({name})")
-        needs_revision(call, obj)
         status = 200
         try:
-            cached = await self.writer.update(call, name, lambda _: deepcopy(obj))
+            cached = await self.writer.update(call, name, replacing(call, obj))
         except errors.ApiError as error:
             if error.code != 404 or not call.served.strategy.creates_on_update:
                 raise

@@ -4,6 +4,8 @@ Spec:  upstream rest.BeforeCreate and rest.BeforeUpdate; names.SimpleNameGenerat
 """
 
 import random
+from collections.abc import Callable
+from copy import deepcopy
 from uuid import uuid4
 
 from wherry.kit.clock import Clock, rfc3339
@@ -64,29 +66,42 @@ def generated_name(base: str) -> str:
 def carry_over(call: Call, new: Object, old: Object) -> None:
     """System metadata is the server's: taken from `old`. Raise `ApiError` when `new` is about another object."""
     metadata, before = new["metadata"], old["metadata"]
-    resource = call.served.resource
     if metadata.setdefault("name", before["name"]) != before["name"]:
         raise errors.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL "
                                  f"({before['name']})")
     check_namespace(call, new)
-    uid = metadata.get("uid") or before["uid"]
-    if uid != before["uid"]:
-        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
-        raise errors.conflict(resource, before["name"], why)
-    for name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
-                 "generateName", "resourceVersion"):
+    metadata["uid"] = metadata.get("uid") or before["uid"]  # another one is refused by validation
+    for name in ("creationTimestamp", "generation", "generateName", "resourceVersion"):
         if name in before:
             metadata[name] = before[name]
         elif name != "generateName":
             metadata.pop(name, None)
+    if before.get("deletionTimestamp"):
+        metadata["deletionTimestamp"] = before["deletionTimestamp"]
+    if metadata.get("deletionGracePeriodSeconds") is None and "deletionGracePeriodSeconds" in before:
+        metadata["deletionGracePeriodSeconds"] = before["deletionGracePeriodSeconds"]
     metadata.pop("selfLink", None)
 
 
-def needs_revision(call: Call, obj: Object) -> None:
-    """Refuse an update without resourceVersion for kinds that need one."""
-    if obj["metadata"].get("resourceVersion") or call.served.strategy.takes_unconditional_update:
+def replacing(call: Call, obj: Object) -> Callable[[Object], Object]:
+    """The change of a PUT: `obj`, which may name the uid it is about. Raise `ApiError` 409 for another one."""
+    def change(old: Object) -> Object:
+        uid, current = obj["metadata"].get("uid"), old["metadata"]["uid"]
+        if uid and uid != current:
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current}"
+            raise errors.conflict(call.served.resource, name_of(old), why)
+        return deepcopy(obj)
+
+    return change
+
+
+def check_revision(call: Call, obj: Object, newest: str) -> None:
+    """Raise `ApiError` 409 for another revision than the newest, 422 for none ("" and "0") where the kind needs one."""
+    revision, resource = obj["metadata"].get("resourceVersion") or "0", call.served.resource
+    if revision not in ("0", newest):
+        raise errors.conflict(resource, name_of(obj))
+    if revision != "0" or call.served.strategy.takes_unconditional_update:
         return
-    resource = call.served.resource
     message = "Invalid value: 0: must be specified for an update"
     cause = errors.cause("FieldValueInvalid", "metadata.resourceVersion", message)
     raise errors.invalid(resource.group, resource.kind, name_of(obj), [cause])

@@ -46,9 +46,8 @@ def read_patch(call: Call, body: bytes, clock: Clock, subresource: str = "") -> 
     supported = CUSTOM_TYPES if call.served.is_custom else TYPES
     if content_type not in supported:
         raise errors.unsupported_media_type(supported)
-    is_forced = call.request.param("force") in TRUE
     if content_type == APPLY_PATCH:
-        return _apply(call, body, clock, subresource, is_forced)
+        return _apply(call, body, clock, subresource)
     if "force" in call.request.query:
         raise _option("force", "FieldValueForbidden", "Forbidden: may not be specified for non-apply patch")
     return Patch(_plain(call, body, content_type))
@@ -110,20 +109,33 @@ def _plain(call: Call, body: bytes, content_type: str) -> Callable[[Object], Obj
     return change
 
 
-def _apply(call: Call, body: bytes, clock: Clock, subresource: str, is_forced: bool) -> Patch:
-    served = call.served
-    manager = call.request.param("fieldManager")
-    if not manager:
+def _apply(call: Call, body: bytes, clock: Clock, subresource: str) -> Patch:
+    resource = call.served.resource
+    applied, duplicates = read_applied(call, body, resource.api_version, resource.kind)
+    _report(call, [*unknown_fields(applied, call.served.node), *duplicates])
+    merged = merging(call, applied, clock, subresource)
+    return Patch(merged, applied, lambda: merged(None))
+
+
+def read_applied(call: Call, body: bytes, api_version: str, kind: str) -> tuple[Object, tuple[str, ...]]:
+    """The body of an apply for the object the path names, and its duplicate fields. Raise `ApiError` 400 or 422."""
+    if not call.request.param("fieldManager"):
         raise _option("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
     decoded = decode_body(body, APPLY_PATCH)
     applied = decoded.obj
     if not applied.get("apiVersion") or not applied.get("kind"):
         raise errors.bad_request("error decoding YAML: Object 'Kind' is missing")
-    check_kind(applied, served.resource.api_version, served.resource.kind)
+    check_kind(applied, api_version, kind)
     if not isinstance(applied.get("metadata"), dict):
         applied["metadata"] = {}
     _check_applied_metadata(call, applied)
-    _report(call, [*unknown_fields(applied, served.node), *decoded.duplicate_fields])
+    return applied, decoded.duplicate_fields
+
+
+def merging(call: Call, applied: Object, clock: Clock, subresource: str) -> Callable[[Object | None], Object]:
+    """`applied` into an object of the resource the path names, by the `fieldManager` and `force` of the request."""
+    served = call.served
+    manager, is_forced = call.request.param("fieldManager"), call.request.param("force") in TRUE
 
     def merged(live: Object | None) -> Object:
         try:
@@ -135,9 +147,12 @@ def _apply(call: Call, body: bytes, clock: Clock, subresource: str, is_forced: b
             raise errors.apply_conflict(str(error), [errors.cause(c.reason, c.field, c.message) for c in error.causes]) from error
         except Invalid as error:
             raise errors.bad_request(str(error)) from error
+        if live is not None:  # what nobody can own, but which says which object is meant
+            for name in ("uid", "resourceVersion"):
+                new["metadata"][name] = applied["metadata"].get(name) or live["metadata"][name]
         return _fit_quietly(call, new)
 
-    return Patch(merged, applied, lambda: merged(None))
+    return merged
 
 
 def _check_applied_metadata(call: Call, applied: Object) -> None:

@@ -94,8 +94,7 @@ class Writer:
                 raise errors.not_found(served.resource, name)
             old = served.obj(current)
             new = change(served.obj(current))
-            if new["metadata"].get("resourceVersion", "") not in ("", old["metadata"]["resourceVersion"]):
-                raise errors.conflict(served.resource, name)
+            meta.check_revision(call, new, old["metadata"]["resourceVersion"])
             new = await self._prepared_update(call, new, old, subresource, prepare, is_tracked)
             try:
                 return await self._write(call, key, current, new, old)

@@ -27,6 +27,7 @@ def _priority_class(obj: Object) -> None:
 
 
 def _disruption_budget(obj: Object) -> None:
+    section(obj, "spec")
     fill(section(obj, "status"), currentHealthy=0, desiredHealthy=0, disruptionsAllowed=0, expectedPods=0)
 
 
