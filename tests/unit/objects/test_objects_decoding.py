@@ -138,13 +138,14 @@ def test_unknown_fields_are_dropped_and_named_in_order():
     assert unknown_fields(obj, POD) == expected
     fitted = typed(obj, POD)
     assert list(fitted.unknown) == expected
-    assert fitted.obj["spec"] == {"containers": [{"name": "c"}]}
+    assert fitted.obj["spec"] == {"containers": [{"name": "c", "resources": {}}]}
     assert strict_error(expected[:2]) == f"strict decoding error: {expected[0]}, {expected[1]}"
 
 
 def test_null_is_absent_and_zero_inside_lists():
     obj = pod(hostNetwork=None, containers=[{"name": "c", "args": ["a", None]}], nodeSelector={"a": None})
-    assert prune_unknown(obj, POD)["spec"] == {"containers": [{"name": "c", "args": ["a", ""]}], "nodeSelector": {"a": ""}}
+    containers = [{"name": "c", "args": ["a", ""], "resources": {}}]
+    assert prune_unknown(obj, POD)["spec"] == {"containers": containers, "nodeSelector": {"a": ""}}
 
 
 def test_quantities_and_times_take_their_canonical_form():

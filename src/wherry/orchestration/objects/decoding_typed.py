@@ -1,7 +1,8 @@
 """Fit a decoded object to the structure of its kind, as a typed decoder does.
 
 In:    plain JSON values and a built-in kind's `Node`.
-Out:   the object without nulls and unknown fields, quantities and times in canonical form, and a text per unknown field.
+Out:   the object without nulls and unknown fields, quantities and times in canonical form, in the shape Go's encoding
+       gives (empty values left out or zero values written, as `Node.omits` and `Node.zeros` say), and a text per unknown field.
 Spec:  Go's encoding/json as Kubernetes uses it: case matters, null is "not there", wrong types are errors with Go's text.
 Never: checks meaning (`validation/`), or custom resources (`crd_schema.py`).
 """
@@ -9,6 +10,7 @@ Never: checks meaning (`validation/`), or custom resources (`crd_schema.py`).
 import base64
 import binascii
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -99,11 +101,17 @@ class _Fitter:
             elif member is None:
                 del value[key]
             elif sub.shape is Shape.STRING and member.__class__ is str and not sub.format:
-                continue
+                if not member and key in node.omits:
+                    del value[key]
             else:
                 way.append(key)
-                value[key] = self._value(member, sub, node)
+                fitted = value[key] = self._value(member, sub, node)
                 way.pop()
+                if not fitted and key in node.omits:
+                    del value[key]
+        for key, zero in node.zeros.items():
+            if key not in value:
+                value[key] = deepcopy(zero) if zero.__class__ is dict else zero
         return value
 
     def _value(self, value: Any, node: Node, struct: Node) -> Any:

@@ -28,6 +28,14 @@ def data() -> Mapping[str, Any]:
     return loaded
 
 
+@cache
+def _go_shape() -> Mapping[str, Any]:
+    """A definition -> what its Go type omits and always writes (`tools/generate_go_shape.py`)."""
+    packed = files(__package__).joinpath("go_shape.json.zst").read_bytes()
+    loaded: Mapping[str, Any] = orjson.loads(zstandard.ZstdDecompressor().decompress(packed))
+    return loaded
+
+
 def structure_of(api_version: str, kind: str) -> Node | None:
     """The tree of a built-in kind, list kind or subresource kind (Scale, Eviction, TokenRequest); None when unknown."""
     name = data()["kinds"].get(f"{api_version}/{kind}")
@@ -41,17 +49,25 @@ def definition(name: str) -> Node:
         return found
     raw = data()["definitions"][name]
     fields: dict[str, Node] = {}
+    shape = _go_shape().get(name, {})
+    zeros: dict[str, Any] = {}
     node = Node(
         Shape.OBJECT,
         fields=fields,
         required=tuple(raw.get("required", ())),
         map_type=raw.get("map-type", "granular"),
         type_name=name,
+        omits=frozenset(shape.get("omits", ())),
+        zeros=zeros,
     )
     # Entered before its fields are built: JSONSchemaProps contains itself.
     _nodes[name] = node
     for key, sub in raw["fields"].items():
         fields[key] = _field(sub)
+    for key, zero in shape.get("zeros", {}).items():
+        # What Go writes as null (lists, times) stays absent: a null in a merge patch made of an object would delete.
+        if key in fields and zero is not None:
+            zeros[key] = dict(fields[key].zeros) if zero == {} else zero
     return node
 
 
@@ -84,6 +100,8 @@ def _annotated(target: Node, raw: Mapping[str, Any]) -> Node:
         patch_strategy=_strategies(raw),
         patch_merge_key=raw.get("patch-merge-key", ""),
         type_name=target.type_name,
+        omits=target.omits,
+        zeros=target.zeros,
     )
 
 

@@ -9,6 +9,7 @@ Spec:  Kubernetes OpenAPI extensions x-kubernetes-{list-type,list-map-keys,map-t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Shape(StrEnum):
@@ -34,6 +35,7 @@ class Node:
     `fields` maps names to nodes for OBJECT; a MAP or LIST has `item`. `list_type` is atomic (default), set or map;
     `map_type` is granular (default) or atomic, also for OBJECT. `patch_strategy` holds merge, replace and retainKeys.
     `type_name` is upstream's definition name (such as `io.k8s.api.core.v1.Container`), "" when inline.
+    `omits` are the fields that are left out when empty, `zeros` what those hold that are always written (Go's encoding).
     `format` is int32, int64, double, byte (base64 text) or "". Never compare or print whole trees: some are cyclic.
     """
 
@@ -49,6 +51,8 @@ class Node:
     preserve_unknown: bool = False
     embedded_resource: bool = False
     type_name: str = ""
+    omits: frozenset[str] = frozenset()
+    zeros: Mapping[str, Any] = field(default_factory=dict)
     format: str = ""
 
 
