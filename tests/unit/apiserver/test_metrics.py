@@ -14,6 +14,7 @@ from wherry.kit.process_metrics import add_process_metrics
 from wherry.orchestration.apiserver import health
 from wherry.orchestration.apiserver.health import Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
+from wherry.testing.api import api_server
 
 LINE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-z_]+="(\\.|[^"\\\n])*"(,[a-z_]+="(\\.|[^"\\\n])*")*\})? [0-9eE+.-]+')
 
@@ -132,3 +133,13 @@ async def test_check_that_hangs_has_failed(monkeypatch: pytest.MonkeyPatch) -> N
     checks = Health()
     checks.add("slow", asyncio.Event().wait)  # type: ignore[arg-type]
     assert (await ask(checks, "/healthz")).status == 500
+
+
+async def test_results_of_health_checks_are_metrics_of_their_own() -> None:
+    async with api_server() as api:
+        await api.call("GET", "/readyz?verbose")
+        status, body = await api.call("GET", "/metrics/slis")
+        lines = body.decode().splitlines()
+        assert status == 200
+        assert 'kubernetes_healthcheck{name="ping",type="readyz"} 1' in lines
+        assert 'kubernetes_healthchecks_total{name="disk-space",status="success",type="readyz"} 1' in lines

@@ -111,9 +111,9 @@ class Pipeline:
             if found is None:
                 raise errors.path_not_found()
             return found
-        if request.path == "/metrics":
-            return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
-                            self._metrics.registry.render())
+        if request.path in ("/metrics", "/metrics/slis"):
+            registry = self._metrics.registry if request.path == "/metrics" else self._health.slis
+            return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], registry.render())
         return self._paths.answer(request)
 
     async def _verb(self, call: Call) -> Response:

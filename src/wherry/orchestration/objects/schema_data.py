@@ -65,7 +65,7 @@ def definition(name: str) -> Node:
     for key, sub in raw["fields"].items():
         fields[key] = _field(sub)
     for key, zero in shape.get("zeros", {}).items():
-        # What Go writes as null (lists, times) stays absent: a null in a merge patch made of an object would delete.
+        # What Go writes as null (lists, maps and times without omitempty) stays absent here.
         if key in fields and zero is not None:
             zeros[key] = dict(fields[key].zeros) if zero == {} else zero
     return node
