@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.node]
 OURS = ("supervisor", "server", "agent", "gateway")
 OWN = os.getpid() % 100
 STORM_ROUNDS = 12
+ENVOY_KILLS, ENVOY_BACK_S_MAX = 3, 9.0  # less than the shortest back-off
 NAMESPACE = "chaos"
 ROUTE = {
     "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"},
@@ -187,13 +188,21 @@ def test_everything_of_ours_killed_at_once_is_brought_back_by_up_with_the_same_c
     assert run(cluster, "get", "configmap", "last-word", "-o", "name") == "configmap/last-word\n"
 
 
-def test_envoy_killed_is_started_again(cluster: Cluster, url: str) -> None:
-    envoys = [pid for pid in processes(cluster.data_dir) if Path(f"/proc/{pid}/comm").read_text() == "envoy\n"]
-    assert envoys
-    for pid in envoys:
-        os.kill(pid, signal.SIGKILL)
-    with customer(url) as asking:
-        eventually(lambda: asking.good > 20, what="Envoy answers again")
+def envoys(cluster: Cluster) -> set[int]:
+    return {pid for pid, command in processes(cluster.data_dir, "envoy").items() if "conmon" not in command.split()[0]}
+
+
+def test_envoy_killed_three_times_in_a_row_is_back_within_seconds_each_time(cluster: Cluster, url: str) -> None:
+    """Restart back-off (10 s, then 20 s, then 40 s) would be seen from the second kill on."""
+    for kills in range(ENVOY_KILLS):
+        before = envoys(cluster)
+        assert before
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda gone=before: envoys(cluster) - gone != set() and not envoys(cluster) & gone,  # type: ignore[misc]
+                   limit_s=ENVOY_BACK_S_MAX, what=f"Envoy runs again after kill {kills + 1}")
+        with customer(url) as asking:
+            eventually(lambda asking=asking: asking.good > 20, what="Envoy answers again")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("victim", ["httpd", "conmon"])

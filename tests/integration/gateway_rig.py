@@ -7,7 +7,7 @@ import asyncio
 import datetime
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +154,12 @@ class Rig:
                     await asyncio.sleep(0.01)
             except asyncio.CancelledError:
                 raise AssertionError(f"{kind} {name}: last saw {status}") from None
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Return once it holds."""
+        async with asyncio.timeout(EVENTUALLY_S):
+            while not await holds():
+                await asyncio.sleep(0.01)
 
     async def stop_controller(self) -> None:
         """End the control plane, as a crash would for Envoy: the socket goes."""

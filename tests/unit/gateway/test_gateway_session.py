@@ -256,3 +256,27 @@ async def test_large_sets_are_sent_in_parts() -> None:
         await peer.subscribe(CLUSTER)
         names = [await peer.take(CLUSTER) for _ in range(3)]
         assert sorted(name for found, _ in names for name in found) == ["a", "b", "c"]
+
+
+async def test_a_refusal_that_names_nobody_is_narrowed_down_to_the_one_that_is_refused() -> None:
+    feed = Feed()
+    feed.publish(resources(cds=dict.fromkeys("abcde", "1")))
+    async with peer_of(feed) as peer:
+        await peer.subscribe(CLUSTER)
+        asked = 0
+        await peer.confirm(await peer.next(CLUSTER), "constraint validation failed")
+        while not feed.rejections:
+            response = await peer.next(CLUSTER)
+            asked += 1
+            await peer.confirm(response, "constraint validation failed" if "d" in {r.name for r in response.resources} else "")
+        assert feed.rejections == {(CLUSTER, "d"): "constraint validation failed"}
+        assert asked <= 6
+
+
+async def test_resources_beside_a_named_one_count_as_taken() -> None:
+    feed = Feed()
+    feed.publish(resources(cds={"default/web/80": "1", "default/web/8080": "1"}))
+    async with peer_of(feed) as peer:
+        await peer.subscribe(CLUSTER)
+        await peer.confirm(await peer.next(CLUSTER), "Error adding/updating cluster(s) default/web/80: bad")
+        assert list(feed.rejections) == [(CLUSTER, "default/web/80")]

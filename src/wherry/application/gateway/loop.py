@@ -9,20 +9,21 @@ Never: decides; see `compiler.py`, `dialects/`, `xds/`.
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from wherry.application.gateway import install, statuses
+from wherry.application.gateway.blame import blamed
 from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.dialects.contract import Dialect, Notice, Status, Watched
 from wherry.application.gateway.dialects.known import dialects_for
+from wherry.application.gateway.model import GatewayModel
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.snapshot import Snapshot
 from wherry.application.gateway.xds.feed import Feed
-from wherry.application.gateway.xds.resources import Builder
+from wherry.application.gateway.xds.resources import ROUTES, Builder
 from wherry.application.gateway.xds.server import AdsServer
 from wherry.kit.clock import Clock
-from wherry.kit.collector import tune_collector
 from wherry.kit.errors import Conflict, NotFound, WherryError
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
@@ -42,18 +43,23 @@ DEFINITIONS_WAIT_S = 10.0  # kinds that are not there by then are taken as absen
 
 def _means_the_same(old: Object, new: Object) -> bool:
     """Nothing changed but the status and what the API server keeps in the metadata."""
-    if old.keys() != new.keys() or any(old[key] != new[key] for key in old if key not in ("metadata", "status")):
-        return False
+    if any(old.get(key) != new.get(key) for key in (old.keys() | new.keys()) - {"metadata", "status"}):
+        return False  # the first status adds its key
     was, now = old["metadata"], new["metadata"]
     return all(was.get(key) == now.get(key) for key in (was.keys() | now.keys()) - {"managedFields", "resourceVersion"})
 
 
 @dataclass(slots=True)
 class _Source:
-    """One watched resource; its objects by key, shared with the informer's callbacks."""
+    """One watched resource; its objects by key, shared with the informer's callbacks.
+
+    What dialects read stays the same object while it means the same, so that a status costs no work; what statuses are
+    compared with is the newest one.
+    """
 
     informer: Informer
-    objects: dict[str, Object]
+    objects: dict[str, Object] = field(default_factory=dict)
+    newest: dict[str, Object] = field(default_factory=dict)
 
 
 class GatewayController:
@@ -72,6 +78,8 @@ class GatewayController:
         self._builder = Builder(settings)
         self.feed = Feed()
         self.feed.on_report = self._note
+        self.feed.on_verdict = self._builder.judged
+        self._model = GatewayModel()
         self._server = AdsServer(self.feed, settings)
         self._informers = Informers(client, clock)
         self._sources: dict[str, _Source] = {}
@@ -98,22 +106,29 @@ class GatewayController:
 
     async def _keep_published(self) -> None:
         await self._watch()
-        tune_collector()
+        loop = asyncio.get_running_loop()
         while True:
+            began_at = loop.time()
             self._changed.clear()
             self._publish()
+            rested_at = 2 * loop.time() - began_at
             await self._changed.wait()
-            await self._clock.sleep(self._settings.coalesce_s)
+            # Under a stream of changes at most half of the time is spent here; a change by itself is not delayed.
+            await self._clock.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
 
     def _publish(self) -> None:
         snapshot = Snapshot({name: source.objects for name, source in self._sources.items()})
-        compiled = self._compiler.compile(snapshot, self._rejected())
+        rejected = self._rejected()
+        compiled = self._compiler.compile(snapshot, rejected)
+        self._model = compiled.model
         resources = self._builder.build(compiled.model)
         if self.feed.current is None or resources.by_type != self.feed.current.by_type:
             self.feed.publish(resources)
         self._wanted = compiled.statuses
         self._tell(compiled.notices)
         self._to_write.set()
+        if self._rejected() != rejected:
+            self._note()  # what was refused is no longer asked for
 
     def _tell(self, notices: Iterable[Notice]) -> None:
         told = {(uid_of(notice.obj), notice.reason, notice.message): notice for notice in notices}
@@ -123,23 +138,22 @@ class GatewayController:
         self._told = frozenset(told)
 
     def _rejected(self) -> dict[str, str]:
-        """Envoy's words by owner. An owner learns only of a listener or route table that it has a part in."""
-        current = self.feed.current
+        """Envoy's words by owner. An owner learns only of what it has a part in."""
+        current, isolation = self.feed.current, self._builder.isolation
         if current is None:
             return {}
-        return {
-            owner: message
-            for key, message in self.feed.rejections.items()
-            for owner in current.owners.get(key, ())
-        }
+        found = {key: text for key, text in self.feed.rejections.items() if not (key[0] == ROUTES and isolation.is_tried(key[1]))}
+        if isolation.refusals:  # the table will be taken without them
+            found = {key: text for key, text in found.items() if key[0] != ROUTES}
+        return blamed(self._model, found, current.owners) | isolation.refusals
 
     async def _watch(self) -> None:
         """Start every informer; go on when all are in, or those that exist."""
         for watched in self._watched():
             informer = self._informers.of(watched.resource, fields=watched.fields)
-            source = _Source(informer, {})
+            source = _Source(informer)
             self._sources[watched.resource.qualified_name] = source
-            informer.subscribe(partial(self._take, source.objects))
+            informer.subscribe(partial(self._take, source))
         try:
             async with asyncio.timeout(DEFINITIONS_WAIT_S):
                 await self._informers.wait_synced()
@@ -153,14 +167,18 @@ class GatewayController:
             known |= {watched.resource.qualified_name: watched for watched in dialect.watched}
         return known.values()
 
-    def _take(self, held: dict[str, Object], old: Object | None, new: Object | None) -> None:
+    def _take(self, source: _Source, old: Object | None, new: Object | None) -> None:
         if new is not None:
-            held[key_of(new)] = new
-            if old is not None and _means_the_same(old, new):
+            key = key_of(new)
+            source.newest[key] = new
+            known = source.objects.get(key)
+            if known is not None and _means_the_same(known, new):
                 self._to_write.set()  # somebody may have changed what a status says
                 return
+            source.objects[key] = new
         elif old is not None:
-            held.pop(key_of(old), None)
+            source.objects.pop(key_of(old), None)
+            source.newest.pop(key_of(old), None)
         self._note()
 
     def _note(self) -> None:
@@ -183,7 +201,7 @@ class GatewayController:
         said: dict[tuple[Resource, str], tuple[Status, Object]] = {}
         for status in self._wanted:
             key = (status.resource, status.key)
-            obj = self._sources[status.resource.qualified_name].objects.get(status.key)
+            obj = self._sources[status.resource.qualified_name].newest.get(status.key)
             if obj is None:
                 continue
             known = self._said.get(key)

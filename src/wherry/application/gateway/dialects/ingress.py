@@ -48,6 +48,7 @@ CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 SSL_REDIRECT_ANNOTATION = "wherry.dev/ssl-redirect"
 BODY_MAX = 1024
+HOSTS_TOLD_MAX = 256  # characters
 WARNING_BODY = "the backend of this route cannot be used\n"
 
 Hosts = dict[str, tuple[Route, ...]]
@@ -64,6 +65,7 @@ class IngressDialect:
     def __init__(self, addresses: tuple[str, ...]) -> None:
         self._status = {"loadBalancer": {"ingress": [address_entry(address) for address in addresses]}}
         self._memo: Memo[tuple[Listener, ...]] = Memo()
+        self._tls_problems: Memo[tuple[str, ...]] = Memo()
 
     def compile(self, snapshot: Snapshot, rejected: dict[str, str]) -> Part:
         """Listeners, statuses and notices of every Ingress of our classes."""
@@ -76,7 +78,12 @@ class IngressDialect:
         if shares := _shares(ours, snapshot):
             listeners = with_canaries(listeners, shares)
         statuses = tuple(Status(INGRESSES, namespace_of(obj), name_of(obj), self._status) for obj in ours)
-        return Part(tuple(listeners), statuses, tuple(_notices(ours, snapshot)))
+        self._tls_problems.keep_only(map(key_of, ours))
+        notices = [Notice(obj, "InvalidCertificateRef", text)
+                   for obj in ours for text in self._tls_problems.of(key_of(obj), obj, snapshot, tls_problems_of)]
+        notices += [Notice(obj, "Invalid", f"Envoy refused it: {rejected[owner]}")
+                    for obj in ours if (owner := f"Ingress/{key_of(obj)}") in rejected]
+        return Part(tuple(listeners), statuses, (*_notices(ours, snapshot), *notices))
 
 
 def is_ours(obj: Object, snapshot: Snapshot) -> bool:
@@ -241,14 +248,31 @@ def _tls_hosts(obj: Object, reader: Reader) -> dict[str, str]:
     """TLS host to secret; entries whose secret is absent or broken are left out."""
     found: dict[str, str] = {}
     for entry in (obj.get("spec") or {}).get("tls") or ():
-        name = f"{namespace_of(obj)}/{entry.get('secretName')}"
-        secret = reader.get(SECRETS.qualified_name, name)
-        if secret is None:
-            continue
-        try:
-            certificates.secret_of(secret)
-        except WherryError:
-            continue
-        for host in entry.get("hosts") or (ANY_HOST,):
-            found.setdefault(host, name)
+        if not _secret_problem(obj, entry, reader):
+            for host in entry.get("hosts") or (ANY_HOST,):
+                found.setdefault(host, f"{namespace_of(obj)}/{entry.get('secretName')}")
     return found
+
+
+def tls_problems_of(obj: Object, reader: Reader) -> tuple[str, ...]:
+    """Why hosts of the Ingress are not opened for TLS."""
+    found = []
+    for entry in (obj.get("spec") or {}).get("tls") or ():
+        if problem := _secret_problem(obj, entry, reader):
+            hosts = ", ".join(entry.get("hosts") or (ANY_HOST,))
+            found.append(f"not served by TLS: {hosts[:HOSTS_TOLD_MAX]}: {problem}")
+    return tuple(found)
+
+
+def _secret_problem(obj: Object, entry: dict[str, Any], reader: Reader) -> str:
+    if not entry.get("secretName"):
+        return "the entry of spec.tls names no secret"
+    name = f"{namespace_of(obj)}/{entry['secretName']}"
+    secret = reader.get(SECRETS.qualified_name, name)
+    if secret is None:
+        return f"secret {name} of type kubernetes.io/tls not found"
+    try:
+        certificates.secret_of(secret)
+    except WherryError as error:
+        return str(error)
+    return ""

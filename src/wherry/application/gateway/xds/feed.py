@@ -6,7 +6,8 @@ Promise: a stream that is slow gets the newest set, not each one.
 """
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping
 
 from wherry.application.gateway.xds.resources import ResourceSet
 
@@ -21,6 +22,8 @@ class Feed:
         self.rejections: dict[tuple[str, str], str] = {}  # (type URL, name) to Envoy's words
         self.streams = 0
         self.on_report: Callable[[], None] = lambda: None
+        # (type URL, name, version, Envoy's words or "" where it took it); True when there is something else to send now
+        self.on_verdict: Callable[[str, str, str, str], bool] = lambda *_: False
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._applied: dict[int, ResourceSet] = {}
@@ -28,6 +31,7 @@ class Feed:
     def publish(self, resources: ResourceSet) -> None:
         """Make `resources` the newest."""
         self.current = resources
+        self.rejections = {key: text for key, text in self.rejections.items() if key[1] in resources.of(key[0])}
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -52,17 +56,23 @@ class Feed:
                    and all(held is self.current for held in self._applied.values())):  # fmt: skip
             await self._settled.wait()
 
-    def accepted(self, type_url: str, names: tuple[str, ...]) -> None:
-        """Envoy confirmed these."""
-        known = [(type_url, name) for name in names if (type_url, name) in self.rejections]
+    def accepted(self, type_url: str, sent: Mapping[str, str]) -> None:
+        """Envoy confirmed these; name to version."""
+        known = [(type_url, name) for name in sent if (type_url, name) in self.rejections]
         for key in known:
             del self.rejections[key]
-        if known:
+        verdicts = [self.on_verdict(type_url, name, version, "") for name, version in sent.items()]
+        if known or any(verdicts):
             self.on_report()
 
-    def rejected(self, type_url: str, names: tuple[str, ...], message: str) -> None:
-        """Envoy refused a response with these; those its message names are to blame, or all when it names none."""
-        blamed = [name for name in names if name in message] or names
-        for name in blamed:
+    def rejected(self, type_url: str, sent: Mapping[str, str], message: str) -> None:
+        """Envoy refused these; name to version. Where one response has several, see `named_in` first."""
+        for name, version in sent.items():
             self.rejections[type_url, name] = message[:MESSAGE_MAX]
+            self.on_verdict(type_url, name, version, message[:MESSAGE_MAX])
         self.on_report()
+
+
+def named_in(message: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that Envoy's message names, as in `Error adding/updating cluster(s) default/web/80: ...`."""
+    return [name for name in names if re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-]|\.\w)", message)]

@@ -22,6 +22,7 @@ from google.protobuf.wrappers_pb2 import BoolValue
 from wherry.application.gateway.model import ANY_HOST, Answer, Protocol, Route, RouteMatch, Secret, Target, VirtualHost
 from wherry.application.gateway.ports import Door, Port
 from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.xds.isolation import PROBE
 from wherry.application.gateway.xds.routes import CLIENTS_FILTER, NOWHERE
 
 Encoder = Callable[[Any], bytes]
@@ -30,6 +31,7 @@ HEADERS_TIMEOUT_S = 30  # a client that sends its headers slower than this is cu
 MISDIRECTED = Answer(421)
 MISDIRECTED_DOORS_MAX = 64  # the table of each door names all others; beyond this an unknown host gets 404 instead
 NOBODY = "240.0.0.0"  # a reserved address: nobody's x-envoy-* headers are trusted
+PROBE_ADDRESS, PROBE_PORT = "127.0.0.1", 1  # never bound
 _ACCEPT_UNTRUSTED = common_pb2.CertificateValidationContext.ACCEPT_UNTRUSTED
 _LOG_FIELDS = {
     "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "authority": "%REQ(:AUTHORITY)%", "path": "%REQ(:PATH)%",
@@ -54,6 +56,19 @@ def listener(port: Port, settings: GatewaySettings) -> listener_pb2.Listener:
         inspector.typed_config.Pack(tls_inspector_pb2.TlsInspector())
         for door in port.doors:
             _secure_chain(out.filter_chains.add(), port, door, settings)
+    return out
+
+
+def probe(table: bytes) -> listener_pb2.Listener:
+    """A listener that nobody reaches, so that Envoy judges the route table in it."""
+    out = listener_pb2.Listener(name=PROBE, bind_to_port=BoolValue(value=False))
+    out.address.socket_address.address, out.address.socket_address.port_value = PROBE_ADDRESS, PROBE_PORT
+    manager = hcm_pb2.HttpConnectionManager(stat_prefix="probe")
+    manager.route_config.MergeFromString(table)
+    manager.route_config.validate_clusters.value = False
+    manager.http_filters.add(name=CLIENTS_FILTER).typed_config.Pack(rbac_pb2.RBAC())
+    manager.http_filters.add(name="envoy.filters.http.router").typed_config.Pack(router_pb2.Router())
+    _add(out.filter_chains.add(), "envoy.filters.network.http_connection_manager", manager)
     return out
 
 

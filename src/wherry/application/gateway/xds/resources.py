@@ -6,13 +6,14 @@ Spec:  Envoy 1.40 v3 API. Names: clusters and endpoints by backend identity, lis
        under TLS, by server name; so none of them depends on an order of objects.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wherry.application.gateway.model import Backend, GatewayModel
-from wherry.application.gateway.ports import Port, ports_of
+from wherry.application.gateway.ports import ports_of
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.xds import clusters, listeners
+from wherry.application.gateway.xds.isolation import PROBE, Isolation
 from wherry.application.gateway.xds.route_tables import RouteTables
 from wherry.application.gateway.xds.wire import version_of
 
@@ -54,6 +55,7 @@ class Builder:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._tables = RouteTables()
+        self.isolation = Isolation()
         self._kept: dict[tuple[str, str], tuple[object, EnvoyResource]] = {}
 
     def build(self, model: GatewayModel) -> ResourceSet:
@@ -69,20 +71,31 @@ class Builder:
         for secret in model.secrets:
             found[SECRET][secret.name] = self._same(SECRET, secret.name, secret, lambda s: listeners.secret(s).SerializeToString())
         for port in ports:
-            for kind, name, value, whose in self._of_port(port):
-                found[kind][name] = self._same(kind, name, value, lambda made: made)
-                owners[kind, name] = whose
+            made = listeners.listener(port, self._settings)
+            value = made.SerializeToString(deterministic=True)
+            found[LISTENER][made.name] = self._same(LISTENER, made.name, value, lambda made: made)
+            owners[LISTENER, made.name] = port.owners
+            for name, wanted, whose in listeners.route_tables(port):
+                hosts = self.isolation.offered(name, wanted)
+                found[ROUTES][name] = self._same(ROUTES, name, self._tables.table(name, hosts), lambda made: made)
+                self.isolation.sent(name, found[ROUTES][name].version, hosts)
+                owners[ROUTES, name] = whose
+        self.isolation.keep_only(found[ROUTES])
+        if probed := self.isolation.probe():
+            value = listeners.probe(self._tables.table(PROBE, probed)).SerializeToString(deterministic=True)
+            found[LISTENER][PROBE] = self._same(LISTENER, PROBE, value, lambda made: made)
+            self.isolation.sent(PROBE, found[LISTENER][PROBE].version, probed)
         self._kept = {key: entry for key, entry in self._kept.items() if key[1] in found[key[0]]}
         return ResourceSet(found, owners)
 
     def _cluster(self, backend: Backend) -> bytes:
         return bytes(clusters.cluster(backend, self._settings).SerializeToString(deterministic=True))
 
-    def _of_port(self, port: Port) -> Iterable[tuple[str, str, bytes, tuple[str, ...]]]:
-        made = listeners.listener(port, self._settings)
-        yield LISTENER, made.name, made.SerializeToString(deterministic=True), port.owners
-        for name, hosts, whose in listeners.route_tables(port):
-            yield ROUTES, name, self._tables.table(name, hosts), whose
+    def judged(self, kind: str, name: str, version: str, message: str) -> bool:
+        """Envoy's verdict on one resource, "" where it took it. True when there is something else to send now."""
+        if kind != ROUTES and name != PROBE:
+            return False
+        return self.isolation.refused(name, version, message) if message else self.isolation.taken(name, version)
 
     def _same(self, kind: str, name: str, subject: object, encode: "listeners.Encoder") -> EnvoyResource:
         """The resource as it was while its subject is equal."""

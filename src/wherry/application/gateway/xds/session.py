@@ -8,7 +8,8 @@ Order of an update: clusters, endpoints and secrets, until all are confirmed and
 listeners, confirmed; routes. Inside each half what the peer asks for is answered at once, because Envoy confirms clusters
 only after their endpoints came, and listeners only after their routes. Clusters that nobody needs any more are removed
 last and late, so that requests under way keep their backend. Removed listeners go with the changed ones. A peer that does
-not confirm within `ack_timeout_s` is not waited for.
+not confirm within `ack_timeout_s` is not waited for. A refused response whose message names none of its resources is sent again
+in halves, until the refused one is alone.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ from dataclasses import dataclass, field
 from envoy.service.discovery.v3 import discovery_pb2 as pb
 
 from wherry.application.gateway.settings import GatewaySettings
-from wherry.application.gateway.xds.feed import Feed
-from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, ResourceSet
+from wherry.application.gateway.xds.feed import Feed, named_in
+from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, EnvoyResource, ResourceSet
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ FIRST = (CLUSTER, ENDPOINTS, SECRET)  # what listeners and routes point at
 # A refusal of these does not name its resource, and takes the whole response with it.
 ONE_BY_ONE = frozenset({ROUTES, SECRET})
 WILDCARD = "*"
+REFUSAL_LOGGED_MAX = 1024
 PAGE_BYTES = 2 * 1024 * 1024  # of one response; gRPC's default limit is 4 MiB
 
 Send = Callable[[pb.DeltaDiscoveryResponse], Awaitable[None]]
@@ -44,7 +46,7 @@ class _Subscription:
     sent: dict[str, str] = field(default_factory=dict)  # name to version, as the peer has it or is about to
     owed: set[str] = field(default_factory=set)  # to be answered even when unchanged or absent
     owes_answer: bool = False  # the first request is answered even when there is nothing
-    unconfirmed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # nonce to names
+    unconfirmed: dict[str, dict[str, str]] = field(default_factory=dict)  # nonce to names with their versions
 
     def wants(self, name: str) -> bool:
         return self.is_wildcard or name in self.names
@@ -74,7 +76,7 @@ class Session:
             log.warning("envoy asked for %s, which is not offered", request.type_url)
             return
         if request.response_nonce:
-            self._confirm(request, state)
+            await self._confirm(request, state)
         self._subscribe(request, state)
         if request.type_url in self._open:
             await self._flush(request.type_url)
@@ -103,15 +105,42 @@ class Session:
             await self._flush(type_url)
             await self._until(self._is_confirmed)
 
-    def _confirm(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
-        names = state.unconfirmed.pop(request.response_nonce, None)
-        if names is None:
+    async def _confirm(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
+        sent = state.unconfirmed.pop(request.response_nonce, None)
+        if sent is None:
             return
-        if request.HasField("error_detail"):
-            log.warning("envoy refused %s: %s", request.type_url.rpartition(".")[2], request.error_detail.message)
-            self._feed.rejected(request.type_url, names, request.error_detail.message)
+        if not request.HasField("error_detail"):
+            self._feed.accepted(request.type_url, sent)
+            return
+        message = request.error_detail.message
+        log.warning("envoy refused %s: %s", request.type_url.rpartition(".")[2], message[:REFUSAL_LOGGED_MAX])
+        if len(sent) < 2:
+            self._feed.rejected(request.type_url, sent, message)
+        elif named := named_in(message, sent):
+            self._feed.rejected(request.type_url, {name: sent[name] for name in named}, message)
+            # Envoy takes the others of such a response.
+            self._feed.accepted(request.type_url, {name: version for name, version in sent.items() if name not in named})
         else:
-            self._feed.accepted(request.type_url, names)
+            await self._send_apart(request.type_url, list(sent))
+
+    async def _send_apart(self, type_url: str, names: list[str]) -> None:
+        """Send these again in two responses, as they are now."""
+        async with self._sending:
+            state, offered = self._types[type_url], self._target.of(type_url)
+            middle = len(names) // 2
+            for half in (names[:middle], names[middle:]):
+                response = self._response(type_url)
+                for name in half:
+                    if name in offered and state.wants(name):
+                        self._put(response, state, name, offered[name])
+                if response.resources:
+                    await self._post(response, state)
+
+    @staticmethod
+    def _put(response: pb.DeltaDiscoveryResponse, state: _Subscription, name: str, resource: EnvoyResource) -> None:
+        entry = response.resources.add(name=name, version=resource.version)
+        entry.resource.type_url, entry.resource.value = response.type_url, resource.value
+        state.sent[name] = resource.version
 
     def _subscribe(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
         if not state.is_begun:
@@ -166,9 +195,7 @@ class Session:
             if is_full and response.resources:
                 await self._post(response, state)
                 response, size = self._response(type_url), 0
-            entry = response.resources.add(name=name, version=resource.version)
-            entry.resource.type_url, entry.resource.value = type_url, resource.value
-            state.sent[name] = resource.version
+            self._put(response, state, name, resource)
             size += len(resource.value)
         await self._post(response, state)
 
@@ -176,7 +203,7 @@ class Session:
         return pb.DeltaDiscoveryResponse(type_url=type_url, nonce=str(next(self._nonces)))
 
     async def _post(self, response: pb.DeltaDiscoveryResponse, state: _Subscription) -> None:
-        state.unconfirmed[response.nonce] = tuple(resource.name for resource in response.resources)
+        state.unconfirmed[response.nonce] = {resource.name: resource.version for resource in response.resources}
         await self._send(response)
 
     def _rewarm(self, old: ResourceSet) -> None:

@@ -67,8 +67,8 @@ class GatewayApiDialect:
         return Part(listeners, (
             *(statuses.of_class(obj) for obj in classes),
             *(statuses.of_gateway(obj, views[key_of(obj)], counts, rejected, self._addresses) for obj in ours),
-            *(view.status for view in routes),
-            *policy_statuses(snapshot, views),
+            *(statuses.of_route(view.status, rejected) for view in routes),
+            *policy_statuses(snapshot, views, rejected),
             *unserved.statuses_of(snapshot, views),
         ))  # fmt: skip
 

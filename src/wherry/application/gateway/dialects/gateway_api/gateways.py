@@ -55,6 +55,7 @@ class GatewayView:
     generation: int
     listeners: tuple[ListenerView, ...]
     problem: tuple[str, str] | None  # reason and message that keep the whole Gateway from being accepted
+    resolved: tuple[str, str] | None = None  # a reference of the Gateway itself that is not followed
 
     def owner(self, listener: ListenerView) -> str:
         """How model and messages name the listener."""
@@ -70,7 +71,14 @@ def view_of(gateway: Object, reader: Reader, *, addresses: tuple[str, ...], rese
         _Listener(gateway, listener, reader, generation).view(conflicts.get(listener.get("name", "")), reserved)
         for listener in spec.get("listeners") or ()
     )
-    return GatewayView(key_of(gateway), namespace_of(gateway), generation, listeners, _problem(spec, addresses))
+    return GatewayView(key_of(gateway), namespace_of(gateway), generation, listeners, _problem(spec, addresses), _unresolved(spec))
+
+
+def _unresolved(spec: Mapping[str, Any]) -> tuple[str, str] | None:
+    if not ((spec.get("tls") or {}).get("backend") or {}).get("clientCertificateRef"):
+        return None
+    message = "tls.backend.clientCertificateRef is not supported: backends see no certificate of the gateway"
+    return ("InvalidClientCertificateRef", message)
 
 
 def port_holders(gateways: list[Object]) -> dict[str, tuple[str, str]]:

@@ -10,6 +10,7 @@ from wherry.application.gateway.backend_tls import POLICY_VIEWS, PolicyView
 from wherry.application.gateway.dialects.contract import Status
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.gateways import GatewayView
+from wherry.application.gateway.dialects.gateway_api.statuses import refused
 from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES, CONTROLLER, GATEWAY_GROUP, HTTP_ROUTES
 from wherry.application.gateway.snapshot import Snapshot
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
@@ -17,8 +18,10 @@ from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 ANCESTORS_MAX = 16
 
 
-def policy_statuses(snapshot: Snapshot, gateways: Mapping[str, GatewayView]) -> tuple[Status, ...]:
-    """A status for every policy that some Gateway of ours meets."""
+def policy_statuses(
+    snapshot: Snapshot, gateways: Mapping[str, GatewayView], rejected: Mapping[str, str]
+) -> tuple[Status, ...]:
+    """A status for every policy that some Gateway of ours meets. `rejected`: Envoy's words by owner."""
     policies: tuple[PolicyView, ...] = snapshot.get(POLICY_VIEWS, "") or ()
     if not policies:
         return ()
@@ -30,7 +33,8 @@ def policy_statuses(snapshot: Snapshot, gateways: Mapping[str, GatewayView]) -> 
     found = []
     for view in policies:
         reached = sorted({gateway for service in view.services for gateway in met.get(service, ())})
-        desired = {"ancestors": [_ancestor(view, gateway) for gateway in reached[:ANCESTORS_MAX]]}
+        refusal = next((rejected[f"Service/{name}"] for name in sorted(view.services) if f"Service/{name}" in rejected), "")
+        desired = {"ancestors": [_ancestor(view, gateway, refusal) for gateway in reached[:ANCESTORS_MAX]]}
         found.append(Status(BACKEND_TLS_POLICIES, namespace_of(view.policy), name_of(view.policy), desired))
     return tuple(found)
 
@@ -46,14 +50,15 @@ def _services(route: Object) -> Iterable[str]:
             yield f"{reference.get('namespace') or namespace_of(route)}/{reference.get('name')}"
 
 
-def _ancestor(view: PolicyView, gateway: str) -> Object:
+def _ancestor(view: PolicyView, gateway: str, refusal: str) -> Object:
     namespace, name = gateway.split("/")
     generation = generation_of(view.policy)
+    accepted = condition("Accepted", view.accepted is None, *(view.accepted or ("Accepted", "")), generation=generation)
     return {
         "ancestorRef": {"group": GATEWAY_GROUP, "kind": "Gateway", "namespace": namespace, "name": name},
         "controllerName": CONTROLLER,
         "conditions": [
-            condition("Accepted", view.accepted is None, *(view.accepted or ("Accepted", "")), generation=generation),
+            refused(accepted, refusal) if refusal else accepted,
             condition("ResolvedRefs", view.resolved is None, *(view.resolved or ("ResolvedRefs", "")), generation=generation),
         ],
     }

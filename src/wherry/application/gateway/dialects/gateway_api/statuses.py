@@ -68,6 +68,23 @@ def of_gateway(
     return Status(GATEWAYS, namespace_of(obj), name_of(obj), desired)
 
 
+def of_route(status: Status, rejected: Mapping[str, str]) -> Status:
+    """The status with Envoy's refusal in it, if there is one; else the same."""
+    refusal = rejected.get(f"{status.resource.kind}/{status.key}") if rejected else None
+    if refusal is None:
+        return status
+    parents = [{**parent, "conditions": [refused(entry, refusal) for entry in parent["conditions"]]}
+               for parent in status.desired["parents"]]
+    return Status(status.resource, status.namespace, status.name, {"parents": parents})
+
+
+def refused(entry: Object, refusal: str) -> Object:
+    """A condition Accepted that is true says no more; others stay."""
+    if entry["type"] != "Accepted" or entry["status"] != "True":
+        return entry
+    return condition("Accepted", False, "Invalid", f"Envoy refused it: {refusal}", generation=entry["observedGeneration"])
+
+
 def _conditions(view: GatewayView, listeners: list[Object], served: int, addresses: tuple[str, ...]) -> list[Object]:
     bad = [entry["name"] for entry in listeners if not _is_true(entry, "Accepted")]
     accepted = condition("Accepted", True, "Accepted", "", generation=view.generation)
@@ -82,7 +99,9 @@ def _conditions(view: GatewayView, listeners: list[Object], served: int, address
         programmed = condition("Programmed", False, reason, "no listener can be served", generation=view.generation)
     elif not addresses:
         programmed = condition("Programmed", False, "AddressNotAssigned", "the gateway has no address", generation=view.generation)
-    return [accepted, programmed]
+    unresolved = view.resolved or ("ResolvedRefs", "")
+    resolved = condition("ResolvedRefs", view.resolved is None, *unresolved, generation=view.generation)
+    return [accepted, programmed, resolved]
 
 
 def _listener(

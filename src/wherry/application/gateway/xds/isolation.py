@@ -1,0 +1,170 @@
+"""Which object's routes make Envoy refuse a route table, found without touching what is served.
+
+In:    the hosts of every table as the model wants them; Envoy's verdicts on tables and on the probe.
+Out:   the hosts to send: those of refused owners as Envoy last took them, or not at all; the hosts of the probe.
+Spec:  Envoy takes or refuses a RouteConfiguration as a whole. An owner is the first three parts of `Route.name`.
+
+A refused table is tried in halves, in a listener that no port is bound for (`listeners.probe`), until each half is taken or is
+one owner's. The table itself stays as it was sent meanwhile, so Envoy serves on with the last good one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wherry.application.gateway.model import Route, VirtualHost
+
+PROBE = "wherry.probe"  # the name of the probe, as a listener and as its route table
+
+Hosts = tuple[VirtualHost, ...]
+Share = dict[str, tuple[Route, ...]]  # host to one owner's routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    version: str
+    hosts: Hosts
+
+
+@dataclass(slots=True)
+class _Trial:
+    hosts: Hosts
+    groups: list[list[str]]  # owners that are to be tried together; the last is being tried
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    share: Share
+    message: str
+
+
+def owner_of(route: Route) -> str:
+    """`HTTPRoute/default/web` of `HTTPRoute/default/web/0/0`."""
+    return "/".join(route.name.split("/", 3)[:3])
+
+
+class Isolation:
+    """One for all Envoys of a control plane: they are sent the same."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, _Sent] = {}
+        self._taken: dict[str, Hosts] = {}  # by table, as Envoy last confirmed it
+        self._trials: dict[str, _Trial] = {}
+        self._refusals: dict[str, dict[str, _Refusal]] = {}  # table to owner
+
+    def offered(self, table: str, hosts: Hosts) -> Hosts:
+        """What to send as `table` where the model wants `hosts`."""
+        if (trial := self._trials.get(table)) is not None:
+            return trial.hosts
+        held = {
+            owner: refusal for owner, refusal in self._refusals.get(table, {}).items()
+            if share_of(hosts, owner) == refusal.share
+        }  # fmt: skip
+        if not held:
+            self._refusals.pop(table, None)
+            return hosts
+        self._refusals[table] = held
+        return _with_shares(hosts, {owner: share_of(self._taken.get(table, ()), owner) for owner in held})
+
+    def sent(self, table: str, version: str, hosts: Hosts) -> None:
+        """`hosts` are what has that version."""
+        self._sent[table] = _Sent(version, hosts)
+
+    def keep_only(self, tables: Iterable[str]) -> None:
+        """Forget other tables."""
+        wanted = set(tables)
+        for held in (self._sent, self._taken, self._trials, self._refusals):
+            for table in [table for table in held if table not in wanted and table != PROBE]:
+                del held[table]
+
+    def probe(self) -> Hosts:
+        """The hosts to try just now, () for none."""
+        for trial in self._trials.values():
+            wanted = set(trial.groups[-1])
+            return _only(trial.hosts, wanted)
+        return ()
+
+    def taken(self, table: str, version: str) -> bool:
+        """Envoy confirmed it; True when there is something else to send now."""
+        sent = self._sent.get(table)
+        if sent is None or sent.version != version:
+            return False
+        if table == PROBE:
+            return self._judge("")
+        self._taken[table] = sent.hosts
+        return False
+
+    def refused(self, table: str, version: str, message: str) -> bool:
+        """Envoy refused it; True when there is something else to send now."""
+        sent = self._sent.get(table)
+        if sent is None or sent.version != version:
+            return False
+        if table == PROBE:
+            return self._judge(message)
+        if table in self._trials:
+            return False
+        suspects = _suspects(self._taken.get(table, ()), sent.hosts)
+        if len(suspects) == 1:
+            self._blame(table, suspects[0], sent.hosts, message)
+        elif suspects:
+            self._trials[table] = _Trial(sent.hosts, _halves(suspects))
+        return bool(suspects)
+
+    def is_tried(self, table: str) -> bool:
+        """Nobody is to blame yet."""
+        return table in self._trials
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """Envoy's words by owner."""
+        return {owner: refusal.message for held in self._refusals.values() for owner, refusal in held.items()}
+
+    def _judge(self, message: str) -> bool:
+        self._sent.pop(PROBE, None)
+        for table, trial in self._trials.items():
+            group = trial.groups.pop()
+            if message and len(group) == 1:
+                self._blame(table, group[0], trial.hosts, message)
+            elif message:
+                trial.groups += _halves(group)
+            if not trial.groups:
+                del self._trials[table]
+            return True
+        return False
+
+    def _blame(self, table: str, owner: str, hosts: Hosts, message: str) -> None:
+        self._refusals.setdefault(table, {})[owner] = _Refusal(share_of(hosts, owner), message)
+
+
+def share_of(hosts: Hosts, owner: str) -> Share:
+    """The routes of one owner."""
+    found = {host.host: tuple(route for route in host.routes if owner_of(route) == owner) for host in hosts}
+    return {host: routes for host, routes in found.items() if routes}
+
+
+def _suspects(taken: Hosts, refused: Hosts) -> list[str]:
+    """Owners of routes that Envoy has not taken before."""
+    known = {(host.host, route) for host in taken for route in host.routes}
+    return sorted({owner_of(route) for host in refused for route in host.routes if (host.host, route) not in known})
+
+
+def _halves(owners: list[str]) -> list[list[str]]:
+    middle = len(owners) // 2
+    return [half for half in (owners[:middle], owners[middle:]) if half]
+
+
+def _only(hosts: Hosts, owners: set[str]) -> Hosts:
+    found = (VirtualHost(host.host, tuple(route for route in host.routes if owner_of(route) in owners)) for host in hosts)
+    return tuple(host for host in found if host.routes)
+
+
+def _with_shares(hosts: Hosts, shares: dict[str, Share]) -> Hosts:
+    """`hosts` with the routes of these owners replaced; a host stays, if need be without routes."""
+    out = []
+    for host in hosts:
+        kept = [route for route in host.routes if owner_of(route) not in shares]
+        old = [route for share in shares.values() for route in share.get(host.host, ())]
+        if old or len(kept) != len(host.routes):
+            out.append(VirtualHost(host.host, tuple(sorted([*kept, *old], key=lambda route: route.order))))
+        else:
+            out.append(host)
+    return tuple(out)
