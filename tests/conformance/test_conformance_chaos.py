@@ -189,7 +189,8 @@ def test_everything_of_ours_killed_at_once_is_brought_back_by_up_with_the_same_c
 
 
 def envoys(cluster: Cluster) -> set[int]:
-    return {pid for pid, command in processes(cluster.data_dir, "envoy").items() if "conmon" not in command.split()[0]}
+    names = ((pid, Path(f"/proc/{pid}/comm")) for pid in processes(cluster.data_dir))
+    return {pid for pid, name in names if name.exists() and name.read_text() == "envoy\n"}
 
 
 def test_envoy_killed_three_times_in_a_row_is_back_within_seconds_each_time(cluster: Cluster, url: str) -> None:
