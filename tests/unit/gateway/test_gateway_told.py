@@ -58,6 +58,25 @@ def test_keys_envoy_takes_are_taken(key: Any) -> None:
     assert secret_of(secret(key)).name == "default/s"
 
 
+def test_a_certificate_that_has_expired_is_served_and_the_listener_says_when_it_ended() -> None:
+    secure = listener("s", 443, "HTTPS", tls={"certificateRefs": [{"name": "s"}]})
+    objects = snapshot(gateway("gw", secure), secret(ec.generate_private_key(ec.SECP256R1())))
+    found = GatewayApiDialect(("192.0.2.1",)).compile(objects, {})
+    conditions = next(s.desired for s in found.statuses if s.name == "gw")["listeners"][0]["conditions"]
+    assert condition_of(conditions, "Programmed") == ("True", "Programmed") and found.listeners
+    told = next(c["message"] for c in conditions if c["type"] == "ResolvedRefs")
+    assert told == "default/s is valid until 2026-01-10T00:00:00+00:00"
+
+
+def test_a_client_certificate_for_backends_is_not_presented_and_that_is_told() -> None:
+    asking = gateway("gw", tls={"backend": {"clientCertificateRef": {"name": "s"}}})
+    for spec, wanted in ((asking, ("False", "InvalidClientCertificateRef")), (gateway(), ("True", "ResolvedRefs"))):
+        found = GatewayApiDialect(("192.0.2.1",)).compile(snapshot(spec), {})
+        conditions = next(s.desired for s in found.statuses if s.name == "gw")["conditions"]
+        assert condition_of(conditions, "ResolvedRefs") == wanted
+        assert condition_of(conditions, "Programmed")[0] == "True"
+
+
 def test_text_that_is_no_key_is_refused_without_its_content() -> None:
     broken = secret(WEAK["RSA 1024"])
     broken["data"]["tls.key"] = base64.b64encode(b"hunter2").decode()

@@ -6,6 +6,7 @@ Out:   `model.Secret`, or `Invalid` that says what is wrong and never what is in
 
 import base64
 import binascii
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -38,6 +39,11 @@ def secret_of(obj: Object) -> Secret:
     if own != certified:
         raise Invalid(f"secret {name}: tls.key does not belong to the first certificate of tls.crt")
     return Secret(name, certificate, key)
+
+
+def valid_until(secret: Secret) -> datetime:
+    """When the first certificate of a checked secret ends. Envoy presents it afterwards, too; clients refuse it."""
+    return x509.load_pem_x509_certificates(secret.certificate)[0].not_valid_after_utc
 
 
 def _problem(key: PrivateKeyTypes) -> str:

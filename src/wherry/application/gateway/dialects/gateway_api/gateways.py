@@ -26,6 +26,7 @@ from wherry.orchestration.objects.selectors import LabelSelector, from_label_sel
 
 PORT_HOLDERS = "ports by number"  # a table: str(port) to (protocol, key of the oldest Gateway that asks for it)
 HTTP_ROUTE = "HTTPRoute"
+VALIDITY_TOLD_MAX = 1024  # characters
 SUPPORTED = {"HTTP": Protocol.HTTP, "HTTPS": Protocol.HTTPS}
 
 
@@ -136,7 +137,7 @@ class _Listener:
         conditions = (
             self._condition("Accepted", "Accepted", conflict or refused),
             self._condition("Conflicted", "NoConflicts", conflict, is_negative=True),
-            self._condition("ResolvedRefs", "ResolvedRefs", unresolved),
+            self._condition("ResolvedRefs", "ResolvedRefs", unresolved, message=self._validity(names)),
         )
         return ListenerView(
             str(self.spec.get("name", "")),
@@ -164,11 +165,18 @@ class _Listener:
             return None, ("Invalid", f"allowedRoutes.namespaces.selector: {error}")
 
     def _condition(
-        self, kind: str, good: str, problem: tuple[str, str] | None, *, is_negative: bool = False
+        self, kind: str, good: str, problem: tuple[str, str] | None, *, is_negative: bool = False, message: str = ""
     ) -> Object:
         is_true = (problem is None) is not is_negative
-        reason, message = problem or (good, "")
-        return condition(kind, is_true, reason, message, generation=self.generation)
+        reason, text = problem or (good, message)
+        return condition(kind, is_true, reason, text, generation=self.generation)
+
+    def _validity(self, names: tuple[str, ...]) -> str:
+        """When the certificates end: an expired one is served, and this says why clients refuse it."""
+        secrets = ((name, self.reader.get(SECRETS.qualified_name, name)) for name in names)
+        ends = (f"{name} is valid until {certificates.valid_until(certificates.secret_of(secret)).isoformat()}"
+                for name, secret in secrets if secret is not None)
+        return ", ".join(ends)[:VALIDITY_TOLD_MAX]
 
     def _refused(self, reserved: frozenset[int]) -> tuple[str, str] | None:
         protocol, port = str(self.spec.get("protocol")), int(self.spec.get("port") or 0)
