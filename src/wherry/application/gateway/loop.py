@@ -24,7 +24,6 @@ from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.resources import ROUTES, Builder
 from wherry.application.gateway.xds.server import AdsServer
 from wherry.kit.clock import Clock
-from wherry.kit.collector import tune_collector
 from wherry.kit.errors import Conflict, NotFound, WherryError
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
@@ -107,7 +106,6 @@ class GatewayController:
 
     async def _keep_published(self) -> None:
         await self._watch()
-        tune_collector()
         loop = asyncio.get_running_loop()
         while True:
             began_at = loop.time()
