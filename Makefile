@@ -25,6 +25,9 @@ guest: $(READY) .cache/clients/.ready  ## the newcomer's path in a stock Debian 
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap qemu-system-x86 e2fsprogs >/dev/null
 	$(PYTHON) tests/guest/run.py .cache/guest .cache/clients
 
+hostile: $(READY) .cache/clients/.ready  ## the attacks of tests/hostile/README.md at their whole scale; hours
+	WHERRY_HOSTILE=whole $(VENV)/bin/pytest -p no:cacheprovider -s tests/hostile
+
 setup: $(READY) .cache/clients/.ready
 
 $(READY): pyproject.toml tools/setup.sh tools/packages.txt
