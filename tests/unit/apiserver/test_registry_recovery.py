@@ -27,6 +27,41 @@ async def test_a_cache_that_fell_behind_lists_again() -> None:
         assert service["spec"]["clusterIP"]
 
 
+async def change_one_large_object(api: TestApi, times: int, length: int) -> None:
+    await api.call("POST", CONFIG_MAPS, {"metadata": {"name": "large"}})
+    for number in range(times):
+        body = {"metadata": {"name": "large"}, "data": {"a": f"{number:{length}}"}}
+        assert (await api.call("PUT", f"{CONFIG_MAPS}/large", body))[0] == 200
+    await api.server.registry.fresh()
+
+
+async def test_a_reader_that_leaves_too_many_bytes_unread_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "WATCHER_BYTES_MAX", 100_000)
+    async with api_server() as api:
+        response = await api.raw("GET", f"{CONFIG_MAPS}?watch=true&resourceVersion=0")
+        await change_one_large_object(api, 12, 10_000)
+        async with asyncio.timeout(5):
+            assert [chunk async for chunk in response.body] == []  # type: ignore[union-attr]
+
+
+async def test_recent_changes_of_a_large_object_are_few_and_a_watch_from_before_them_still_sees_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(caches, "RECENT_BYTES_MAX", 100_000)
+    async with api_server() as api:
+        start = api.server.registry.revision
+        await change_one_large_object(api, 30, 10_000)
+        cache = api.server.registry.cache("", "configmaps")
+        assert sum(event.size_bytes for event in cache._recent) <= 100_000
+        response = await api.raw("GET", f"{CONFIG_MAPS}?watch=true&resourceVersion={start}")
+        seen = 0
+        async with asyncio.timeout(5):
+            async for chunk in response.body:  # type: ignore[union-attr]
+                seen += chunk.count(b"MODIFIED")
+                if seen == 30:
+                    break
+
+
 async def test_a_reader_that_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caches, "WATCHER_EVENTS_MAX", 10)
     async with api_server() as api:

@@ -20,7 +20,9 @@ from wherry.orchestration.apiserver.registry.codec import at_revision
 from wherry.orchestration.objects.meta import Object
 
 RECENT_EVENTS_MAX = 256  # per resource; a watch from further back replays from the store's history
+RECENT_BYTES_MAX = 8 << 20  # of their objects: else 256 changes of one large object cost a quarter of a gigabyte
 WATCHER_EVENTS_MAX = 20_000  # a reader this far behind is cut off and lists again
+WATCHER_BYTES_MAX = 64 << 20  # or this far; objects are shared between watchers, so this bounds all of them together
 
 TURN = 100  # objects parsed before others may go on: about 3 ms
 
@@ -80,6 +82,12 @@ class CacheEvent:
     old: Cached | None
     _last: Cached | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """What holding on to this change costs."""
+        kept = self.new or self.old
+        return len(kept.data) if kept is not None else 0
+
     def last(self) -> Cached:
         """The state before, stamped with this event's revision: what DELETED carries."""
         if self._last is None:
@@ -96,16 +104,26 @@ class Watcher:
     events: deque[CacheEvent] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     is_cut: bool = False
+    _bytes: int = 0
 
     def push(self, event: CacheEvent) -> None:
         """Add an event; past the limit the watcher is cut off, and nothing comes after the gap."""
         if self.is_cut:
             return
-        if len(self.events) >= WATCHER_EVENTS_MAX:
+        self._bytes += event.size_bytes
+        if len(self.events) >= WATCHER_EVENTS_MAX or self._bytes > WATCHER_BYTES_MAX:
             self.cut()
             return
         self.events.append(event)
         self.wake.set()
+
+    def later_than(self, revision: int) -> Iterator[CacheEvent]:
+        """What has come after `revision`, oldest first; each is let go of as it is handed out. A cut ends it."""
+        while self.events:
+            event = self.events.popleft()
+            self._bytes -= event.size_bytes
+            if event.revision > revision:
+                yield event
 
     def cut(self) -> None:
         """End the watch."""
@@ -124,6 +142,7 @@ class ResourceCache:
         self.items: dict[str, Cached] = {}
         self._order: list[str] = []
         self._recent: deque[CacheEvent] = deque()
+        self._recent_bytes = 0
         self._recent_after = revision  # every event later than this is in `_recent`
         self.watchers: set[Watcher] = set()
         self.listeners: list[Callable[[CacheEvent], None]] = []
@@ -145,6 +164,7 @@ class ResourceCache:
         self.revision = revision
         self.index = None
         self._recent.clear()
+        self._recent_bytes = 0
         self._recent_after = revision
         for watcher in tuple(self.watchers):
             watcher.cut()
@@ -170,9 +190,11 @@ class ResourceCache:
         if self.index is not None:
             self.index.apply(old, new)
         event = CacheEvent(revision, new, old)
-        if len(self._recent) >= RECENT_EVENTS_MAX:
-            self._recent_after = self._recent.popleft().revision
         self._recent.append(event)
+        self._recent_bytes += event.size_bytes
+        while len(self._recent) > RECENT_EVENTS_MAX or self._recent_bytes > RECENT_BYTES_MAX:
+            oldest = self._recent.popleft()
+            self._recent_after, self._recent_bytes = oldest.revision, self._recent_bytes - oldest.size_bytes
         for watcher in self.watchers:
             watcher.push(event)
         for listener in self.listeners:

@@ -166,11 +166,8 @@ async def _live(
     timer = loop.call_at(min(deadline, next_bookmark), watcher.wake.set)
     try:
         while True:
-            events = watcher.events
-            if events:
-                pending = [event for event in events if event.revision > after]
-                events.clear()
-                for chunk in _chunks(_encoded(pending, matches, encoder)):
+            if watcher.events:
+                for chunk in _chunks(_encoded(watcher.later_than(after), matches, encoder)):
                     yield chunk
                 continue
             if watcher.is_cut:
