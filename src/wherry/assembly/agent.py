@@ -131,9 +131,9 @@ async def run(settings: ClusterSettings) -> None:
             tasks.create_task(keep_running("service proxy", Proxy(proxy_settings(settings), informers, nft).run))
             tasks.create_task(keep_running("dns", lambda: _dns(settings, informers, clock)))
             tasks.create_task(keep_running("image collection", images.service.keep_collected))
-            tasks.create_task(keep_running("registry", lambda: serve_registry(settings, keys, images)))
+            tasks.create_task(keep_running("registry", lambda: serve_registry(settings, tls, images)))
             tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
-                lambda: start.pki(settings), {"node-serving": tls}, clock)))
+                lambda: start.pki(settings), [("node-serving", tls.load_cert_chain), ("node", transport.use_pair)], clock)))
     finally:
         await client.close()
 

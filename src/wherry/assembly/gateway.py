@@ -17,6 +17,7 @@ from wherry.assembly.settings import ClusterSettings
 from wherry.container.assemble.assemble import assemble_recipe, find_recipe
 from wherry.kit.clock import SystemClock
 from wherry.kit.supervise import keep_running
+from wherry.orchestration.apiserver.pki import keep_renewed
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
 
@@ -45,6 +46,8 @@ async def run(settings: ClusterSettings) -> None:
         async with asyncio.TaskGroup() as tasks:
             has_image = asyncio.Event()
             tasks.create_task(keep_running("envoy image", lambda: _have_image(settings, has_image)), name="envoy image")
+            tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
+                lambda: start.pki(settings), [("gateway", transport.use_pair)], SystemClock())))
             tasks.create_task(keep_running("gateway", lambda: GatewayController(
                 client, gateway_settings(settings), SystemClock(), has_image=has_image).run()), name="gateway")
     finally:

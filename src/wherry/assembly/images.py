@@ -25,7 +25,7 @@ from wherry.kit import atomic_file
 from wherry.kit.errors import Invalid
 
 if TYPE_CHECKING:
-    from wherry.orchestration.apiserver.pki import Pki
+    import ssl
 
 PASSWORD_FILE = "registry.password"
 USER = "wherry"
@@ -80,8 +80,8 @@ class OtherRegistries:
         return self._opened().blob(reference, blob, offset=offset, login=login)
 
 
-async def serve_registry(settings: ClusterSettings, keys: "Pki", images: Images) -> None:
-    """The registry over TLS, for users who have its password, until cancelled."""
+async def serve_registry(settings: ClusterSettings, tls: "ssl.SSLContext", images: Images) -> None:
+    """The registry over `tls`, for users who have its password, until cancelled."""
     from wherry.assembly.perimeter import listen_hosts
     from wherry.container.registry.server import Registry
     from wherry.container.registry.settings import RegistrySettings
@@ -89,7 +89,6 @@ async def serve_registry(settings: ClusterSettings, keys: "Pki", images: Images)
 
     chosen = RegistrySettings(domain=settings.registry_host, username=USER, password_file=password_file(settings))
     registry = Registry(images.content, chosen)
-    tls = keys.server_tls("node-serving")
     async with serve(registry.handle, host=listen_hosts(settings), port=settings.registry_port, tls=tls):
         await asyncio.Event().wait()
 

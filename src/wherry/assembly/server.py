@@ -68,7 +68,8 @@ async def run(settings: ClusterSettings) -> None:
             await server.ready.wait()
             async with serve(server.handle, host=listen_hosts(settings), port=settings.api_port, tls=tls):
                 tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
-                    lambda: start.pki(settings), {"apiserver": tls, "kubelet-client": agent_tls}, clock)))
+                    lambda: start.pki(settings),
+                    [("apiserver", tls.load_cert_chain), ("kubelet-client", agent_tls.load_cert_chain)], clock)))
                 tasks.create_task(keep_running("controllers", lambda: _controllers(settings, keys, server, clock)))
                 tasks.create_task(keep_running("backups", lambda: _backups(settings, store, clock)), name="backups")
                 tasks.create_task(keep_running("scheduler", lambda: _scheduler(server, clock)))

@@ -210,7 +210,7 @@ async def test_running_server_takes_up_the_renewed_certificate(tmp_path: Path) -
     first = made.leaf_file("apiserver").read_bytes()
     context = made.server_tls("apiserver")
     loop = asyncio.ensure_future(
-        pki.keep_renewed(lambda: ensure(tmp_path, clock.now()), {"apiserver": context}, clock))
+        pki.keep_renewed(lambda: ensure(tmp_path, clock.now()), [("apiserver", context.load_cert_chain)], clock))
     while made.leaf_file("apiserver").read_bytes() == first and clock.days < 400:
         await asyncio.sleep(0)
     loop.cancel()

@@ -330,6 +330,12 @@ async def test_body_over_the_handlers_limit_is_413_and_the_client_can_read_it():
     assert statuses(received) == [413]
 
 
+async def test_a_length_over_the_handlers_limit_is_413_before_the_body_comes():
+    async with running() as (_, server):
+        head = b"POST /limited HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000000\r\n\r\n"
+        assert statuses(await talk(server, head, half_close=False)) == [413]
+
+
 async def test_continue_is_sent_only_when_the_body_is_wanted():
     head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
     async with running() as (_, server):

@@ -47,11 +47,13 @@ class Request:
         return values[0] if values else default
 
     async def read(self, limit_bytes: int) -> bytes:
-        """The whole body; raise `BodyTooLarge` past `limit_bytes`."""
+        """The whole body; raise `BodyTooLarge` past `limit_bytes`, before anything is read when its length says so."""
         if isinstance(self.body, bytes):
             if len(self.body) > limit_bytes:
                 raise BodyTooLarge(f"request body is longer than {limit_bytes} bytes")
             return self.body
+        if int(self.headers.get("content-length", 0)) > limit_bytes:
+            raise BodyTooLarge(f"request body is longer than {limit_bytes} bytes")
         parts: list[bytes] = []
         size = 0
         async for part in self.body:

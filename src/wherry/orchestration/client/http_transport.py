@@ -44,11 +44,21 @@ class HttpTransport:
         self._token = _TokenFile(Path(token_file)) if token_file else _Token(token)
         self._server_name = server_name or None
         self._session: aiohttp.ClientSession | None = None
+        self._retired: list[aiohttp.ClientSession] = []  # their streams go on, their idle connections end by themselves
 
     @property
     def url(self) -> str:
         """Where the server is."""
         return self._url
+
+    def use_pair(self, path: Path) -> None:
+        """Present the certificate and key of this PEM file from the next request on; open streams are not ended."""
+        if self._tls is None:
+            raise Invalid(f"{self._url} is not spoken to over TLS: no client certificate can be used")
+        self._tls.load_cert_chain(path)
+        if self._session is not None:  # a connection that is used again and again would outlive its certificate
+            self._retired = [session for session in (*self._retired, self._session) if not session.closed]
+            self._session = None
 
     async def send(self, call: Call) -> Reply:
         limit = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
@@ -72,9 +82,10 @@ class HttpTransport:
             answer.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (*self._retired, self._session):
+            if session is not None:
+                await session.close()
+        self._session, self._retired = None, []
 
     async def _chunks(self, answer: aiohttp.ClientResponse, call: Call) -> AsyncIterator[bytes]:
         try:

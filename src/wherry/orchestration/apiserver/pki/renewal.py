@@ -4,8 +4,8 @@ A process that is restarted within the last fifth of a year-long certificate nee
 """
 
 import logging
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver.pki.files import Pki
@@ -13,23 +13,24 @@ from wherry.orchestration.apiserver.pki.files import Pki
 PERIOD_S = 24 * 3600.0  # the last fifth of a year is 73 days, so one failed look is no harm
 log = logging.getLogger(__name__)
 
+Use = Callable[[Path], object]  # takes up the certificate and key of a file, as `ssl.SSLContext.load_cert_chain` does
 
-async def keep_renewed(ensure_again: Callable[[], Pki], contexts: Mapping[str, ssl.SSLContext], clock: Clock) -> None:
-    """Call `ensure_again` every `PERIOD_S` and reload each context's own leaf (`contexts` is by leaf name) if it changed.
 
-    Connections that are open go on with the certificate they began with. Runs until cancelled.
+async def keep_renewed(ensure_again: Callable[[], Pki], uses: Sequence[tuple[str, Use]], clock: Clock) -> None:
+    """Call `ensure_again` at once and every `PERIOD_S`; each of `uses` is (leaf name, who takes it up when it changed).
+
+    The first look hands every leaf over: another process, or a look that failed half-way, may have renewed it since it was
+    loaded. Connections that are open go on with the certificate they began with. Runs until cancelled.
     """
-    seen = _leaves(ensure_again(), contexts)
+    seen: dict[str, bytes] = {}
     while True:
-        await clock.sleep(PERIOD_S)
         pki = ensure_again()
-        now = _leaves(pki, contexts)
-        for who in contexts:
+        now = {who: pki.leaf_file(who).read_bytes() for who, _ in uses}
+        for who, use in uses:
+            if now[who] != seen.get(who):
+                use(pki.leaf_file(who))
+        for who in seen:
             if now[who] != seen[who]:
-                contexts[who].load_cert_chain(pki.leaf_file(who))
                 log.info("certificate of %s renewed", who)
         seen = now
-
-
-def _leaves(pki: Pki, contexts: Mapping[str, ssl.SSLContext]) -> dict[str, bytes]:
-    return {who: pki.leaf_file(who).read_bytes() for who in contexts}
+        await clock.sleep(PERIOD_S)

@@ -1,0 +1,88 @@
+"""Certificates that end within a minute are renewed while everything runs: servers, clients, and no watch is dropped."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from wherry.kit.clock import SystemClock
+from wherry.kit.http.message import Request, Response
+from wherry.kit.http.server import Server, serve
+from wherry.orchestration.apiserver import pki
+from wherry.orchestration.client.http_transport import HttpTransport
+from wherry.orchestration.client.transport import Call
+
+LEFT = timedelta(minutes=1)
+YEAR = timedelta(days=365)
+
+
+def ends_at(der: bytes) -> datetime:
+    return x509.load_der_x509_certificate(der).not_valid_after_utc
+
+
+def keys_near_their_end(folder: Path) -> pki.Pki:
+    """The cluster's authorities are young; every leaf ends in a minute."""
+    now = datetime.now(UTC)
+    made = pki.ensure(folder, node_name="n", now=now - YEAR + LEFT)
+    assert all(leaf_ends(made, who) <= now + LEFT for who in ("apiserver", "node"))
+    return made
+
+
+def leaf_ends(keys: pki.Pki, who: str) -> datetime:
+    return x509.load_pem_x509_certificate(keys.leaf_file(who).read_bytes()).not_valid_after_utc
+
+
+class Watched:
+    """Answers with the end of the client's certificate; `/watch` says each of `words`."""
+
+    def __init__(self) -> None:
+        self.words: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def answer(self, request: Request) -> Response:
+        assert request.peer_certificate is not None
+        if request.path == "/watch":
+            return Response(200, [], self.stream())
+        return Response(200, [], ends_at(request.peer_certificate).isoformat().encode())
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        while True:
+            yield await self.words.get()
+
+
+async def served_until(server: Server, keys: pki.Pki) -> datetime:
+    """When the certificate ends that a new connection is shown."""
+    context = ssl.create_default_context(cafile=str(keys.ca_file))
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context, server_hostname="localhost")
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return ends_at(der)
+
+
+async def test_server_and_client_take_up_new_certificates_and_the_watch_goes_on(tmp_path: Path) -> None:
+    keys, watched = keys_near_their_end(tmp_path), Watched()
+    tls, soon = keys.server_tls("apiserver"), datetime.now(UTC) + LEFT
+    async with asyncio.timeout(20), serve(watched.answer, tls=tls) as server, contextlib.AsyncExitStack() as stack:
+        leaf = str(keys.leaf_file("node"))
+        client = HttpTransport(f"https://localhost:{server.port}", ca=str(keys.ca_file), cert=leaf, key=leaf)
+        stack.push_async_callback(client.close)
+        watch = await stack.enter_async_context(client.stream(Call("GET", "/watch")))
+        words = aiter(watch.chunks)
+        watched.words.put_nowait(b"before")
+        assert await anext(words) == b"before"
+        assert datetime.fromisoformat((await client.send(Call("GET", "/"))).body.decode()) <= soon
+        assert await served_until(server, keys) <= soon
+
+        uses = [("apiserver", tls.load_cert_chain), ("node", client.use_pair)]
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        renewing = tasks.create_task(pki.keep_renewed(
+            lambda: pki.ensure(tmp_path, node_name="n", now=datetime.now(UTC)), uses, SystemClock()))
+        stack.callback(renewing.cancel)
+        while await served_until(server, keys) <= soon:
+            await asyncio.sleep(0)
+        assert datetime.fromisoformat((await client.send(Call("GET", "/"))).body.decode()) > soon + YEAR / 2
+        watched.words.put_nowait(b"after")
+        assert await anext(words) == b"after"
