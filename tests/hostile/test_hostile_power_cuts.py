@@ -27,7 +27,7 @@ from scale import LIMIT_S, count
 
 from wherry.orchestration.store.sqlite import SqliteStore
 
-CUTS = count(6, 200)
+CUTS = count(4, 200)
 WRITERS = 6
 KEYS = 50
 IMAGE_BYTES = 400 << 20  # mkfs.xfs refuses less than 300 MiB
