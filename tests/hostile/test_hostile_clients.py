@@ -164,7 +164,8 @@ def test_garbage_on_every_port_ends_no_process(attacked: Victim) -> None:
     before, chance, said = attacked.pids(), random.Random(), 0
     settings = attacked.settings
     ports = [settings.api_port, settings.node_port, settings.registry_port, settings.gateway_http_port, settings.gateway_https_port]
-    envoy = attacked.kubectl("get", "pods", "-n", "wherry-system", "-o", "jsonpath={.items[*].status.containerStatuses[*].containerID}")
+    eventually(lambda: bool(envoys(attacked)), "Envoy runs", limit_s=120)
+    envoy = envoys(attacked)
     for _ in range(NOISES):
         for port in ports:
             for noise in noises(chance):
@@ -175,5 +176,9 @@ def test_garbage_on_every_port_ends_no_process(attacked: Victim) -> None:
     answers(attacked)
     assert attacked.is_well()
     assert attacked.pids() == before, "no process was restarted"
-    query = "jsonpath={.items[*].status.containerStatuses[*].containerID}"
-    assert attacked.kubectl("get", "pods", "-n", "wherry-system", "-o", query) == envoy
+    assert envoys(attacked) == envoy
+
+
+def envoys(on: Victim) -> str:
+    """The ids of the gateway's containers."""
+    return on.kubectl("get", "pods", "-n", "wherry-system", "-o", "jsonpath={.items[*].status.containerStatuses[*].containerID}")

@@ -8,6 +8,7 @@ import pytest
 from hostile_cluster import MEBIBYTE, Victim, eventually
 from scale import LIMIT_S, count
 
+from wherry.orchestration.agent.logs.rotation import COMPRESSED_TIMES_MAX
 from wherry.orchestration.agent.settings import AgentSettings
 
 ROTATIONS = count(1, 40)
@@ -34,14 +35,17 @@ def test_an_endless_log_is_rotated_and_bounded_and_following_it_costs_no_memory(
 
     def taken() -> int:
         """Of the disk, at this moment; the files are renamed while they are looked at."""
-        found = 0
+        found = large = 0
         live.add((folder / "0.log").stat().st_ino)
         for name in os.listdir(folder):
             try:
-                found += (folder / name).stat().st_blocks * 512
+                size = (folder / name).stat().st_blocks * 512
             except FileNotFoundError:
                 continue
+            found += size
+            large += size > COMPRESSED_TIMES_MAX * largest
         sizes.append(found)
+        assert large <= 3, "the live log, the one before it, and one that is about to be dropped"
         return found
 
     pids = attacked.pids()

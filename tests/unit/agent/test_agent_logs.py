@@ -162,3 +162,11 @@ def test_rotated_logs_are_compressed_and_counted(tmp_path: Path) -> None:
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == [f"0.log.20261123-06000{s}{'' if s == 5 else '.gz'}" for s in (2, 3, 4, 5)]
     assert gzip.decompress((tmp_path / "0.log.20261123-060002.gz").read_bytes()) == b"2"
+
+
+def test_a_rotated_log_that_grew_too_fast_is_dropped_rather_than_compressed(tmp_path: Path) -> None:
+    for second, size in enumerate((10, 5000, 10, 5000)):
+        (tmp_path / f"0.log.20261123-06000{second}").write_bytes(bytes(size))
+    compact(tmp_path / "0.log", 5, 1000)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "0.log.20261123-060000.gz", "0.log.20261123-060002.gz", "0.log.20261123-060003"]

@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import logging
 import shutil
+import sys
 from pathlib import Path
 
 from wherry.container.runtime.engine import ContainerStatus, State
@@ -15,6 +16,7 @@ from wherry.kit.errors import WherryError
 from wherry.orchestration.agent.runtime_view import RuntimeView
 from wherry.orchestration.agent.settings import AgentSettings
 
+COMPRESSED_TIMES_MAX = 4  # a file that grew past so many times the limit is dropped, not compressed
 log = logging.getLogger(__name__)
 
 
@@ -57,16 +59,22 @@ class LogRotation:
                 rotated.rename(path)
             log.warning("log of container %s not rotated: %s", run.id, error)
             return
-        await asyncio.to_thread(compact, path, self._settings.log_max_files)
+        await asyncio.to_thread(compact, path, self._settings.log_max_files, COMPRESSED_TIMES_MAX * self._settings.log_max_bytes)
 
 
-def compact(path: Path, files_max: int) -> None:
-    """Compress all rotated files but the newest; drop the oldest beyond `files_max` with the live one."""
+def compact(path: Path, files_max: int, compressed_bytes_max: int = sys.maxsize) -> None:
+    """Compress all rotated files but the newest; drop the oldest beyond `files_max` with the live one.
+
+    One that grew past `compressed_bytes_max` between two looks is dropped: whoever writes faster than we compress would
+    fill the disk, and hold up the rotation of everybody else's logs.
+    """
     rotated = sorted(p for p in path.parent.glob(f"{path.name}.*") if not p.name.endswith(".tmp"))
     for old in rotated[: max(len(rotated) - (files_max - 1), 0)]:
         old.unlink()
     for plain in rotated[max(len(rotated) - (files_max - 1), 0) : -1]:
-        if plain.suffix != ".gz":
+        if plain.suffix != ".gz" and plain.stat().st_size > compressed_bytes_max:
+            plain.unlink()
+        elif plain.suffix != ".gz":
             temporary = plain.with_name(f"{plain.name}.tmp")
             with plain.open("rb") as source, gzip.open(temporary, "wb") as target:
                 shutil.copyfileobj(source, target)
