@@ -121,17 +121,17 @@ async def measure(options: figures.Options) -> figures.Figures:
                         is_traced = True
                         trace(one)
                     await asyncio.sleep(min(SAMPLE_S, seconds / 4))
-            found["churn_pods"] = (sum(task.result() for task in made), "")
+            found["churn_pods"] = (sum(task.result() for task in made), "pods")
             found |= await after(one, idle_s)
             if options.trace:
                 trace(one)
                 await asyncio.sleep(TRACE_S)
     half = [(at, values) for at, values in samples if at >= seconds / 2]
     for name in samples[0][1]:
-        unit = "MiB" if name.startswith("memory") else ""
+        unit = "MiB" if name.startswith("memory") else "descriptors"
         found[f"churn_{name}_first"] = (samples[0][1][name], unit)
         found[f"churn_{name}_last"] = (samples[-1][1][name], unit)
-        found[f"churn_{name}_growth"] = (per_minute([(at, values[name]) for at, values in half]), f"{unit or 1}/min")
+        found[f"churn_{name}_growth"] = (max(0.0, per_minute([(at, values[name]) for at, values in half])), f"{unit}/min")
     return found
 
 
