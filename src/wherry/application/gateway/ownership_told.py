@@ -59,8 +59,8 @@ def _gateway_status(status: Status, refused: dict[str, str]) -> Status:
     desired = {**status.desired, "listeners": listeners}
     if all(any(c["type"] == "Programmed" and c["status"] == "False" for c in entry["conditions"]) for entry in listeners):
         words = {"Accepted": ("False", "ListenersNotValid"), "Programmed": ("False", "Invalid")}
-        message = next(iter(refused.values()))
-        desired["conditions"] = [_changed(c, *words[c["type"]], message) if c["type"] in words else c for c in desired["conditions"]]
+        text = next(iter(refused.values()))
+        desired["conditions"] = [_changed(c, *words[c["type"]], text) if c["type"] in words else c for c in desired["conditions"]]
     return replace(status, desired=desired)
 
 
