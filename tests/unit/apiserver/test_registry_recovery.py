@@ -1,10 +1,14 @@
 """What happens when the cache's own watch of the store is cut off, and when a client does not read."""
 
 import asyncio
+import time
 
 import pytest
 
+from wherry.kit.errors import TimedOut
 from wherry.orchestration.apiserver.registry import cache as caches
+from wherry.orchestration.apiserver.registry.codec import Sealer
+from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.store.memory import MemoryStore
 from wherry.testing.api import TestApi, api_server
 
@@ -72,3 +76,25 @@ async def test_a_reader_that_stops_reading_is_cut_off(monkeypatch: pytest.Monkey
             assert [chunk async for chunk in response.body] == []  # type: ignore[union-attr]
         cache = api.server.registry.cache("", "configmaps")
         assert not cache.watchers
+
+
+async def test_what_arrives_in_the_busy_turn_that_ends_the_waiting_counts_as_arrived() -> None:
+    registry = Registry(MemoryStore(), Sealer())
+    await registry.load()
+    loop = asyncio.get_running_loop()
+    waiting = loop.create_task(registry.reached(5, timeout_s=0.01))
+    await asyncio.sleep(0)
+
+    def arrive_late() -> None:
+        time.sleep(0.02)  # the loop is held beyond the limit, as it is by a large answer
+        registry.revision = 5
+
+    loop.call_soon(arrive_late)
+    await waiting
+
+
+async def test_what_does_not_arrive_in_time_is_a_timeout() -> None:
+    registry = Registry(MemoryStore(), Sealer())
+    await registry.load()
+    with pytest.raises(TimedOut, match="revision 5 is not here yet"):
+        await registry.reached(5, timeout_s=0.01)

@@ -40,6 +40,7 @@ class Peer:
 
     session: Session
     sent: "asyncio.Queue[pb.DeltaDiscoveryResponse]" = field(default_factory=asyncio.Queue)
+    is_slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def subscribe(self, type_url: str, *names: str, versions: dict[str, str] | None = None) -> None:
         await self.session.receive(pb.DeltaDiscoveryRequest(
@@ -74,11 +75,18 @@ class Peer:
 async def peer_of(feed: Feed, *, removal_delay_s: float = 60.0, ack_timeout_s: float = SOON_S) -> AsyncIterator[Peer]:
     settings = GatewaySettings(Path("/nowhere"), cluster_removal_delay_s=removal_delay_s, ack_timeout_s=ack_timeout_s)
     queue: asyncio.Queue[pb.DeltaDiscoveryResponse] = asyncio.Queue()
-    session = Session(1, feed, settings, queue.put)
+    is_slow = asyncio.Event()
+
+    async def send(response: pb.DeltaDiscoveryResponse) -> None:
+        while is_slow.is_set():
+            await asyncio.sleep(0)
+        await queue.put(response)
+
+    session = Session(1, feed, settings, send)
     async with asyncio.TaskGroup() as tasks:
         pushing = tasks.create_task(session.push())
         try:
-            yield Peer(session, queue)
+            yield Peer(session, queue, is_slow)
         finally:
             pushing.cancel()
 
@@ -135,6 +143,29 @@ async def test_routes_wait_until_new_clusters_have_their_endpoints() -> None:
         assert peer.sent.empty()
         await peer.confirm(endpoints)
         assert await peer.take(ROUTES) == (["table"], [])
+
+
+AND_B = {"cds": {"a": "1", "b": "1"}, "eds": {"a": "1", "b": "1"}}
+
+
+async def test_routes_asked_for_while_something_else_is_being_sent_still_wait_for_new_clusters() -> None:
+    """The answer waits for a slow stream, and a new configuration comes meanwhile: the routes are no longer in their turn."""
+    feed = Feed()
+    feed.publish(resources(**ONE))
+    async with peer_of(feed) as peer:
+        await begin(peer)
+        peer.is_slow.set()
+        asking = [asyncio.create_task(peer.subscribe(ENDPOINTS, "a")), asyncio.create_task(peer.subscribe(ROUTES, "table"))]
+        await peer.settle()
+        feed.publish(resources(**AND_B, lds={"door": "1"}, rds={"table": "2"}))
+        await peer.settle()
+        peer.is_slow.clear()
+        await peer.take(ENDPOINTS)
+        assert await peer.take(CLUSTER) == (["b"], [])
+        await peer.subscribe(ENDPOINTS, "b")
+        assert await peer.take(ENDPOINTS) == (["b"], [])
+        assert await peer.take(ROUTES) == (["table"], [])
+        await asyncio.gather(*asking)
 
 
 async def test_only_what_changed_is_sent() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.snapshot import Reader
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, SECRETS
@@ -36,6 +37,7 @@ def authorities_of(reader: Reader, reference: Mapping[str, Any], namespace: str)
         raise Refused("InvalidKind", f"authorities of kind {kind} are not supported; ConfigMap and Secret are")
     held = reader.get((CONFIG_MAPS if kind == "ConfigMap" else SECRETS).qualified_name, name)
     if held is None:
+        reader.lacks(Lack(CONFIG_MAPS if kind == "ConfigMap" else SECRETS, namespace, str(reference.get("name"))))
         more = " of type kubernetes.io/tls" if kind == "Secret" else ""
         raise Refused("InvalidCACertificateRef", f"{kind} {name}{more} not found")
     try:

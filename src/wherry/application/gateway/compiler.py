@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from wherry.application.gateway import certificates, ownership, ownership_told
 from wherry.application.gateway.backend_tls import BACKEND_TLS, POLICY_VIEWS, policies_of
 from wherry.application.gateway.dialects.contract import Dialect, Notice, Status
+from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES
 from wherry.application.gateway.model import Backend, Endpoint, GatewayModel, Listener, Secret, backends_of
 from wherry.application.gateway.services import SLICES_BY_SERVICE, endpoints_of
@@ -28,6 +29,7 @@ class Compiled:
     model: GatewayModel
     statuses: tuple[Status, ...]
     notices: tuple[Notice, ...] = ()
+    lacks: frozenset[Lack] = frozenset()  # what was looked for in vain, but for what was so the last time
 
 
 class Compiler:
@@ -52,7 +54,7 @@ class Compiler:
             statuses = ownership_told.statuses_with(statuses, conflicts, listeners)
             notices += tuple(ownership_told.notices_of(conflicts, snapshot))
         model = GatewayModel(listeners, self._all_endpoints(listeners, snapshot), self._all_secrets(listeners, snapshot))
-        return Compiled(model, statuses, notices)
+        return Compiled(model, statuses, notices, frozenset(snapshot.lacking))
 
     def _all_endpoints(
         self, listeners: tuple[Listener, ...], snapshot: Snapshot

@@ -14,9 +14,10 @@ from functools import partial
 
 from wherry.application.gateway import install, statuses
 from wherry.application.gateway.blame import blamed
-from wherry.application.gateway.compiler import Compiler
+from wherry.application.gateway.compiler import Compiled, Compiler
 from wherry.application.gateway.dialects.contract import Dialect, Notice, Status, Watched
 from wherry.application.gateway.dialects.known import dialects_for
+from wherry.application.gateway.freshness import revisions_wanted
 from wherry.application.gateway.model import GatewayModel
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.snapshot import Snapshot
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 STATUS_WRITERS = 8  # at the same time
 STATUS_RETRY_S = 1.0
+BEHIND_S = 3.0  # a change is held back so long at most while a watch that it refers to is behind
 DEFINITIONS_WAIT_S = 10.0  # kinds that are not there by then are taken as absent until they come
 
 
@@ -58,8 +60,14 @@ class _Source:
     """
 
     informer: Informer
+    fields: str
     objects: dict[str, Object] = field(default_factory=dict)
     newest: dict[str, Object] = field(default_factory=dict)
+
+    @property
+    def revision(self) -> int:
+        """Everything older than this has arrived."""
+        return int(self.informer.revision or 0)
 
 
 class GatewayController:
@@ -84,6 +92,7 @@ class GatewayController:
         self._informers = Informers(client, clock)
         self._sources: dict[str, _Source] = {}
         self._changed = asyncio.Event()
+        self._arrived = asyncio.Event()  # anything at all, wanted or not
         self._wanted: tuple[Status, ...] = ()
         self._to_write = asyncio.Event()
         self._recorder = Recorder(client, "wherry-gateway", clock=clock)
@@ -109,17 +118,37 @@ class GatewayController:
         loop = asyncio.get_running_loop()
         while True:
             began_at = loop.time()
-            self._changed.clear()
-            self._publish()
+            self._publish(await self._compiled())
             rested_at = 2 * loop.time() - began_at
             await self._changed.wait()
             # Under a stream of changes at most half of the time is spent here; a change by itself is not delayed.
             await self._clock.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
 
-    def _publish(self) -> None:
+    async def _compiled(self) -> Compiled:
+        """The newest state, understood. What a change refers to has arrived too, or is not there, or is not waited for any more.
+
+        A route that is moved to a new Service may be here before the Service; it keeps its old place until both are.
+        """
+        compiled = self._compile()
+        fields = {name: source.fields for name, source in self._sources.items()}
+        try:
+            async with asyncio.timeout(BEHIND_S):
+                while behind := await revisions_wanted(self._client, compiled.lacks, fields):
+                    while any(self._sources[name].revision < revision for name, revision in behind.items()):
+                        self._arrived.clear()
+                        await self._arrived.wait()
+                    compiled = self._compile()
+        except TimeoutError:
+            log.warning("what changed refers to objects that are not here after %s s, going on without", BEHIND_S)
+        return compiled
+
+    def _compile(self) -> Compiled:
+        self._changed.clear()
         snapshot = Snapshot({name: source.objects for name, source in self._sources.items()})
+        return self._compiler.compile(snapshot, self._rejected())
+
+    def _publish(self, compiled: Compiled) -> None:
         rejected = self._rejected()
-        compiled = self._compiler.compile(snapshot, rejected)
         self._model = compiled.model
         resources = self._builder.build(compiled.model)
         if self.feed.current is None or resources.by_type != self.feed.current.by_type:
@@ -151,7 +180,7 @@ class GatewayController:
         """Start every informer; go on when all are in, or those that exist."""
         for watched in self._watched():
             informer = self._informers.of(watched.resource, fields=watched.fields)
-            source = _Source(informer)
+            source = _Source(informer, watched.fields)
             self._sources[watched.resource.qualified_name] = source
             informer.subscribe(partial(self._take, source))
         try:
@@ -168,6 +197,7 @@ class GatewayController:
         return known.values()
 
     def _take(self, source: _Source, old: Object | None, new: Object | None) -> None:
+        self._arrived.set()
         if new is not None:
             key = key_of(new)
             source.newest[key] = new

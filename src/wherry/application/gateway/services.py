@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wherry.application.gateway.backend_tls import tls_for
+from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.model import PLAIN, Backend, BackendProtocol, Endpoint
-from wherry.application.gateway.snapshot import Reader
+from wherry.application.gateway.snapshot import SERVICE_NAME_LABEL, Reader
 from wherry.kit.errors import NotFound, Unsupported
-from wherry.orchestration.objects.kinds import SERVICES
+from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES
 from wherry.orchestration.objects.meta import Object
 
 SLICES_BY_SERVICE = "endpointslices by service"
@@ -28,12 +29,14 @@ def backend_for(reader: Reader, namespace: str, name: str, port: int | str) -> B
     """
     service = reader.get(SERVICES.qualified_name, f"{namespace}/{name}")
     if service is None:
+        reader.lacks(Lack(SERVICES, namespace, name))
         raise NotFound(f"service {namespace}/{name!s} not found")
     spec = service.get("spec") or {}
     if spec.get("type") == "ExternalName":
         raise Unsupported(f"service {namespace}/{name} is of type ExternalName, which the gateway does not follow")
     found = _port(spec, port)
     if found is None:
+        reader.lacks(Lack(SERVICES, namespace, name))
         raise NotFound(f"service {namespace}/{name} has no port {port}")
     if found.get("protocol", "TCP") != "TCP":
         raise Unsupported(f"port {port} of service {namespace}/{name} is {found['protocol']}, not TCP")
@@ -50,6 +53,8 @@ def endpoints_of(reader: Reader, backend: Backend) -> tuple[Endpoint, ...]:
     slices = reader.get(SLICES_BY_SERVICE, f"{backend.namespace}/{backend.service}") or ()
     found = {endpoint for item in slices for endpoint in _of_slice(item, str(port.get("name") or ""))}
     ready = sorted((e for e in found if not e.is_draining), key=_place)
+    if not found:
+        reader.lacks(Lack(ENDPOINT_SLICES, backend.namespace, labels=f"{SERVICE_NAME_LABEL}={backend.service}"))
     if not ready:
         return tuple(Endpoint(e.address, e.port) for e in sorted(found, key=_place))
     return (*ready, *sorted((e for e in found if e.is_draining), key=_place))

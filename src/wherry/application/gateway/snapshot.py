@@ -1,7 +1,8 @@
 """One moment of the cluster as dialects read it, and a memory of what was read so that unchanged work is not redone.
 
 In:    objects by resource and key, straight from informers (shared: never mutated).
-Out:   `Snapshot` to read; `Memo.of` runs a pure function again only when something it read has changed.
+Out:   `Snapshot` to read; `Memo.of` runs a pure function again only when something it read has changed; `Snapshot.lacking`,
+       what the functions that ran looked for in vain.
 Cost:  checking 5,000 remembered results takes about as many dictionary look-ups as they had reads (bench/gateway_routes.py).
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from wherry.application.gateway.freshness import Lack
 from wherry.orchestration.objects.meta import Object, key_of, labels_of, namespace_of
 from wherry.orchestration.objects.resources import Resource
 
@@ -23,16 +25,23 @@ class Reader(Protocol):
     def get(self, table: str, key: str) -> Any:
         """The entry, or None."""
 
+    def lacks(self, lack: Lack) -> None:
+        """Say that the result would be another one with that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Tables by name; a resource's table is named by `Resource.qualified_name`, its keys are `namespace/name`."""
 
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lacking: set[Lack] = field(default_factory=set, compare=False)  # said by remembered functions as they ran, not from memory
 
     def get(self, table: str, key: str) -> Any:
         """The entry, or None."""
         return self.tables.get(table, {}).get(key)
+
+    def lacks(self, lack: Lack) -> None:
+        """Nothing: who reads without a memory would say the same each time."""
 
     def all(self, resource: Resource) -> Iterable[Object]:
         """Every object of a resource, in no particular order."""
@@ -45,7 +54,7 @@ class Snapshot:
 
     def with_table(self, name: str, table: Mapping[str, Any]) -> "Snapshot":
         """A copy with one more table, for results that later steps read."""
-        return Snapshot({**self.tables, name: table})
+        return Snapshot({**self.tables, name: table}, self.lacking)
 
 
 def snapshot_of(objects: Iterable[tuple[Resource, Iterable[Object]]]) -> Snapshot:
@@ -79,6 +88,9 @@ class _Recorder:
         found = self._snapshot.get(table, key)
         self.reads[table, key] = found
         return found
+
+    def lacks(self, lack: Lack) -> None:
+        self._snapshot.lacking.add(lack)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from wherry.application.gateway.dialects.contract import Notice, Part, Status, W
 from wherry.application.gateway.dialects.ingress_annotations import NGINX, PREFIXES, Meaning, meaning_of
 from wherry.application.gateway.dialects.ingress_canaries import Place, Share, with_canaries
 from wherry.application.gateway.dialects.ordering import INGRESS_RANK, order_of
+from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.hostnames import covers, specificity
 from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER
 from wherry.application.gateway.model import (
@@ -270,6 +271,7 @@ def _secret_problem(obj: Object, entry: dict[str, Any], reader: Reader) -> str:
     name = f"{namespace_of(obj)}/{entry['secretName']}"
     secret = reader.get(SECRETS.qualified_name, name)
     if secret is None:
+        reader.lacks(Lack(SECRETS, namespace_of(obj), str(entry["secretName"])))
         return f"secret {name} of type kubernetes.io/tls not found"
     try:
         certificates.secret_of(secret)

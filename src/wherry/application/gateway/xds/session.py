@@ -30,6 +30,7 @@ FIRST = (CLUSTER, ENDPOINTS, SECRET)  # what listeners and routes point at
 # A refusal of these does not name its resource, and takes the whole response with it.
 ONE_BY_ONE = frozenset({ROUTES, SECRET})
 WILDCARD = "*"
+NO_VERSION = ""
 REFUSAL_LOGGED_MAX = 1024
 PAGE_BYTES = 2 * 1024 * 1024  # of one response; gRPC's default limit is 4 MiB
 
@@ -127,6 +128,9 @@ class Session:
         """Send these again in two responses, as they are now."""
         async with self._sending:
             state, offered = self._types[type_url], self._target.of(type_url)
+            if type_url not in self._open:
+                state.sent.update(dict.fromkeys(names, NO_VERSION))  # they are sent when their turn comes
+                return
             middle = len(names) // 2
             for half in (names[:middle], names[middle:]):
                 response = self._response(type_url)
@@ -168,7 +172,7 @@ class Session:
         """Send what is owed or changed. Under a lock, so that versions reach the peer in the order they were noted."""
         async with self._sending:
             state = self._types[type_url]
-            if not state.is_begun:
+            if not state.is_begun or type_url not in self._open:  # its turn may have ended while this waited for the lock
                 return
             offered = self._target.of(type_url)
             changed = [

@@ -15,6 +15,7 @@ from wherry.application.gateway import certificates
 from wherry.application.gateway.authorities import Refused, authorities_of
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.grants import is_granted
+from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.hostnames import is_hostname
 from wherry.application.gateway.kinds import GATEWAY_GROUP
 from wherry.application.gateway.model import ANY_HOST, ClientValidation, Protocol
@@ -265,6 +266,7 @@ class _Listener:
             return ("RefNotPermitted", f"no ReferenceGrant in namespace {target} lets Gateways of {own} use secret {name}")
         secret = self.reader.get(SECRETS.qualified_name, name)
         if secret is None:
+            self.reader.lacks(Lack(SECRETS, target, str(reference.get("name"))))
             return ("InvalidCertificateRef", f"secret {name} of type kubernetes.io/tls not found")
         try:
             certificates.secret_of(secret)

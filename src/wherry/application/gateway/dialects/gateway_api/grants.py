@@ -3,6 +3,8 @@
 Spec:  Gateway API v1beta1 ReferenceGrant.
 """
 
+from wherry.application.gateway.freshness import Lack
+from wherry.application.gateway.kinds import REFERENCE_GRANTS
 from wherry.application.gateway.snapshot import Reader
 from wherry.orchestration.objects.meta import Object
 
@@ -15,10 +17,13 @@ def is_granted(
     """May an object of `group`/`kind` in `namespace` refer to that target?"""
     if namespace == to_namespace:
         return True
-    return any(
+    is_allowed = any(
         _allows_from(grant, group, kind, namespace) and _allows_to(grant, to_group, to_kind, to_name)
         for grant in reader.get(GRANTS_BY_NAMESPACE, to_namespace) or ()
     )
+    if not is_allowed:
+        reader.lacks(Lack(REFERENCE_GRANTS, to_namespace))
+    return is_allowed
 
 
 def _allows_from(grant: Object, group: str, kind: str, namespace: str) -> bool:

@@ -18,6 +18,7 @@ from wherry.application.gateway.dialects.gateway_api.grants import is_granted
 from wherry.application.gateway.dialects.gateway_api.matches import match_of
 from wherry.application.gateway.dialects.ordering import GATEWAY_API_RANK, order_of
 from wherry.application.gateway.durations import seconds_of
+from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.hostnames import intersection, is_hostname
 from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_GROUP, HTTP_ROUTES
 from wherry.application.gateway.model import ANY_HOST, Answer, Backend, Forward, PathKind, Redirect, Route, Target
@@ -121,7 +122,10 @@ def _is_allowed(listener: ListenerView, gateway: GatewayView, route: Object, rea
             return namespace_of(route) == gateway.namespace
         case "Selector":
             namespace = reader.get(NAMESPACES.qualified_name, namespace_of(route))
-            return namespace is not None and listener.selector is not None and listener.selector.matches(labels_of(namespace))
+            is_chosen = namespace is not None and listener.selector is not None and listener.selector.matches(labels_of(namespace))
+            if not is_chosen:
+                reader.lacks(Lack(NAMESPACES, "", namespace_of(route)))
+            return is_chosen
     return False
 
 
