@@ -161,6 +161,13 @@ class Rig:
             while not await holds():
                 await asyncio.sleep(0.01)
 
+    async def answers_by_tls(self, host: str, name: str = "") -> bool:
+        """The host is served by TLS just now, with a certificate of that name or else its own."""
+        try:
+            return await tls_request(self.settings.https_port, host, host) == (200, name or host)
+        except (OSError, IndexError):
+            return False
+
     async def stop_controller(self) -> None:
         """End the control plane, as a crash would for Envoy: the socket goes."""
         self.running.cancel()

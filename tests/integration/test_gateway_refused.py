@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from gateway_rig import Rig, gateway, gateway_rig, http_route, ingress, rule, tls_request, tls_secret, to
+from gateway_rig import Rig, gateway, gateway_rig, http_route, ingress, rule, tls_secret, to
 
 from wherry.application.gateway.dialects.contract import Part
 from wherry.application.gateway.dialects.known import dialects_for
@@ -150,15 +150,7 @@ async def test_a_certificate_envoy_refuses_is_told_to_its_listener_and_another_o
         status, message = programmed(await rig.status("Gateway", "bad", lambda s: "Envoy" in programmed(s)[1]))
         assert status == "False" and "Envoy refused it" in message
         await rig.status("Gateway", "gw", lambda s: programmed(s)[0] == "True")
-        await rig.until(lambda: answers(rig, "a.test"))  # Programmed means that Envoy has it soon, not that it has it
-
-
-async def answers(rig: Rig, host: str) -> bool:
-    """The host is served by TLS with its own certificate."""
-    try:
-        return await tls_request(rig.settings.https_port, host, host) == (200, host)
-    except OSError:
-        return False
+        await rig.until(lambda: rig.answers_by_tls("a.test"))  # Programmed means that Envoy has it soon, not that it has it
 
 
 async def test_tls_of_an_ingress_with_an_unusable_secret_gets_an_event() -> None:
