@@ -3,7 +3,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check bench clean setup lint guest hostile
+.PHONY: demo test check bench clean setup lint guest hostile judges
 
 demo: $(READY) .cache/clients/.ready  ## cluster up, the shop built from source, deployed and called through the gateway
 	$(PYTHON) examples/shop/demo.py
@@ -20,6 +20,9 @@ lint: $(READY)
 
 bench: $(READY) .cache/clients/.ready  ## every figure of DESIGN section 6 that can be had here; results in bench/results
 	$(PYTHON) bench/run_all.py --record
+
+judges: $(READY)  ## kube-apiserver and etcd as upstream has them, for bench/api_peer.py; ten minutes of two idle cores, once
+	./tools/build_judges.sh .cache/judges
 
 guest: $(READY) .cache/clients/.ready  ## the newcomer's path in a stock Debian 12 guest (systemd, cgroup v2) under QEMU, with a power cut
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap qemu-system-x86 e2fsprogs >/dev/null

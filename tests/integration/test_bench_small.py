@@ -11,10 +11,10 @@ import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
 NEEDS = {
-    "api_rates": ("wrk",), "http_front": ("wrk", "openssl"), "gateway_throughput": ("wrk",), "etcd_rates": ("etcd",),
+    "api_peer": ("wrk", "openssl"), "api_rates": ("wrk",), "http_front": ("wrk", "openssl"), "gateway_throughput": ("wrk",), "etcd_rates": ("etcd",),
     "service_change": ("nft", "unshare"), "rebuild": ("crun", "conmon"),
 }  # fmt: skip
-ROOTLESS = ("api_rates", "apiserver_access", "controllers", "dns_qps", "etcd_rates", "http_front", "object_pipeline", "scheduler",
+ROOTLESS = ("api_peer", "api_rates", "apiserver_access", "controllers", "dns_qps", "etcd_rates", "http_front", "object_pipeline", "scheduler",
             "store_rates")  # fmt: skip
 OWN_TESTS = ("rebuild",)  # reaches package registries
 sys.path.insert(0, str(BENCH))
