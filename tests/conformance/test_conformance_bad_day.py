@@ -17,6 +17,8 @@ from conftest import CLIENTS, WHERRY, Cluster, make_cluster
 from manifests import deployment, dump, pod, service
 from on_machine import eventually, kill, leftovers, purge
 
+from wherry.assembly import settings
+
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 
 
@@ -307,6 +309,47 @@ def test_a_full_disk_refuses_writes_clearly_takes_deletes_reads_and_pods_go_on_a
     made.kubectl("scale", "deployment/web", "--replicas=2")
     made.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     assert set(kept) <= set(made.kubectl("get", "configmaps", "-o", "name").stdout.split())
+
+
+@pytest.fixture
+def small_run() -> Iterator[Path]:
+    """A folder for a cluster whose run directory is a file system of its own, of 16 MiB."""
+    home = Path(tempfile.mkdtemp(prefix="wherry-run-", dir="/var/tmp"))
+    run_dir = settings.ClusterSettings(data_dir=home / "data").run_dir
+    run_dir.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "wherry-test", str(run_dir)], check=True)
+    try:
+        yield home
+    finally:
+        make_room(run_dir)
+        purge(home)
+        subprocess.run(["umount", "--lazy", str(run_dir)], check=False, capture_output=True)
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def make_room(run_dir: Path) -> None:
+    (run_dir / "ballast").unlink(missing_ok=True)
+
+
+def test_a_full_run_directory_starts_no_pod_and_says_so_what_runs_goes_on_and_space_heals_it(small_run: Path) -> None:
+    made = small_cluster(small_run)
+    run_dir = settings.load(made.data_dir).run_dir
+    made.wherry("assemble", "busybox")
+    made.kubectl("apply", "-f", "-", stdin=json.dumps(pod("kept", ["sleep", "1000"])))
+    made.kubectl("wait", "--for=condition=Ready", "pod/kept", "--timeout=60s")
+    fill(run_dir / "ballast")
+    made.kubectl("apply", "-f", "-", stdin=json.dumps(pod("late", ["sleep", "1000"])))
+    eventually(lambda: "o space left" in made.kubectl("get", "events", "--field-selector=involvedObject.name=late").stdout,
+               limit_s=60, what="an Event of the pod says that there is no space")
+    assert made.kubectl("get", "pod", "late", "-o", "jsonpath={.status.phase}").stdout == "Pending"
+    made.kubectl("create", "configmap", "written")
+    made.kubectl("exec", "kept", "--", "true", check=False)  # may be refused for want of space, must not hang
+    kill(made, "server", "agent")
+    eventually(lambda: made.kubectl("get", "configmap", "written", check=False).returncode == 0, limit_s=60, what="the server comes back")
+    make_room(run_dir)
+    made.kubectl("wait", "--for=condition=Ready", "pod/late", "pod/kept", "--timeout=120s")
+    eventually(lambda: made.wherry("status", check=False).returncode == 0, limit_s=60, what="the cluster is well again")
+    assert made.kubectl("get", "pod", "kept", "-o", "jsonpath={.status.containerStatuses[0].restartCount}").stdout == "0"
 
 
 def test_every_row_of_the_bad_day_table_names_a_test_that_exists() -> None:

@@ -80,7 +80,10 @@ async def create(settings: RuntimeSettings, runtime: OciRuntime, cgroups: Cgroup
         await first.wait()  # it ends as soon as the lasting one is forked
     if reply.pid <= 0:
         raise CreateRefused(message_of(reply.message))
-    return Created(reply.pid, int((bundle / "conmon.pid").read_text(encoding="ascii")))
+    try:
+        return Created(reply.pid, int((bundle / "conmon.pid").read_text(encoding="ascii")))
+    except (FileNotFoundError, ValueError) as error:
+        raise CreateRefused(f"conmon has not written its pid into {str(bundle)!r}: is there space left?") from error
 
 
 def end_creators(settings: RuntimeSettings, cgroups: Cgroups, container_id: str) -> None:

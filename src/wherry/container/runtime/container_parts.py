@@ -55,7 +55,7 @@ async def build(
     spec = await asyncio.to_thread(_prepare, doors, config, image, target, root, cgroup)
     profile = spec["linux"].get("seccomp")
     spec["annotations"] = doors.filters.annotations(profile)
-    (bundle / "config.json").write_text(json.dumps(spec), encoding="utf-8")
+    records.write(bundle / "config.json", json.dumps(spec))
     Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
     try:
         created = await conmon.create(doors.settings, doors.runtime, doors.cgroups, config)

@@ -413,7 +413,8 @@ class CrunEngine:
         settings = self._settings
         marker = settings.run_dir / "boot"
         # No marker: /run was emptied by a reboot, and what containers wrote belongs to nobody any more.
-        if not marker.exists() or marker.read_text(encoding="utf-8") != records.boot_id():
+        is_of_this_boot = marker.exists() and marker.read_text(encoding="utf-8") == records.boot_id()
+        if not is_of_this_boot:
             shutil.rmtree(settings.run_dir, ignore_errors=True)
             shutil.rmtree(settings.data_dir / "containers", ignore_errors=True)
         # Root filesystems and environments are nobody's but root's to see, also in folders that were made less private.
@@ -421,7 +422,8 @@ class CrunEngine:
         for folder in (*folders, settings.data_dir, settings.data_dir / "containers"):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
-        marker.write_text(records.boot_id(), encoding="utf-8")
+        if not is_of_this_boot:
+            records.write(marker, records.boot_id())
         for name in ("", "/conmon"):
             self._doors.cgroups.create(settings.cgroup_root + name)
         if settings.limited_cgroup:

@@ -82,9 +82,18 @@ class ContainerRecord:
 
 def save(path: Path, record: SandboxRecord | ContainerRecord) -> None:
     """Replace the file."""
+    write(path, json.dumps(asdict(record)))
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file as a whole: where the file system is full, it stays as it was. Not synced: a reboot takes all of it."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def load_sandbox(path: Path) -> SandboxRecord | None:

@@ -89,8 +89,8 @@ async def erase(doors: Doors, sandbox_id: str) -> None:
     """Remove whatever is left of a sandbox, also of a half-made one. Idempotent."""
     folder = doors.settings.sandbox_dir(sandbox_id)
     await doors.network.detach(sandbox_id)
-    if (folder / CGROUP_NAME).exists():
-        await doors.cgroups.remove((folder / CGROUP_NAME).read_text(encoding="utf-8"), doors.clock)
+    if cgroup := await asyncio.to_thread(_cgroup_in, folder, doors.settings.cgroup_root):
+        await doors.cgroups.remove(cgroup, doors.clock)
     await asyncio.to_thread(_release_here, folder)
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     await asyncio.to_thread(shutil.rmtree, doors.settings.runtime_state_dir / _init_id(sandbox_id), ignore_errors=True)
@@ -100,7 +100,7 @@ def _build_here(doors: Doors, config: SandboxConfig, created_at_ns: int) -> Sand
     folder = doors.settings.sandbox_dir(config.id)
     cgroup = cgroup_of(doors.settings, config.cgroup_parent)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / CGROUP_NAME).write_text(cgroup, encoding="utf-8")
+    records.write(folder / CGROUP_NAME, cgroup)
     files: dict[str, str] = {}
     if not config.host_network:
         files |= {"net": str(folder / "net"), "uts": str(folder / "uts")}
@@ -121,6 +121,15 @@ def _build_here(doors: Doors, config: SandboxConfig, created_at_ns: int) -> Sand
         config, created_at_ns, network_path=files.get("net", ""), ipc_path=files.get("ipc", ""),
         uts_path=files.get("uts", ""), shm_path=shm,
     )  # fmt: skip
+
+
+def _cgroup_in(folder: Path, root: str) -> str:
+    """The cgroup a sandbox has written down; "" before that, or where the file holds no place below `root`."""
+    try:
+        cgroup = (folder / CGROUP_NAME).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    return cgroup if cgroup.startswith(f"{root}/") and cgroup != f"{root}/" else ""
 
 
 def _make_namespaces(files: dict[str, str], hostname: str, sysctls: dict[str, str]) -> None:
@@ -152,7 +161,7 @@ async def _start_init(doors: Doors, record: SandboxRecord) -> SandboxRecord:
     bundle = doors.settings.sandbox_dir(record.config.id) / "init"
     (bundle / "rootfs").mkdir(parents=True, exist_ok=True)
     cgroup = f"/{cgroup_of(doors.settings, record.config.cgroup_parent)}/{_init_id(record.config.id)}"
-    (bundle / "config.json").write_text(json.dumps(_init_spec(program, cgroup, record)), encoding="utf-8")
+    records.write(bundle / "config.json", json.dumps(_init_spec(program, cgroup, record)))
     pid = await doors.runtime.run_detached(bundle, _init_id(record.config.id))
     return replace(record, init_pid=pid, init_ticks=processes.start_ticks(pid) or 0, pid_path=f"/proc/{pid}/ns/pid")
 

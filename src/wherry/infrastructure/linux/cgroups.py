@@ -2,6 +2,7 @@
 
 In:    paths relative to the hierarchies' roots, such as "wherry-1/pods/x".
 Out:   plain numbers; `OSError` from the kernel. `remove` and `kill` are idempotent and bounded.
+Never: touches a root itself, which holds every process of the machine: a path without a name in it is `Invalid`.
 Spec:  cgroups(7), kernel Documentation/admin-guide/cgroup-{v1,v2}.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from wherry.infrastructure.linux.cgroup_layout import Kind, Layout
 from wherry.kit.clock import Clock
-from wherry.kit.errors import TimedOut
+from wherry.kit.errors import Invalid, TimedOut
 
 V2_CONTROLLERS = ("cpu", "memory", "pids", "cpuset", "io")
 REMOVE_TRIES_MAX = 250
@@ -75,7 +76,7 @@ class Cgroups:
     def processes(self, path: str) -> set[int]:
         """All processes in `path` and below, in any hierarchy."""
         found: set[int] = set()
-        for folder in self.layout.folders(path):
+        for folder in self._folders(path):
             for file in Path(folder).rglob("cgroup.procs"):
                 try:
                     found |= {int(word) for word in file.read_text(encoding="ascii").split()}
@@ -96,7 +97,7 @@ class Cgroups:
         """Kill what runs in `path`, then remove it and all below. Raise `TimedOut` when processes stay (5 s)."""
         for _ in range(REMOVE_TRIES_MAX):
             self.kill(path)
-            left = [folder for folder in self.layout.folders(path) if not _remove_tree(Path(folder))]
+            left = [folder for folder in self._folders(path) if not _remove_tree(Path(folder))]
             if not left:
                 return
             await clock.sleep(REMOVE_PAUSE_S)
@@ -125,7 +126,12 @@ class Cgroups:
 
     def exists(self, path: str) -> bool:
         """Is there anything of `path` in any hierarchy?"""
-        return any(os.path.isdir(folder) for folder in self.layout.folders(path))
+        return any(os.path.isdir(folder) for folder in self._folders(path))
+
+    def _folders(self, path: str) -> list[str]:
+        if not all(part not in ("", ".", "..") for part in path.strip("/").split("/")):
+            raise Invalid(f"cgroup {path!r} is not the path of a cgroup of ours")
+        return self.layout.folders(path)
 
     def _create_v2(self, path: str) -> None:
         folder = Path(self.layout.unified)
