@@ -1,8 +1,10 @@
 """The API server over TLS and SQLite: GET, LIST of 1,000 pods (whole, as Table, of one node, gzip), CREATE, apply, and how
 late a watch event is at 20 and at 1,000 watchers.
 
-Usage: python bench/api_rates.py [--seconds 3] [--small] [--record]    needs wrk (apt install wrk) and openssl
-Prints one JSON line a figure. The load generator shares the machine's cores. `--small` is a smoke run.
+Usage: python bench/api_rates.py [--seconds 3] [--writes] [--small] [--record]    needs wrk (apt install wrk) and openssl
+Prints one JSON line a figure. The load generator shares the machine's cores: `..._cpu` is the server's own processor time a
+request, which what else runs does not change much. `--writes` leaves reading out; `PYTHONPATH` of another checkout's `src`
+measures that one. `--small` is a smoke run.
 """
 
 import asyncio
@@ -102,19 +104,29 @@ async def running(pods: int) -> AsyncIterator[tuple[TestApi, str]]:
 
 
 async def wrk(api: TestApi, token: str, path: str, seconds: float, connections: int, script: str = "", header: str = "") -> float:
+    """Requests a second."""
+    return (await load(api, token, path, seconds, connections, script, header))[0]
+
+
+async def load(
+    api: TestApi, token: str, path: str, seconds: float, connections: int, script: str = "", header: str = "",
+) -> tuple[float, float]:
+    """(requests a second, microseconds of this process's processor time a request)."""
     extra = ["-H", header] if header else []
     if script:
         file = Path(api.kubeconfig).parent / "load.lua"
         file.write_text(script)
         extra += ["-s", str(file)]
+    before = time.process_time()
     process = await asyncio.create_subprocess_exec(
         "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-H", f"Authorization: Bearer {token}",
         "-H", "Content-Type: application/json", *extra, f"{api.url}{path}", stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
-    found = re.search(rb"Requests/sec:\s+([\d.]+)", out)
-    if found is None or b"Non-2xx" in out:
+    spent_s = time.process_time() - before
+    rate, count = re.search(rb"Requests/sec:\s+([\d.]+)", out), re.search(rb"(\d+) requests in", out)
+    if rate is None or count is None or b"Non-2xx" in out:
         sys.exit(f"wrk saw errors:\n{out.decode()}")
-    return float(found.group(1))
+    return float(rate.group(1)), spent_s / max(1, int(count.group(1))) * 1e6
 
 
 async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> list[float]:
@@ -159,31 +171,51 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
 
 async def measure(seconds: float, pods: int, events: int) -> figures.Figures:
     async with running(pods) as (api, token):
-        found = {
-            "get": (await wrk(api, token, "/api/v1/namespaces/default/pods/pod-0001", seconds, 16), "requests/s"),
-            f"list_{pods}_pods": (await wrk(api, token, "/api/v1/namespaces/default/pods", seconds, 4), "requests/s"),
-        }
-        path = "/api/v1/namespaces/default/pods"
-        found[f"table_{pods}_pods"] = (await wrk(api, token, path, seconds, 4, header=TABLE), "requests/s")
-        found[f"list_{pods}_pods_gzip"] = (await wrk(api, token, path, seconds, 4, header=GZIP), "requests/s")
-        found["list_one_node"] = (await wrk(api, token, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1", seconds, 4), "requests/s")
-        for watchers, count in ((20, events), (1000, max(1, events // 10))):
-            delays = sorted(await watch_delays(api, token, watchers, count))
-            suffix = "" if watchers == 20 else f"_{watchers}_watchers"
-            found[f"watch_delivery{suffix}_p50"] = (statistics.median(delays) * 1000, "ms")
-            found[f"watch_delivery{suffix}_p99"] = (delays[int(len(delays) * 0.99)] * 1000, "ms")
-        found["create_configmap"] = (await wrk(api, token, "/", seconds, 32, CREATE_SCRIPT), "requests/s")
-        generated = {**pod(0), "metadata": {"generateName": "made-", "labels": {"app": "made"}}}
-        found["create_pod"] = (await wrk(api, token, "/", seconds, 32, POD_SCRIPT % json.dumps(generated)), "requests/s")
-        found["apply_deployment"] = (await wrk(api, token, "/", seconds, 8, APPLY_SCRIPT % json.dumps(deployment())), "requests/s")
+        return {**await read_figures(api, token, seconds, pods, events), **await write_figures(api, token, seconds)}
+
+
+async def measure_writes(seconds: float) -> figures.Figures:
+    async with running(0) as (api, token):
+        return await write_figures(api, token, seconds)
+
+
+async def read_figures(api: TestApi, token: str, seconds: float, pods: int, events: int) -> figures.Figures:
+    path = "/api/v1/namespaces/default/pods"
+    found = {
+        "get": (await wrk(api, token, f"{path}/pod-0001", seconds, 16), "requests/s"),
+        f"list_{pods}_pods": (await wrk(api, token, path, seconds, 4), "requests/s"),
+        f"table_{pods}_pods": (await wrk(api, token, path, seconds, 4, header=TABLE), "requests/s"),
+        f"list_{pods}_pods_gzip": (await wrk(api, token, path, seconds, 4, header=GZIP), "requests/s"),
+        "list_one_node": (await wrk(api, token, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1", seconds, 4), "requests/s"),
+    }
+    for watchers, count in ((20, events), (1000, max(1, events // 10))):
+        delays = sorted(await watch_delays(api, token, watchers, count))
+        suffix = "" if watchers == 20 else f"_{watchers}_watchers"
+        found[f"watch_delivery{suffix}_p50"] = (statistics.median(delays) * 1000, "ms")
+        found[f"watch_delivery{suffix}_p99"] = (delays[int(len(delays) * 0.99)] * 1000, "ms")
+    return found
+
+
+async def write_figures(api: TestApi, token: str, seconds: float) -> figures.Figures:
+    generated = {**pod(0), "metadata": {"generateName": "made-", "labels": {"app": "made"}}}
+    found: dict[str, tuple[float, str]] = {}
+    for name, connections, script in (
+        ("create_configmap", 32, CREATE_SCRIPT), ("create_pod", 32, POD_SCRIPT % json.dumps(generated)),
+        ("apply_deployment", 8, APPLY_SCRIPT % json.dumps(deployment())),
+    ):
+        rate, cpu_us = await load(api, token, "/", seconds, connections, script)
+        found |= {name: (rate, "requests/s"), f"{name}_cpu": (cpu_us, "us")}
     return found
 
 
 async def measured(options: figures.Options) -> figures.Figures:
+    if options.writes:
+        return await measure_writes(1 if options.small else options.seconds)
     return await (measure(1, 20, 10) if options.small else measure(options.seconds, 1000, 200))
 
 
 if __name__ == "__main__":
     flags = figures.parser(__doc__)
     flags.add_argument("--seconds", type=float, default=3)
+    flags.add_argument("--writes", action="store_true", help="CREATE and apply only")
     figures.run(flags, measured)

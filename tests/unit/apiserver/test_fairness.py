@@ -68,6 +68,25 @@ async def test_too_many_of_one_user_are_told_to_come_back_and_another_is_not() -
             task.cancel()
 
 
+async def test_a_seat_that_is_free_as_waiting_clients_hang_up_goes_to_one_who_still_waits() -> None:
+    queue = FairQueue(ApiServerSettings(seats=1, user_seats=1))
+    await queue.take("a")
+    async with asyncio.TaskGroup() as tasks:
+        gone = [tasks.create_task(queue.take("a")) for _ in range(3)]
+        stays = tasks.create_task(queue.take("a"))
+        other = tasks.create_task(queue.take("b"))
+        await turns()
+        for task in gone:
+            task.cancel()
+        queue.give_back("a")  # before the cancelled ones have run
+        await asyncio.wait([stays])
+        assert queue.taken == 1
+        queue.give_back("a")
+        await asyncio.wait([other])
+        queue.give_back("b")
+    assert queue.taken == 0
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["take", "finish", "cancel"])), max_size=60))
 async def test_no_seat_is_lost_or_given_twice_whatever_ends_when(steps: list[tuple[str, str]]) -> None:
     queue = FairQueue(SMALL)

@@ -81,10 +81,13 @@ class FairQueue:
                 continue
             queue = self._waiting.pop(user)
             turn = queue.popleft()
+            while turn.done() and queue:  # its client went away and its task has not run since
+                turn = queue.popleft()
             if queue:
                 self._waiting[user] = queue  # at the end: the others come first
-            self._sit(user)
-            turn.set_result(None)
+            if not turn.done():
+                self._sit(user)
+                turn.set_result(None)
 
     def _leave(self, user: str, turn: "asyncio.Future[None]") -> None:
         """A waiter went away, perhaps just after it was given its seat."""
