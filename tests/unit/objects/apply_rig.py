@@ -1,9 +1,11 @@
 """Short forms the apply tests share: real kinds, one applier, one updater, what each owns."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wherry.orchestration.objects.apply import apply_patch, track_update
+from wherry.orchestration.objects.apply.paths import Fields, Path
 from wherry.orchestration.objects.schema_data import structure_of
 from wherry.orchestration.objects.structure import Node
 
@@ -58,3 +60,22 @@ def entries(obj: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 def fields(obj: dict[str, Any], manager: str = "me", operation: str = "Apply") -> dict[str, Any]:
     found: dict[str, Any] = entries(obj)[manager, operation]["fieldsV1"]
     return found
+
+
+def write_fields(paths: Iterable[Path]) -> Fields:
+    """The FieldsV1 tree of `paths`, in upstream's order: made from sorted paths, another way than the code's."""
+    root: Fields = {}
+    members: set[int] = set()  # ids of the trees whose own path is one of `paths`
+    for path in sorted(set(paths)):  # parents before children, f: before k: before v:, as upstream writes them
+        here = root
+        for element in path:
+            below = here.get(element)
+            if below is None:
+                below = here[element] = {}
+                if not here.get(".") and id(here) in members and len(here) == 1:
+                    here.clear()
+                    here["."] = {}
+                    here[element] = below
+            here = below
+        members.add(id(here))
+    return root

@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from apply_rig import CONFIG_MAP, DEPLOYMENT, LATER, NOW, apply, config, deployment, entries, fields, update
+from apply_rig import CONFIG_MAP, DEPLOYMENT, LATER, NOW, apply, config, deployment, entries, fields, update, write_fields
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.apply import ApplyConflict
-from wherry.orchestration.objects.apply.paths import Path, read_fields, write_fields
+from wherry.orchestration.objects.apply.paths import Path, read_fields
 
 
 def test_creation_by_update_looks_like_upstreams() -> None:

@@ -201,3 +201,16 @@ def test_any_json_under_spec_is_fitted_or_refused(value):
 def test_a_yaml_number_of_any_size_can_be_written_as_json(number):
     """Beyond 64 bits an integer became a 500: no JSON encoder of ours writes it."""
     orjson.dumps(decode(f"a: {number}".encode(), "application/yaml").obj)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", ":", 'a"', "é"]), st.sampled_from([1, ":", "x:", '":', {}, [{"a": ":"}]])), max_size=6),
+    st.sampled_from(["", " ", "\n\t"]), st.sampled_from(["", " "]), st.booleans(),
+)
+def test_a_key_written_twice_is_found_however_it_is_spaced_or_escaped(
+    pairs: list[tuple[str, object]], before: str, after: str, is_ascii: bool,
+) -> None:
+    members = [f"{json.dumps(key, ensure_ascii=is_ascii)}{before}:{after}{json.dumps(value)}" for key, value in pairs]
+    found = decode(f'{{"spec": {{{", ".join(members)}}}}}'.encode())
+    keys = [key for key, _ in pairs]
+    assert len(found.duplicate_fields) == len({key for key in keys if keys.count(key) > 1})

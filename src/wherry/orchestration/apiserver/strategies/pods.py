@@ -1,7 +1,5 @@
 """Pods: quality of service, graceful deletion, and the subresources that change one part of a Pod."""
 
-from fractions import Fraction
-
 from wherry.orchestration.apiserver.strategies.strategy import Strategy, keep
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object
@@ -55,9 +53,10 @@ def qos_class(pod: Object) -> str:
     return "Guaranteed" if all(_is_guaranteed(unit) for unit in units) else "Burstable"
 
 
-def _amounts(listed: Object | None) -> dict[str, Fraction]:
-    parsed = {name: Fraction(quantity.milli((listed or {})[name])) for name in _QOS_RESOURCES if name in (listed or {})}
-    return {name: amount for name, amount in parsed.items() if amount}
+def _amounts(listed: Object | None) -> dict[str, int]:
+    if not listed:
+        return {}
+    return {name: milli for name in _QOS_RESOURCES if name in listed and (milli := quantity.milli(listed[name]))}
 
 
 def _is_guaranteed(unit: Object) -> bool:

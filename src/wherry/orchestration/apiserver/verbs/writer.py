@@ -69,7 +69,7 @@ class Writer:
         obj = rules.default(obj)
         request = self._admission(CREATE, call, name_of(obj), obj, None, "")
         await self.chain.admit(request)
-        obj = rules.default(_admitted(call, request))
+        obj = _admitted(call, request)
         served.strategy.prepare_create(obj)
         if not is_tracked:
             obj = self._tracked(call, None, obj, "")
@@ -112,7 +112,7 @@ class Writer:
         new = rules.default(new)
         request = self._admission(UPDATE, call, name_of(old), new, old, subresource)
         await self.chain.admit(request)
-        new = rules.default(_admitted(call, request))
+        new = _admitted(call, request)
         prepare(new, old)
         if not is_tracked:
             new = self._tracked(call, old, new, subresource)
@@ -156,12 +156,12 @@ class Writer:
 
 
 def _admitted(call: Call, request: AdmissionRequest) -> Object:
-    """The object after admission; what a webhook made of it is read like a request body."""
+    """The object after admission; what a webhook made of it is read and defaulted like a request body."""
     assert request.obj is not None
     if not request.is_foreign:
         return request.obj
     try:
-        return call.served.rules.read(request.obj)[0]
+        return call.served.rules.default(call.served.rules.read(request.obj)[0])
     except Invalid as error:
         if isinstance(error, errors.ApiError):
             raise

@@ -9,11 +9,12 @@ Not:   conversion between versions: paths owned at another version are taken as 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 
 from wherry.kit.clock import rfc3339
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.apply.conflict import ApplyConflict
-from wherry.orchestration.objects.apply.fieldsets import compare, paths_of
+from wherry.orchestration.objects.apply.fieldsets import compare, fields_of
 from wherry.orchestration.objects.apply.last_applied import KUBECTL, allowed_conflicts, with_last_applied
 from wherry.orchestration.objects.apply.managers import (
     APPLY,
@@ -27,7 +28,7 @@ from wherry.orchestration.objects.apply.managers import (
     encode,
 )
 from wherry.orchestration.objects.apply.merging import merge, remove
-from wherry.orchestration.objects.apply.paths import NO_PATHS, Path, Paths, parents, without
+from wherry.orchestration.objects.apply.paths import Fields, Path, Paths, parents, read_fields
 from wherry.orchestration.objects.apply.places import child, with_metadata
 from wherry.orchestration.objects.apply.tracking import (
     branches_reset,
@@ -36,6 +37,7 @@ from wherry.orchestration.objects.apply.tracking import (
     untracked_removed,
     with_managers,
 )
+from wherry.orchestration.objects.apply.trees import NOTHING, common, minus, union, without
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.patch.json_value import check_depth
 from wherry.orchestration.objects.structure import ANY, Node
@@ -64,11 +66,11 @@ def apply_patch(
     base: Object = live if live is not None else {}
     managers = _managers_before(live, node, api_version, now, ignored)
     before = managers.get(applier.identity)
-    wanted = without(paths_of(untracked_removed(applied), node), ignored)
+    wanted = without(fields_of(untracked_removed(applied), node), ignored)
     claimed = {**managers, applier.identity: Owned(applier, wanted, before.time if before else "")}
     written = {name: value for name, value in applied.items() if (f"f:{name}",) not in ignored}
     merged = merge(with_managers(base, []), written, node)
-    pruned = _prune(merged, claimed, before.paths if before else NO_PATHS, node)
+    pruned = _prune(merged, claimed, before.fields if before else NOTHING, node)
     after = _settle(base, pruned, claimed, applier, node, ignored, force=force)
     if manager == KUBECTL:
         pruned = with_last_applied(pruned, applied)
@@ -100,19 +102,25 @@ def _managers_before(
     return owned_by_first(live, node, Manager(BEFORE_FIRST_APPLY, UPDATE, api_version), ignored, now)
 
 
-def _prune(merged: Object, managers: Managers, last: Paths, node: Node) -> Object:
+def _prune(merged: Object, managers: Managers, last: Fields, node: Node) -> Object:
     """Take out what this manager applied last time and now does not, unless somebody else owns it."""
-    owned = NO_PATHS.union(*(o.paths for o in managers.values()))
-    if last <= owned:
+    lost = last
+    for owner in managers.values():
+        lost = minus(lost, owner.fields)
+    if not lost:
         return merged  # the usual case: all that was applied last time still has an owner
-    gone = remove(merged, _with_named_parents(last, node), node)
-    there = _with_named_parents(paths_of(merged, node, strict=False), node)
-    left = _with_named_parents(paths_of(gone, node, strict=False), node)
+    before = _with_named_parents(read_fields(last), node)
+    gone = remove(merged, before, node)
+    there, left = _paths_of(merged, node), _paths_of(gone, node)
+    owned = read_fields(reduce(union, (owner.fields for owner in managers.values()), NOTHING))
     kept = remove(merged, there - (left | _with_named_parents(owned, node)), node)
-    kept_paths = _with_named_parents(paths_of(kept, node, strict=False), node)
     # What nobody owns and was not applied last time stays: it is not this manager's to remove.
-    result: Object = remove(merged, (there - kept_paths) & _with_named_parents(last, node), node)
+    result: Object = remove(merged, (there - _paths_of(kept, node)) & before, node)
     return result
+
+
+def _paths_of(value: Object, node: Node) -> Paths:
+    return _with_named_parents(read_fields(fields_of(value, node, strict=False)), node)
 
 
 def _settle(
@@ -121,16 +129,17 @@ def _settle(
     """The managers after the change. Raises `ApplyConflict` when it touches others' fields and is not forced."""
     difference = compare(untracked_removed(base), untracked_removed(pruned), node).without(ignored)
     others = {identity: owned for identity, owned in claimed.items() if identity != applier.identity}
-    conflicts = {owned.manager: both for owned in others.values() if (both := owned.paths & difference.taken)}
+    taken = difference.taken
+    conflicts = {owned.manager: both for owned in others.values() if taken and (both := common(owned.fields, taken))}
     if conflicts and not force:
-        allowed = allowed_conflicts(base, node) if applier.name == KUBECTL else NO_PATHS
-        refused = {owner: rest for owner, paths in conflicts.items() if (rest := paths - allowed)}
+        allowed = allowed_conflicts(base, node) if applier.name == KUBECTL else NOTHING
+        refused = {owner: rest for owner, fields in conflicts.items() if (rest := minus(fields, allowed))}
         if refused:
             raise ApplyConflict(refused)
-    lost = difference.taken | difference.removed
-    after = changed(others, lambda owned: owned.paths if owned.paths.isdisjoint(lost) else owned.paths - lost)
+    lost = union(taken, difference.removed)
+    after = changed(others, lambda fields: minus(fields, lost))
     mine = claimed[applier.identity]
-    return capped({**after, applier.identity: mine} if mine.paths else after)
+    return capped({**after, applier.identity: mine} if mine.fields else after)
 
 
 def _result(

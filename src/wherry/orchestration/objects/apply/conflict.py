@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from wherry.kit.errors import Conflict
 from wherry.orchestration.objects.apply.managers import Manager
-from wherry.orchestration.objects.apply.paths import Paths, text_of
+from wherry.orchestration.objects.apply.paths import Fields, read_fields, text_of
 
 REASON = "FieldManagerConflict"
 
@@ -22,9 +22,9 @@ class ConflictCause:
 class ApplyConflict(Conflict):
     """Other managers own fields this apply would set to something else; `force` takes them over."""
 
-    def __init__(self, conflicts: Mapping[Manager, Paths]) -> None:
+    def __init__(self, conflicts: Mapping[Manager, Fields]) -> None:
         found = sorted(
-            (str(manager), sorted(text_of(path) for path in paths)) for manager, paths in conflicts.items()
+            (str(manager), sorted(text_of(path) for path in read_fields(fields))) for manager, fields in conflicts.items()
         )
         self.causes: tuple[ConflictCause, ...] = tuple(
             ConflictCause(REASON, f"conflict with {manager}", field) for manager, fields in found for field in fields

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 
 from wherry.kit.errors import Invalid
-from wherry.orchestration.objects.apply.fieldsets import compare, paths_of
-from wherry.orchestration.objects.apply.paths import NO_PATHS, Paths
+from wherry.orchestration.objects.apply.fieldsets import compare, fields_of
+from wherry.orchestration.objects.apply.paths import Fields
 from wherry.orchestration.objects.apply.tracking import untracked_removed
+from wherry.orchestration.objects.apply.trees import NOTHING, minus, single, union
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.patch.json_value import check_depth
 from wherry.orchestration.objects.structure import Node
@@ -22,15 +23,17 @@ KUBECTL = "kubectl"
 ANNOTATION_PATH = ("f:metadata", "f:annotations", f"f:{ANNOTATION}")
 
 
-def allowed_conflicts(live: Object, node: Node) -> Paths:
-    """The paths client-side apply set that still have the value it gave them; none without a readable annotation."""
+def allowed_conflicts(live: Object, node: Node) -> Fields:
+    """The fields client-side apply set that still have the value it gave them; none without a readable annotation."""
     last = _last_applied(live)
     if last is None:
-        return NO_PATHS
+        return NOTHING
     shown = untracked_removed(last)
     difference = compare(shown, untracked_removed(live), node)
-    same = paths_of(shown, node, strict=False) - difference.added - difference.changed - difference.removed
-    return same | {ANNOTATION_PATH}
+    same = fields_of(shown, node, strict=False)
+    for other in (difference.added, difference.changed, difference.removed):
+        same = minus(same, other)
+    return union(same, single(ANNOTATION_PATH))
 
 
 def with_last_applied(obj: Object, applied: Object) -> Object:

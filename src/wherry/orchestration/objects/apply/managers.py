@@ -7,10 +7,12 @@ Spec:  k8s.io/apimachinery/pkg/util/managedfields: identity of a manager, order 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from wherry.kit.errors import Invalid
-from wherry.orchestration.objects.apply.paths import NO_PATHS, Paths, read_fields, write_fields
+from wherry.orchestration.objects.apply.paths import Fields
+from wherry.orchestration.objects.apply.trees import NOTHING, checked, union
 
 APPLY = "Apply"
 UPDATE = "Update"
@@ -46,7 +48,7 @@ class Owned:
     """What one manager owns, and when that last changed (RFC 3339, "" unknown)."""
 
     manager: Manager
-    paths: Paths
+    fields: Fields  # a tree (`trees.py`); never changed
     time: str
 
 
@@ -67,21 +69,25 @@ def decode(entries: Any) -> Managers:
             str(entry.get("manager", "")), entry["operation"], str(entry.get("apiVersion", "")),
             str(entry.get("subresource", "")),
         )  # fmt: skip
-        owned = Owned(manager, read_fields(entry.get("fieldsV1") or {}), str(entry.get("time") or ""))
+        owned = Owned(manager, checked(entry.get("fieldsV1") or {}), str(entry.get("time") or ""))
         found[manager.identity] = owned
     return found
 
 
 def encode(managers: Managers) -> list[dict[str, Any]]:
     """Entries in upstream's order; managers that own nothing have none."""
-    kept = sorted((owned for owned in managers.values() if owned.paths), key=_entry_order)
+    kept = sorted((owned for owned in managers.values() if owned.fields), key=_entry_order)
     return [_entry(owned) for owned in kept]
 
 
-def changed(managers: Managers, change: Callable[[Owned], Paths]) -> dict[Manager, Owned]:
-    """Managers with `change` done to the paths of each; those left with none are gone."""
-    found = {identity: replace(owned, paths=change(owned)) for identity, owned in managers.items()}
-    return {identity: owned for identity, owned in found.items() if owned.paths}
+def changed(managers: Managers, change: Callable[[Fields], Fields]) -> dict[Manager, Owned]:
+    """Managers with `change` done to the fields of each; those left with none are gone."""
+    found: dict[Manager, Owned] = {}
+    for identity, owned in managers.items():
+        fields = change(owned.fields)
+        if fields:
+            found[identity] = owned if fields is owned.fields else replace(owned, fields=fields)
+    return found
 
 
 def capped(managers: Managers) -> Managers:
@@ -108,7 +114,7 @@ def capped(managers: Managers) -> Managers:
 
 
 def _together(bucket: Manager, parts: Sequence[Owned]) -> Owned:
-    return Owned(bucket, NO_PATHS.union(*(part.paths for part in parts)), max(part.time for part in parts))
+    return Owned(bucket, reduce(union, (part.fields for part in parts), NOTHING), max(part.time for part in parts))
 
 
 def _entry(owned: Owned) -> dict[str, Any]:
@@ -116,7 +122,7 @@ def _entry(owned: Owned) -> dict[str, Any]:
     entry: dict[str, Any] = {"manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version}
     if owned.time:
         entry["time"] = owned.time
-    entry |= {"fieldsType": "FieldsV1", "fieldsV1": write_fields(owned.paths)}
+    entry |= {"fieldsType": "FieldsV1", "fieldsV1": owned.fields}
     if manager.subresource:
         entry["subresource"] = manager.subresource
     return entry

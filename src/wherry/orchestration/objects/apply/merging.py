@@ -13,7 +13,6 @@ from wherry.orchestration.objects.apply.places import (
     element_of,
     is_atomic_map,
     is_keyed_list,
-    items_of,
 )
 from wherry.orchestration.objects.structure import ANY, Node
 
@@ -27,8 +26,10 @@ def merge(live: Any, applied: Any, node: Node) -> Any:
         for name, value in applied.items():
             if value is None:
                 merged.pop(name, None)
-            else:
+            elif value.__class__ is dict or value.__class__ is list:
                 merged[name] = merge(merged.get(name), value, child(node, name))
+            else:
+                merged[name] = value
         return merged
     if isinstance(applied, list) and is_keyed_list(node):
         return _merge_items(live if isinstance(live, list) else [], applied, node)
@@ -44,7 +45,7 @@ def _merge_items(live: list[Any], applied: list[Any], node: Node) -> list[Any]:
     """Items of both, each once: the applied ones in their order, the live ones where they stood between them."""
     item = node.item or ANY
     left, right = [element_of(node, i) for i in live], [element_of(node, i) for i in applied]
-    live_items, applied_items = items_of(node, live), items_of(node, applied)
+    live_items, applied_items = _first_by_element(left, live), _first_by_element(right, applied)
     shared = [element for element in right if element in live_items]
     next_shared = iter([*shared[1:], None])
     awaited: str | None = shared[0] if shared else None
@@ -68,6 +69,10 @@ def _merge_items(live: list[Any], applied: list[Any], node: Node) -> list[Any]:
         else:
             i += 1
     return out
+
+
+def _first_by_element(elements: list[str], items: list[Any]) -> dict[str, Any]:
+    return dict(zip(reversed(elements), reversed(items), strict=True))
 
 
 def _tree(paths: Paths) -> Removal:

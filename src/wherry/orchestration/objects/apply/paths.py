@@ -18,9 +18,8 @@ Path = tuple[str, ...]
 Paths = frozenset[Path]
 Fields = dict[str, Any]
 
-NO_PATHS: Paths = frozenset()
 _ELEMENT = re.compile(r"[fkvi]:", re.DOTALL)
-_DEPTH_MAX = 200
+DEPTH_MAX = 200
 ELEMENTS_KEPT = 4096
 
 
@@ -30,7 +29,7 @@ def read_fields(fields: Fields) -> Paths:
     waiting: list[tuple[Path, Any]] = [((), fields)]
     while waiting:
         path, tree = waiting.pop()
-        if not isinstance(tree, dict) or len(path) > _DEPTH_MAX:
+        if not isinstance(tree, dict) or len(path) > DEPTH_MAX:
             raise Invalid("fieldsV1 is not a tree of fields")
         if path and (not tree or "." in tree):
             found.append(path)
@@ -41,25 +40,6 @@ def read_fields(fields: Fields) -> Paths:
                 raise Invalid(f"fieldsV1 has the element {element[:40]!r}; it must start with f:, k:, v: or i:")
             waiting.append(((*path, element), below))
     return frozenset(found)
-
-
-def write_fields(paths: Iterable[Path]) -> Fields:
-    """The FieldsV1 tree of `paths`, in upstream's order."""
-    root: Fields = {}
-    members: set[int] = set()  # ids of the trees whose own path is one of `paths`
-    for path in sorted(set(paths)):  # parents before children, f: before k: before v:, as upstream writes them
-        here = root
-        for element in path:
-            below = here.get(element)
-            if below is None:
-                below = here[element] = {}
-                if not here.get(".") and id(here) in members and len(here) == 1:
-                    here.clear()
-                    here["."] = {}
-                    here[element] = below
-            here = below
-        members.add(id(here))
-    return root
 
 
 def key_element(keys: dict[str, Any]) -> str:
@@ -81,19 +61,6 @@ def value_element(value: Any) -> str:
 def text_of(path: Path) -> str:
     """`.spec.containers[name="x"].image`, as conflicts show it."""
     return "".join(map(_element_text, path))
-
-
-def within(paths: Paths, prefix: Path) -> Paths:
-    """Those that are `prefix` or below it."""
-    size = len(prefix)
-    return frozenset(path for path in paths if path[:size] == prefix)
-
-
-def without(paths: Paths, prefixes: Iterable[Path]) -> Paths:
-    """Those that are neither one of `prefixes` nor below one."""
-    for prefix in prefixes:
-        paths = paths - within(paths, prefix)
-    return paths
 
 
 def parents(paths: Iterable[Path]) -> Iterator[Path]:

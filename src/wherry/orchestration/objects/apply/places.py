@@ -6,7 +6,6 @@ Spec:  structured-merge-diff's typed values: x-kubernetes-list-type, list-map-ke
        deduced: maps are granular, lists atomic.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wherry.kit.errors import Invalid
@@ -104,12 +103,6 @@ def check_items(node: Node, items: list[Any], path: Path) -> None:
         if element in seen:
             raise Invalid(f"{text_of(path)}: duplicate entries for key {text_of((element,))}")
         seen.add(element)
-
-
-def members_of(node: Node, value: Mapping[str, Any] | None) -> Iterator[tuple[str, Any, Node]]:
-    """(path element, value, structure) of every field or key."""
-    for name, inner in (value or {}).items():
-        yield f"f:{name}", inner, child(node, name)
 
 
 def equal(node: Node, left: Any, right: Any) -> bool:

@@ -14,8 +14,9 @@ from wherry.kit.clock import rfc3339
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.apply.fieldsets import Comparison, compare
 from wherry.orchestration.objects.apply.managers import UPDATE, Manager, Managers, Owned, capped, changed, decode, encode
-from wherry.orchestration.objects.apply.paths import NO_PATHS, Path
+from wherry.orchestration.objects.apply.paths import Path
 from wherry.orchestration.objects.apply.places import with_metadata
+from wherry.orchestration.objects.apply.trees import NOTHING, minus, union
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.structure import Node
 
@@ -65,12 +66,12 @@ def owned_by_first(live: Object, node: Node, first: Manager, ignored: tuple[Path
 
 def after_change(managers: Managers, writer: Manager, difference: Comparison, now: datetime) -> Managers:
     """`writer` takes what was added or changed; nobody owns what was removed."""
-    lost = difference.taken | difference.removed
-    after = changed(managers, lambda owned: owned.paths if owned.paths.isdisjoint(lost) else owned.paths - lost)
-    if difference.taken:
+    taken = difference.taken
+    lost = union(taken, difference.removed)
+    after = changed(managers, lambda fields: minus(fields, lost))
+    if taken:
         kept = after.get(writer.identity)
-        paths = (kept.paths if kept else NO_PATHS) | difference.taken
-        after[writer.identity] = Owned(writer, paths, rfc3339(now))
+        after[writer.identity] = Owned(writer, union(kept.fields if kept else NOTHING, taken), rfc3339(now))
     return capped(after)
 
 

@@ -60,9 +60,10 @@ def _fill_container(container: Object) -> None:
         if isinstance(handler, dict):
             _fill_http(handler)
     for variable in each(container, "env"):
-        _fill_field_ref(variable.get("valueFrom") or {})
-        if file_ref := (variable.get("valueFrom") or {}).get("fileKeyRef"):
-            fill(file_ref, optional=False)
+        if source := variable.get("valueFrom"):
+            _fill_field_ref(source)
+            if file_ref := source.get("fileKeyRef"):
+                fill(file_ref, optional=False)
 
 
 def pull_policy(image: str) -> str:

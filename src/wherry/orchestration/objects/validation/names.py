@@ -64,6 +64,7 @@ _is_label_1035 = re.compile(_LABEL_1035).fullmatch
 _is_qualified = re.compile(_QUALIFIED).fullmatch
 _is_label_value = re.compile(_LABEL_VALUE).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
+_is_variable = re.compile(r"[ -<>-~]+").fullmatch
 _is_port_name = re.compile(r"[-a-z0-9]+").fullmatch
 
 
@@ -133,7 +134,7 @@ def config_key_wrong(key: str) -> tuple[str, ...]:
 
 def variable_wrong(name: str) -> tuple[str, ...]:
     """The name of an environment variable: printable ASCII without `=`."""
-    if name and all(" " <= char <= "~" and char != "=" for char in name):
+    if _is_variable(name):
         return ()
     return ("a valid environment variable name must consist only of printable ASCII characters other than '='",)
 
