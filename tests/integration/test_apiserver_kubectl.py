@@ -148,3 +148,24 @@ async def test_a_watch_follows_and_wait_returns(kubectl: Kubectl) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(kubectl.ok("wait", "--for=delete", "cm/late", "--timeout=30s"))
         await kubectl.ok("delete", "configmap", "late")
+
+
+async def test_component_statuses_have_rows_and_the_deprecation_warning(kubectl: Kubectl) -> None:
+    code, out, err = await kubectl.run("get", "componentstatuses")
+    assert code == 0 and "Warning: v1 ComponentStatus is deprecated in v1.19+" in err
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["controller-manager", "Unhealthy"], ["etcd-0", "Healthy"], ["scheduler", "Unhealthy"]]  # only the API server runs here
+
+
+async def test_an_event_that_regards_nothing_does_not_break_describe(kubectl: Kubectl) -> None:
+    event = ("apiVersion: events.k8s.io/v1\nkind: Event\nmetadata: {name: lonely, namespace: shop}\n"
+             "eventTime: 2026-01-01T00:00:00.000000Z\naction: a\nreason: r\ntype: Normal\nreportingController: example.com/x\n"
+             "reportingInstance: i\nnote: nothing in particular\n")
+    await kubectl.ok("apply", "-f", "-", stdin=APP)
+    code, _, err = await kubectl.run("create", "-f", "-", stdin=event)
+    assert code == 1 and "involvedObject.namespace" in err  # what regards nothing is in namespace default
+    await kubectl.ok("create", "-f", "-", stdin=event.replace("namespace: shop", "namespace: default"))
+    for what in ("deployment/web", "service/web"):
+        assert "Name:" in await kubectl.ok("describe", "-n", "shop", what)
+    for what in ("namespace/default", "serviceaccount/default"):
+        assert "Name:" in await kubectl.ok("describe", what)

@@ -18,6 +18,7 @@ from wherry.kit.http.message import Handler
 from wherry.kit.http.server import serve
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.apiserver.auth.user import User
+from wherry.orchestration.apiserver.components import CONTROLLERS, SCHEDULER
 from wherry.orchestration.apiserver.pki import Pki, keep_renewed
 from wherry.orchestration.apiserver.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
@@ -26,7 +27,7 @@ from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.run import ControllerSettings, run_all
-from wherry.orchestration.scheduler.loop import NAME as SCHEDULER
+from wherry.orchestration.scheduler.loop import NAME as SCHEDULER_NAME
 from wherry.orchestration.scheduler.loop import Scheduler
 from wherry.orchestration.store.backups import keep_backed_up
 from wherry.orchestration.store.sqlite import SqliteStore
@@ -89,7 +90,8 @@ async def _controllers(settings: ClusterSettings, keys: Pki, server: ApiServer, 
         load_balancer_addresses=(node_address(settings),),
         reserved=reserved(settings),
     )
-    await run_all(client, controllers, clock, LoopVolumes(settings.data_dir / "volumes"))
+    with server.components.running(CONTROLLERS):
+        await run_all(client, controllers, clock, LoopVolumes(settings.data_dir / "volumes"))
 
 
 async def _backups(settings: ClusterSettings, store: SqliteStore, clock: SystemClock) -> None:
@@ -100,8 +102,13 @@ async def _backups(settings: ClusterSettings, store: SqliteStore, clock: SystemC
 async def _scheduler(server: ApiServer, clock: SystemClock) -> None:
     client = local_client(server.handle, "system:kube-scheduler")
     informers = Informers(client)
-    recorder = Recorder(client, SCHEDULER, clock=clock)
+    recorder = Recorder(client, SCHEDULER_NAME, clock=clock)
     scheduler = Scheduler(client, informers, recorder, clock)
+    with server.components.running(SCHEDULER):
+        await _scheduling(informers, recorder, scheduler)
+
+
+async def _scheduling(informers: Informers, recorder: Recorder, scheduler: Scheduler) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(informers.run())
         tasks.create_task(recorder.run())

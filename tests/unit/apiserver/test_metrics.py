@@ -143,3 +143,12 @@ async def test_results_of_health_checks_are_metrics_of_their_own() -> None:
         assert status == 200
         assert 'kubernetes_healthcheck{name="ping",type="readyz"} 1' in lines
         assert 'kubernetes_healthchecks_total{name="disk-space",status="success",type="readyz"} 1' in lines
+
+
+async def test_health_metrics_are_there_before_anybody_has_asked() -> None:
+    async with api_server() as api:
+        _, body = await api.call("GET", "/metrics/slis")
+        lines = body.decode().splitlines()
+        for endpoint in ("healthz", "livez", "readyz"):
+            assert f'kubernetes_healthcheck{{name="ping",type="{endpoint}"}} 1' in lines
+        assert 'kubernetes_healthchecks_total{name="store",status="success",type="readyz"} 1' in lines

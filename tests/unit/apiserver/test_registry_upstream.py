@@ -121,9 +121,28 @@ async def test_a_patch_may_not_change_what_the_server_gives(api: TestApi, change
 
 
 async def test_a_put_for_another_uid_is_a_conflict(api: TestApi) -> None:
+    """409 and not 422: rest.DefaultUpdatedObjectInfo makes the uid of a PUT's object a precondition, which
+    registry.Store.Update has the storage check before rest.BeforeUpdate could call the field immutable. A PATCH has no
+    object and so no precondition: there it is 422 (above). A deletionTimestamp is 422 in both, `metadata.deletionTimestamp`.
+    """
     await api.call("POST", f"{DEFAULT}/configmaps", {"metadata": {"name": "a"}})
     status, body = await api.call("PUT", f"{DEFAULT}/configmaps/a", {"metadata": {"name": "a", "uid": "other"}})
     assert status == 409 and "UID in precondition: other" in body["message"]
+
+
+async def test_a_put_that_would_create_is_a_conflict_when_it_names_a_uid(api: TestApi) -> None:
+    """Preconditions are checked before system metadata is wiped (registry.Store.Update): none is there to have that uid."""
+    lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/a"
+    status, body = await api.call("PUT", lease, {"metadata": {"name": "a", "uid": "other"}, "spec": {}})
+    assert status == 409 and "UID in precondition: other, UID in object meta: " in body["message"]
+    assert (await api.call("PUT", lease, {"metadata": {"name": "a"}, "spec": {}}))[0] == 201
+
+
+async def test_a_put_may_not_set_a_deletion_timestamp(api: TestApi) -> None:
+    await api.call("POST", f"{DEFAULT}/configmaps", {"metadata": {"name": "a"}})
+    status, body = await api.call(
+        "PUT", f"{DEFAULT}/configmaps/a", {"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    assert (status, body["details"]["causes"][0]["field"]) == (422, "metadata.deletionTimestamp")
 
 
 async def test_a_budget_without_spec_lets_pods_be_evicted(api: TestApi) -> None:

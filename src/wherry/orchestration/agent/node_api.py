@@ -16,6 +16,7 @@ from wherry.container.runtime.engine import ContainerStatus, Session, State
 from wherry.kit.errors import Forbidden, Invalid, NotFound, TimedOut, Unavailable, Unsupported, WherryError
 from wherry.kit.http import websocket
 from wherry.kit.http.message import Request, Response, Upgrade
+from wherry.kit.metrics import Registry
 from wherry.orchestration.agent import cadvisor, metrics
 from wherry.orchestration.agent.logs.machine_files import serve_machine_file
 from wherry.orchestration.agent.logs.reader import LogOptions, parse_options, read_log
@@ -53,6 +54,10 @@ class NodeApi:
         self._pods = pods
         self._node = node
         self._reviewer = reviewer
+        self._slis = Registry()
+        self._is_well = self._slis.gauge("kubernetes_healthcheck", "The result of the last check, 1 is well.", ("name", "type"))
+        self._checks = self._slis.counter(
+            "kubernetes_healthchecks_total", "Results of all checks.", ("name", "status", "type"))
 
     async def handle(self, request: Request) -> Answer:
         """Answer one request; errors of the ten kinds become plain text answers as kubelet gives."""
@@ -68,6 +73,7 @@ class NodeApi:
         parts = [part for part in request.path.split("/") if part]
         match parts:
             case ["healthz"] | ["healthz", "ping" | "syncloop"] | ["livez"] | ["readyz"]:
+                self._answering()
                 return _text("ok")
             case ["pods"]:
                 return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()})
@@ -192,11 +198,19 @@ class NodeApi:
         elif which == "resource":
             use = await metrics.read_use(self._parts, pods)
             text = metrics.resource_metrics(metrics.read_node_use(self._parts), use, self._parts.clock.now())
-        elif which in ("probes", "slis"):
+        elif which == "slis":
+            self._answering()
+            text = self._slis.render().decode()
+        elif which == "probes":
             text = ""
         else:
             return _text("404 page not found\n", 404)
         return Response(200, [PROMETHEUS], text.encode())
+
+    def _answering(self) -> None:
+        """The result of the check `ping`: answering is the proof."""
+        self._is_well.set(1, ("ping", "healthz"))
+        self._checks.inc(("ping", "success", "healthz"))
 
     async def _summary(self) -> Response:
         use = await metrics.read_use(self._parts, self._pods())

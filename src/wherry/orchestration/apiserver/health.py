@@ -34,6 +34,7 @@ class Health:
     def __init__(self) -> None:
         self._checks: dict[str, dict[str, Check]] = {endpoint: {"ping": ping} for endpoint in ENDPOINTS}
         self.slis = Registry()
+        self._seen: dict[str, set[str]] = {}  # checks with a result, by endpoint
         self._now = self.slis.gauge("kubernetes_healthcheck", "The result of the last check, 1 is well.", ("name", "type"))
         self._total = self.slis.counter(
             "kubernetes_healthchecks_total", "Results of all checks.", ("name", "status", "type"))
@@ -74,8 +75,16 @@ class Health:
             return _text("\n".join(lines).encode(), 500)
         return _text("\n".join(lines).encode() if is_verbose else b"ok", 200)
 
+    async def results(self) -> bytes:
+        """The results as metrics; what nobody has asked for yet is asked now."""
+        for endpoint, checks in self._checks.items():
+            for name in checks.keys() - self._seen.get(endpoint, set()):
+                await self._is_well(endpoint, name, checks[name])
+        return self.slis.render()
+
     async def _is_well(self, endpoint: str, name: str, check: Check) -> bool:
         is_well = await _is_well(name, check)
+        self._seen.setdefault(endpoint, set()).add(name)
         self._now.set(int(is_well), (name, endpoint))
         self._total.inc((name, "success" if is_well else "error", endpoint))
         return is_well

@@ -112,8 +112,8 @@ class Pipeline:
                 raise errors.path_not_found()
             return found
         if request.path in ("/metrics", "/metrics/slis"):
-            registry = self._metrics.registry if request.path == "/metrics" else self._health.slis
-            return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], registry.render())
+            text = self._metrics.registry.render() if request.path == "/metrics" else await self._health.results()
+            return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], text)
         return self._paths.answer(request)
 
     async def _verb(self, call: Call) -> Response:

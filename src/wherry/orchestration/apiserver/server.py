@@ -8,6 +8,7 @@ Start: `run()` loads the store, writes what must exist, then sets `ready`.
 import asyncio
 import ssl
 from collections.abc import Sequence
+from copy import deepcopy
 from uuid import uuid4
 
 from wherry.kit.clock import Clock, rfc3339
@@ -19,6 +20,7 @@ from wherry.orchestration.apiserver import bootstrap
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.plugins import default_chain
 from wherry.orchestration.apiserver.auth.jwt import PrivateKey
+from wherry.orchestration.apiserver.components import Components
 from wherry.orchestration.apiserver.custom.loop import CustomResources
 from wherry.orchestration.apiserver.event_expiry import EventExpiry
 from wherry.orchestration.apiserver.health import Health
@@ -35,7 +37,7 @@ from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
 from wherry.orchestration.apiserver.subresources.routes import Subresources
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.apiserver.verbs.writer import Writer
-from wherry.orchestration.objects.kinds import BUILTIN, EVENTS, SERVICES
+from wherry.orchestration.objects.kinds import BUILTIN, COMPONENT_STATUSES, EVENTS, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.store.contract import RevisionMismatch, Store
 
@@ -71,6 +73,8 @@ class ApiServer:
         self.health = Health()
         self.health.add("store", self._check_store, ("readyz", "healthz"))
         self.health.add("disk-space", store.check_space, ("readyz",))
+        self.components = Components(self._check_store)
+        self.components.serve(self.table.of(COMPONENT_STATUSES))
         metrics = ApiMetrics(MetricsRegistry())
         metrics.count_objects(lambda: {(c.group, c.plural): len(c.items) for c in self.registry.caches() if c.items})
         self._pipeline = Pipeline(
@@ -125,7 +129,8 @@ class ApiServer:
         else:
             cached = served.cache.items[served.key_of(existing)]
             expected = cached.revision
-        written = served.rules.default({**obj, "metadata": metadata})
+        read, _ = served.rules.read(deepcopy({**obj, "metadata": metadata}))
+        written = served.rules.default(read)
         try:
             await self.registry.put(served.cache, served.key_of(written), written, expected=expected)
         except RevisionMismatch:

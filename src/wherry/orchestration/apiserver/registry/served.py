@@ -4,7 +4,7 @@
 and which fields can be selected.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
@@ -24,7 +24,10 @@ from wherry.orchestration.objects.structure import ANY, Node
 
 @dataclass(slots=True, eq=False)
 class Served:
-    """One row of the table. `node_of` is called when a structure is needed; `columns` are a CRD's printer columns."""
+    """One row of the table. `node_of` is called when a structure is needed; `columns` are a CRD's printer columns.
+
+    A virtual row has `refresh`, which fills its cache anew before each reading.
+    """
 
     resource: Resource
     cache: ResourceCache
@@ -37,6 +40,7 @@ class Served:
     is_custom: bool = False
     is_terminating: bool = False  # its definition is being deleted: nothing new is taken
     scale: ScalePaths | None = None
+    refresh: Callable[[], Awaitable[None]] | None = None
     schema: Object | None = None  # the OpenAPI v3 schema of a custom resource
     _rules: Rules | None = None
 

@@ -19,7 +19,7 @@ from wherry.orchestration.apiserver.verbs import deleting, watching
 from wherry.orchestration.apiserver.verbs.bodies import decoded, read_object, read_typed
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.apiserver.verbs.listing import Listing, list_objects
-from wherry.orchestration.apiserver.verbs.metadata import replacing
+from wherry.orchestration.apiserver.verbs.metadata import check_uid, replacing
 from wherry.orchestration.apiserver.verbs.options import invalid, read_options
 from wherry.orchestration.apiserver.verbs.patching import read_patch
 from wherry.orchestration.apiserver.verbs.writer import Writer
@@ -58,7 +58,9 @@ class Verbs:
     async def read(self, call: Call) -> Cached:
         """The entry a GET names. Raise `ApiError` 404."""
         revision = call.request.param("resourceVersion")
-        if not revision:
+        if call.served.refresh is not None:
+            await call.served.refresh()
+        elif not revision:
             await self.registry.fresh()
         elif revision != "0":
             if not revision.isdigit():
@@ -73,6 +75,8 @@ class Verbs:
     async def list(self, call: Call) -> Response:
         """A page of objects."""
         options = read_options(call.request, call.served)
+        if call.served.refresh is not None:
+            await call.served.refresh()
         page = await list_objects(self.registry, call.served, call.namespace, options)
         return await self.renderer(call).listing(page)
 
@@ -112,6 +116,7 @@ class Verbs:
         except errors.ApiError as error:
             if error.code != 404 or not call.served.strategy.creates_on_update:
                 raise
+            check_uid(call, obj, name, "")
             obj["metadata"]["name"] = name
             obj["metadata"].pop("resourceVersion", None)
             cached, status = await self.writer.create(call, obj), 201

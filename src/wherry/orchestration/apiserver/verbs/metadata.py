@@ -86,13 +86,18 @@ def carry_over(call: Call, new: Object, old: Object) -> None:
 def replacing(call: Call, obj: Object) -> Callable[[Object], Object]:
     """The change of a PUT: `obj`, which may name the uid it is about. Raise `ApiError` 409 for another one."""
     def change(old: Object) -> Object:
-        uid, current = obj["metadata"].get("uid"), old["metadata"]["uid"]
-        if uid and uid != current:
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current}"
-            raise errors.conflict(call.served.resource, name_of(old), why)
+        check_uid(call, obj, name_of(old), old["metadata"]["uid"])
         return deepcopy(obj)
 
     return change
+
+
+def check_uid(call: Call, obj: Object, name: str, current: str) -> None:
+    """The uid a PUT names is a precondition, also of creating: raise `ApiError` 409 when `current` ("": none) is another."""
+    uid = obj["metadata"].get("uid")
+    if uid and uid != current:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current}"
+        raise errors.conflict(call.served.resource, name, why)
 
 
 def check_revision(call: Call, obj: Object, newest: str) -> None:

@@ -134,10 +134,9 @@ def service_account(obj: Object, old: Object | None, found: Causes) -> None:
 
 def event(obj: Object, old: Object | None, found: Causes) -> None:
     involved = obj.get("involvedObject") or obj.get("regarding") or {}
-    field = "involvedObject" if "involvedObject" in obj else "regarding"
     place, home = involved.get("namespace") or "", namespace_of(obj)
     if (place and home != place) or (not place and home not in ("default", "kube-system", "")):
-        found.invalid(f"{field}.namespace", place, "does not match event.namespace")
+        found.invalid("involvedObject.namespace", place, "does not match event.namespace")
 
 
 def limit_range(obj: Object, old: Object | None, found: Causes) -> None:
@@ -195,6 +194,7 @@ VALIDATORS = {
     ("", "Node"): node,
     ("", "ServiceAccount"): service_account,
     ("", "Event"): event,
+    ("events.k8s.io", "Event"): event,
     ("", "LimitRange"): limit_range,
     ("", "ResourceQuota"): resource_quota,
     ("", "Binding"): binding,
