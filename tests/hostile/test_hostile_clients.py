@@ -17,6 +17,7 @@ from scale import HOW_MUCH, LIMIT_S, count
 
 from wherry.assembly import daemon
 from wherry.kit.http.limits import Limits
+from wherry.orchestration.apiserver.settings import ApiServerSettings
 
 WATCHERS, SLOW, IDLE, NOISES = count(40, 1000), count(50, 500), count(200, 3000), count(2, 100)
 CHANGES, CHANGE_BYTES = count(80, 300), 900_000  # more than any watcher may leave unread
@@ -79,7 +80,7 @@ def test_watchers_that_never_read_cost_a_bounded_memory_and_nobody_else_anything
         print(f"slow watchers: {WATCHERS}, unread each: {CHANGES * CHANGE_BYTES >> 20} MiB, server grew by {grown >> 20} MiB")
         assert grown < MEMORY_SHARED + WATCHERS * MEMORY_PER_WATCHER
         if HOW_MUCH == "whole":
-            eventually(lambda: slow.still_open() == 0, "the slow ones are cut off", limit_s=2 * Limits().write_stall_s)
+            eventually(lambda: slow.still_open() == 0, "the slow ones are cut off", limit_s=2 * ApiServerSettings().watch_stall_s)
     attacked.kubectl("delete", "configmap", "flood")
     answers(attacked)
 

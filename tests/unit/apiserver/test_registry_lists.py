@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry.kit.http.limits import Limits
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver.registry.cache import TURN, Cached, FieldIndex, warmed
 from wherry.testing.api import TestApi, api_server
@@ -336,3 +337,10 @@ async def test_the_first_selector_over_very_many_objects_lets_others_go_on() -> 
         tasks.create_task(others())
         tasks.create_task(warmed(items, node_of))
     assert turns >= 15
+
+
+async def test_a_client_that_takes_nothing_of_its_watch_is_cut_sooner_than_one_that_pages_a_log() -> None:
+    async with api_server() as api:
+        response = await api.raw("GET", "/api/v1/namespaces/default/configmaps?watch=true")
+        assert response.stall_s == api.server.settings.watch_stall_s < Limits().write_stall_s
+        await response.body.aclose()  # type: ignore[union-attr]

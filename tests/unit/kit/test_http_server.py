@@ -94,6 +94,11 @@ class Application:
 
         return Response(200, [], ticks())
 
+    async def brief(self, request: Request) -> Response:
+        answer = await self.flood(request)
+        answer.stall_s = 0.3
+        return answer
+
     async def flood(self, request: Request) -> Response:
         self.flooded = 0
 
@@ -394,6 +399,15 @@ async def test_slow_reader_stops_the_stream_and_a_stalled_one_is_cut():
         async with asyncio.timeout(5):
             await application.closed.wait()
         assert application.flooded < 300  # the kernel's buffers, not 30 MB
+        writer.close()
+
+
+async def test_an_answer_may_be_cut_sooner_than_others_when_its_client_takes_nothing():
+    async with running() as (application, server):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1000)
+        writer.write(GET % b"/brief")
+        async with asyncio.timeout(5):
+            await application.closed.wait()
         writer.close()
 
 

@@ -18,6 +18,7 @@ from wherry.orchestration.objects.decoding import (
     typed,
     unknown_fields,
 )
+from wherry.orchestration.objects.decoding_yaml import VALUES_MAX
 from wherry.orchestration.objects.schema_data import structure_of
 
 POD = structure_of("v1", "Pod")
@@ -214,3 +215,32 @@ def test_a_key_written_twice_is_found_however_it_is_spaced_or_escaped(
     found = decode(f'{{"spec": {{{", ".join(members)}}}}}'.encode())
     keys = [key for key, _ in pairs]
     assert len(found.duplicate_fields) == len({key for key in keys if keys.count(key) > 1})
+
+
+def test_a_compact_body_may_not_be_deeper_than_any_other():
+    """It used to be: what orjson wrote back as it came was not counted."""
+    with pytest.raises(Malformed, match="exceeded max depth"):
+        decode(b'{"a":' * (DEPTH_MAX + 2) + b"1" + b"}" * (DEPTH_MAX + 2))
+    assert decode(b'{"a":' * (DEPTH_MAX - 1) + b"1" + b"}" * (DEPTH_MAX - 1)).obj
+
+
+@pytest.mark.parametrize("body", [
+    pytest.param(b'{"a":[' + b",".join([b"1"] * VALUES_MAX) + b"]}", id="numbers"),
+    pytest.param(b'{"a":[' + b",".join([b"{}"] * VALUES_MAX) + b"]}", id="objects"),
+    pytest.param(b'{"a":[' + b", ".join([b"[[]]"] * (VALUES_MAX // 2)) + b"]}", id="arrays"),
+    pytest.param(b'{"a":[' + b",".join([b'{"b":"c"}'] * (VALUES_MAX // 2)) + b"]}", id="texts in objects"),
+])
+@pytest.mark.parametrize("media_type", ["application/json", "application/yaml"])
+def test_json_of_too_many_values_is_refused_before_it_is_read(monkeypatch, body, media_type):
+    monkeypatch.setattr(orjson, "loads", None)
+    with pytest.raises(Malformed, match="more than 500000 values"):
+        decode(body, media_type)
+
+
+def test_commas_and_brackets_in_texts_count_for_nothing():
+    text = "[{," * VALUES_MAX
+    assert decode(orjson.dumps({"a": text, "b": '"'})).obj["a"] == text
+
+
+def test_as_many_values_as_a_body_may_have_are_read():
+    assert len(decode(b'{"a":[' + b",".join([b"{}"] * (VALUES_MAX - 2)) + b"]}").obj["a"]) == VALUES_MAX - 2

@@ -70,11 +70,13 @@ class Response:
 
     `on_close` of a stream: the front calls `aclose()` on the iterator when the client goes away.
     A `content-length` header together with a stream body means: send as is, not chunked.
+    `stall_s`: how long the client may take nothing before it is cut off; None is the server's `write_stall_s`.
     """
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | Sequence[bytes] | AsyncIterator[bytes] = b""
+    stall_s: float | None = None
 
 
 class Connection(Protocol):

@@ -66,6 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_half_closed = False
         self._is_tls = False
         self._has_begun_stream = False
+        self._stall_s = home.limits.write_stall_s  # of the answer under way
         self._is_endless = False  # the answer under way has no end: a watch, a followed log
 
     # -- the event loop's side -----------------------------------------------------------------------------------------
@@ -259,6 +260,7 @@ class HttpConnection(asyncio.Protocol):
         is_last = not self._waiting and exchange is not self._reader.asking
         if self._home.is_closing or (is_last and (self._is_half_closed or self._reader.is_deaf)):
             exchange.keep_alive = False
+        self._stall_s = self._limits.write_stall_s if answer.stall_s is None else answer.stall_s
         body = answer.body
         if type(body) is bytes:
             whole = answering.whole_head(answer, len(body), exchange.keep_alive, exchange.is_old)
@@ -272,7 +274,7 @@ class HttpConnection(asyncio.Protocol):
         """Wait until the transport takes more. Raises `ClientGone`."""
         if self._drained is not None:
             try:
-                async with asyncio.timeout(self._limits.write_stall_s):
+                async with asyncio.timeout(self._stall_s):
                     await self._drained
             except TimeoutError:
                 self._transport.abort()

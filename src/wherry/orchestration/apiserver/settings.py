@@ -18,6 +18,7 @@ class ApiServerSettings:
     encryption_key: bytes = b""  # 32 bytes of AES-256; b"": Secrets are stored in the clear (memory stores only)
     body_bytes_max: int = 3 * 1024 * 1024  # upstream's limit of a request body
     watch_timeout_s: float = 1800.0  # a watch without timeoutSeconds ends after 1 to 2 times this, as upstream's
+    watch_stall_s: float = 30.0  # of a client that takes nothing of its watch; it may hold 1 to 2 MiB so long
     bookmark_period_s: float = 60.0
     request_timeout_s: float = 60.0  # non-streaming requests
     seats: int = 128  # requests of all users at work at once, on one event loop

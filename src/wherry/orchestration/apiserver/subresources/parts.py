@@ -39,7 +39,7 @@ class Part:
         raise errors.method_not_allowed(call.served.resource, call.target.verb)
 
     async def _update(self, call: Call) -> Response:
-        obj = read_object(call, await self._verbs.body(call))
+        obj = await self._verbs.decoded(call, lambda body: read_object(call, body))
         if name_of(obj) not in ("", call.target.name):
             raise errors.bad_request(f"the name of the object ({name_of(obj)}) does not match the name on the URL "
                                      f"({call.target.name})")
@@ -49,7 +49,7 @@ class Part:
 
     async def _patch(self, call: Call) -> Response:
         writer = self._verbs.writer
-        patch = read_patch(call, await self._verbs.body(call), writer.clock, self._subresource)
+        patch = await self._verbs.decoded(call, lambda body: read_patch(call, body, writer.clock, self._subresource))
         cached = await writer.update(
             call, call.target.name, patch.change, subresource=self._subresource, prepare=self._prepare,
             is_tracked=patch.create is not None)

@@ -34,9 +34,9 @@ class Binding:
     async def __call__(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        binding = read_typed(
-            await self._verbs.body(call), call.request.headers.get("content-type", ""), structure("v1", "Binding"),
-            api_version="v1", kind="Binding")
+        content_type = call.request.headers.get("content-type", "")
+        binding = await self._verbs.decoded(
+            call, lambda body: read_typed(body, content_type, structure("v1", "Binding"), api_version="v1", kind="Binding"))
         target, metadata = binding.get("target") or {}, binding.get("metadata") or {}
         name = call.target.name or metadata.get("name", "")
         if target.get("kind") not in (None, "", "Node") or not target.get("name"):
@@ -81,8 +81,8 @@ class Eviction:
     async def __call__(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        eviction = read_typed(
-            await self._verbs.body(call), call.request.headers.get("content-type", ""), structure("policy/v1", "Eviction"))
+        content_type = call.request.headers.get("content-type", "")
+        eviction = await self._verbs.decoded(call, lambda body: read_typed(body, content_type, structure("policy/v1", "Eviction")))
         name = call.target.name
         if (eviction.get("metadata") or {}).get("name", name) != name:
             raise errors.bad_request(f"name in URL does not match name in Eviction object: {name}")

@@ -85,16 +85,15 @@ class Subresources:
     async def _token(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        request = read_typed(
-            await self._verbs.body(call), call.request.headers.get("content-type", ""),
-            structure("authentication.k8s.io/v1", "TokenRequest"))
+        node, content_type = structure("authentication.k8s.io/v1", "TokenRequest"), call.request.headers.get("content-type", "")
+        request = await self._verbs.decoded(call, lambda body: read_typed(body, content_type, node))
         account = call.served.obj(await self._verbs.read(call))
         asked = AdmissionRequest(
             CREATE, call.served.resource, call.namespace, call.target.name, "token", call.user, request,
             is_dry_run=call.dry_run, warnings=call.warnings)
         await self._verbs.writer.chain.admit(asked)
         if asked.is_foreign:  # a webhook changed it
-            asked.obj = typed_or_refuse(asked.obj or {}, structure("authentication.k8s.io/v1", "TokenRequest"))
+            asked.obj = typed_or_refuse(asked.obj or {}, node)
         await self._verbs.writer.chain.validate(asked)
         request = asked.obj or {}
         return with_warnings(json_response(self._access.tokens.issue(account, request), 201), call.warnings)

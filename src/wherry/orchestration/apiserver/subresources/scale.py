@@ -35,16 +35,18 @@ class ScaleSubresource:
         verb = call.target.verb
         if verb == "get":
             return json_response(self._scale(call, await self._verbs.read(call)))
-        body = await self._verbs.body(call)
         content_type = call.request.headers.get("content-type", "").partition(";")[0].strip()
         if verb == "patch" and content_type == APPLY_PATCH:
-            return await self._apply(call, body)
-        if verb == "update":
-            change = _always(read_typed(body, content_type, _node(), api_version=API_VERSION, kind=KIND))
-        elif verb == "patch":
-            change = read_plain(content_type, body, _node())
-        else:
+            return await self._apply(call)
+        if verb not in ("update", "patch"):
             raise errors.method_not_allowed(call.served.resource, verb)
+
+        def read(body: bytes) -> Callable[[Object], Object]:
+            if verb == "update":
+                return _always(read_typed(body, content_type, _node(), api_version=API_VERSION, kind=KIND))
+            return read_plain(content_type, body, _node())
+
+        change = await self._verbs.decoded(call, read)
 
         def scaled(obj: Object) -> Object:
             scale = typed_or_refuse(change(self._document(obj)), _node())
@@ -59,9 +61,10 @@ class ScaleSubresource:
                                                  prepare=call.served.strategy.prepare_update)
         return json_response(self._scale(call, cached))
 
-    async def _apply(self, call: Call, body: bytes) -> Response:
+    async def _apply(self, call: Call) -> Response:
         """The replicas are applied to the workload itself, owned there under the subresource `scale`."""
-        scale = typed_or_refuse(read_applied(call, body, API_VERSION, KIND)[0], _node())
+        scale = await self._verbs.decoded(
+            call, lambda body: typed_or_refuse(read_applied(call, body, API_VERSION, KIND)[0], _node()))
         resource = call.served.resource
         applied: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": call.target.name}}
         if call.namespace:

@@ -35,11 +35,11 @@ def inline_bytes(content_type: str) -> int:
     return INLINE_YAML_BYTES_MAX if "yaml" in content_type else INLINE_BYTES_MAX
 
 
-async def decoded(call: Call, body: bytes, read: Callable[[], Read]) -> Read:
-    """`read()`, which decodes `body`, off the event loop when that is long."""
+async def decoded(call: Call, body: bytes, read: Callable[[bytes], Read]) -> Read:
+    """`read(body)`, off the event loop when the body is long."""
     if len(body) <= inline_bytes(call.request.headers.get("content-type", "")):
-        return read()
-    return await asyncio.get_running_loop().run_in_executor(_DECODER, read)
+        return read(body)
+    return await asyncio.get_running_loop().run_in_executor(_DECODER, read, body)
 
 
 def decode_body(body: bytes, content_type: str) -> Decoded:

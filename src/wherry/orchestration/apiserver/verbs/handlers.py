@@ -16,7 +16,7 @@ from wherry.orchestration.apiserver.rendering import Renderer, deleted_status, d
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.verbs import deleting, watching
-from wherry.orchestration.apiserver.verbs.bodies import decoded, read_object, read_typed
+from wherry.orchestration.apiserver.verbs.bodies import Read, decoded, read_object, read_typed
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.apiserver.verbs.listing import Listing, list_objects
 from wherry.orchestration.apiserver.verbs.metadata import check_uid, replacing
@@ -92,19 +92,17 @@ class Verbs:
         headers = list(STREAM_JSON)
         if form.shape is not Shape.OBJECT:
             headers[0] = ("content-type", f"application/json;as={form.shape.value};v={form.version};g=meta.k8s.io")
-        return Response(200, headers, stream)
+        return Response(200, headers, stream, stall_s=self._settings.watch_stall_s)
 
     async def create(self, call: Call) -> Response:
         """POST."""
-        body = await self.body(call)
-        obj = await decoded(call, body, lambda: read_object(call, body))
+        obj = await self.decoded(call, lambda body: read_object(call, body))
         renderer = self.renderer(call)
         return with_warnings(renderer.one(await self.writer.create(call, obj), 201), call.warnings)
 
     async def update(self, call: Call) -> Response:
         """PUT of the object."""
-        body = await self.body(call)
-        obj = await decoded(call, body, lambda: read_object(call, body))
+        obj = await self.decoded(call, lambda body: read_object(call, body))
         renderer = self.renderer(call)
         name = call.target.name
         if name_of(obj) not in ("", name):
@@ -124,8 +122,7 @@ class Verbs:
 
     async def patch(self, call: Call) -> Response:
         """PATCH of the object."""
-        body = await self.body(call)
-        patch = await decoded(call, body, lambda: read_patch(call, body, self.writer.clock))
+        patch = await self.decoded(call, lambda body: read_patch(call, body, self.writer.clock))
         renderer = self.renderer(call)
         is_apply = patch.create is not None
         status = 200
@@ -171,10 +168,12 @@ class Verbs:
 
     async def delete_options(self, call: Call) -> DeleteOptions:
         """From body and query; a dryRun in the body counts."""
-        body = await self.body(call)
-        document: Object = {}
-        if body.strip():
-            document = read_typed(body, call.request.headers.get("content-type", ""), definition(DELETE_OPTIONS))
+        content_type = call.request.headers.get("content-type", "")
+
+        def read(body: bytes) -> Object:
+            return read_typed(body, content_type, definition(DELETE_OPTIONS)) if body.strip() else {}
+
+        document = await self.decoded(call, read)
         if document.get("dryRun"):
             if document["dryRun"] != ["All"]:
                 raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [errors.cause(
@@ -192,6 +191,6 @@ class Verbs:
         except (TypeError, ValueError) as error:
             raise errors.bad_request(f"DeleteOptions cannot be read: {error}") from error
 
-    async def body(self, call: Call) -> bytes:
-        """The whole request body, up to the limit."""
-        return await call.request.read(self._settings.body_bytes_max)
+    async def decoded(self, call: Call, read: Callable[[bytes], Read]) -> Read:
+        """What `read` makes of the whole request body, up to the limit; off the event loop when that is long."""
+        return await decoded(call, await call.request.read(self._settings.body_bytes_max), read)

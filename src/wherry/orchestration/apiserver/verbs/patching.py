@@ -18,7 +18,7 @@ from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.request import TRUE, Call
 from wherry.orchestration.apiserver.verbs.bodies import check_kind, decode_body, fit
 from wherry.orchestration.objects.apply import ApplyConflict, apply_patch
-from wherry.orchestration.objects.decoding import unknown_fields
+from wherry.orchestration.objects.decoding import check_budget, unknown_fields
 from wherry.orchestration.objects.meta import Object, name_of
 from wherry.orchestration.objects.patch import json_patch, merge_patch, strategic
 from wherry.orchestration.objects.structure import ANY, Node
@@ -67,8 +67,9 @@ def read_plain(content_type: str, body: bytes, node: Node) -> Callable[[Object],
 def _document(content_type: str, body: bytes) -> tuple[Any, tuple[str, ...]]:
     if content_type == JSON_PATCH:
         try:
+            check_budget(body)
             operations = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+        except (Invalid, orjson.JSONDecodeError) as error:
             raise errors.bad_request(f"error decoding patch: {error}") from error
         if not isinstance(operations, list):
             raise errors.bad_request("error decoding patch: json: cannot unmarshal object into a list of operations")
