@@ -14,6 +14,7 @@ from wherry.kit.http import head
 from wherry.kit.http.message import Response, Upgrade
 
 JOINED_BYTES_MAX = 256 * 1024  # parts are gathered into writes of about this size
+PIECE_BYTES_MAX = 64 * 1024  # of a streamed part that is written at once
 
 
 class Sink(Protocol):
@@ -126,9 +127,13 @@ async def _send_stream(sink: Sink, terms: Terms, answer: Response, parts: AsyncI
         return
     sink.begin_stream(is_endless=not has_length)
     async for part in parts:
-        if part:
-            sink.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
+        # In pieces: what a client that reads nothing costs is a piece, and a thousand that get the same large part take turns.
+        for start in range(0, len(part), PIECE_BYTES_MAX):
+            piece = part if len(part) <= PIECE_BYTES_MAX else part[start : start + PIECE_BYTES_MAX]
+            sink.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
             await sink.drain()
+            if piece is not part:
+                await asyncio.sleep(0)
     if is_chunked:
         sink.write(b"0\r\n\r\n")
 
