@@ -128,6 +128,28 @@ async def test_usage_counts_cpu_memory_and_files(box: Harness) -> None:
     assert await box.engine.filesystem_usage("one") >= 3 << 20
 
 
+async def test_network_usage_counts_what_the_sandbox_received_and_sent_by_link(box: Harness) -> None:
+    await box.sandbox()
+    await box.start("server", "echo up; nc -l -p 7000 > /tmp/got; echo got; sleep 100")
+    await box.logged("up", "server")
+    (before,) = await box.engine.network_usage("box")
+    address = (await box.engine.sandboxes())[0].address
+    reader, writer = await asyncio.open_connection(str(address), 7000)
+    writer.write(bytes(1 << 20))
+    writer.close()
+    await box.logged("got", "server")
+    (after,) = await box.engine.network_usage("box")
+    assert (before.name, after.name) == ("eth0", "eth0")
+    assert after.rx_bytes - before.rx_bytes > 1 << 20 and after.rx_packets > before.rx_packets
+    assert 0 < after.tx_bytes - before.tx_bytes < 1 << 20, "acknowledgements only"
+
+
+async def test_on_the_host_network_there_is_no_network_usage_of_ones_own(box: Harness) -> None:
+    await box.sandbox(host_network=True)
+    assert await box.engine.network_usage("box") == ()
+
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -191,7 +213,7 @@ async def test_names_are_taken_once_and_unknown_ones_are_not_found(box: Harness)
         await box.create()
     with pytest.raises(Conflict):
         await box.engine.start_container("one")
-    for call in (box.engine.container_status("no"), box.engine.usage("no"), box.engine.attach("no", stdin=False)):
+    for call in (box.engine.container_status("no"), box.engine.usage("no"), box.engine.network_usage("no"), box.engine.attach("no", stdin=False)):
         with pytest.raises(NotFound):
             await call
     await box.engine.stop_container("no", grace_s=1)

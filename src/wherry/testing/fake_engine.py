@@ -24,6 +24,7 @@ from wherry.container.runtime.engine import (
     State,
     Usage,
 )
+from wherry.infrastructure.linux.netlink import LinkCounters
 from wherry.kit.clock import Clock, SystemClock
 from wherry.kit.errors import Invalid, NotFound, Unsupported
 
@@ -221,6 +222,13 @@ class FakeEngine:
     async def filesystem_usage(self, container_id: str) -> int:
         self._need(container_id)
         return 4096
+
+    async def network_usage(self, sandbox_id: str) -> tuple[LinkCounters, ...]:
+        if sandbox_id not in self._sandboxes:
+            raise NotFound(f"sandbox {sandbox_id!r} does not exist")
+        if self.sandbox_configs[sandbox_id].host_network:
+            return ()
+        return (LinkCounters("eth0", "veth", 700, 7, 0, 0, 900, 9, 0, 0),)
 
     def _of(self, sandbox_id: str) -> list[_Container]:
         return [c for c in self._containers.values() if c.config.sandbox_id == sandbox_id]

@@ -41,7 +41,7 @@ from wherry.container.runtime.sandbox_parts import Doors
 from wherry.container.runtime.seccomp_cache import SeccompCache
 from wherry.container.runtime.sessions import AttachSession
 from wherry.container.runtime.settings import RuntimeSettings
-from wherry.infrastructure.linux import cgroup_layout, mounts, namespaces, processes
+from wherry.infrastructure.linux import cgroup_layout, mounts, namespaces, netlink, processes
 from wherry.infrastructure.linux.cgroups import Cgroups
 from wherry.infrastructure.network.sandbox_network import SandboxNetwork
 from wherry.kit.clock import Clock, SystemClock
@@ -306,6 +306,14 @@ class CrunEngine:
         self._container(container_id)
         return await asyncio.to_thread(rootfs.used_bytes, self._settings.writable_dir(container_id) / "upper")
 
+    async def network_usage(self, sandbox_id: str) -> tuple[netlink.LinkCounters, ...]:
+        record = self._sandboxes.get(sandbox_id)
+        if record is None or not record.ready:
+            raise NotFound(f"sandbox {sandbox_id!r} is not there or not running")
+        if not record.network_path:
+            return ()
+        return await asyncio.to_thread(_link_counters, record.network_path)
+
     def _was_started(self, record: ContainerRecord) -> bool:
         """The last process started it and was killed before it wrote that down: the runtime's start takes the fifo away."""
         state = self._settings.runtime_state_dir / record.config.id
@@ -446,6 +454,12 @@ async def _connect(
     except OSError:
         door.close()
         raise
+
+
+def _link_counters(network_path: str) -> tuple[netlink.LinkCounters, ...]:
+    # The socket stays in the namespace it was made in, so only its making needs a thread there.
+    with namespaces.inside_network(network_path, netlink.open_socket) as door:
+        return tuple(netlink.counters(door))
 
 
 def _load_sandboxes(settings: RuntimeSettings) -> tuple[dict[str, SandboxRecord], list[str]]:

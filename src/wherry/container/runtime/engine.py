@@ -14,6 +14,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Protocol
 
+from wherry.infrastructure.linux.netlink import LinkCounters
+
 
 class State(StrEnum):
     """CRI container states."""
@@ -272,3 +274,6 @@ class Engine(Protocol):
 
     async def filesystem_usage(self, container_id: str) -> int:
         """Bytes in the container's writable layer."""
+
+    async def network_usage(self, sandbox_id: str) -> tuple[LinkCounters, ...]:
+        """What went through the sandbox's links but loopback; nothing on the host network, whose links are not its own."""

@@ -1,19 +1,20 @@
 """/metrics/cadvisor: the container metrics dashboards and alerts are written for, with cAdvisor's names and labels. Pure.
 
-In:    what the containers use, the pods, the machine.
+In:    what the containers use, what went through the pods' links, the pods, the machine.
 Out:   Prometheus text. Rows with `container=""` are a pod's sums, the row with `id="/"` is the machine.
 Spec:  https://github.com/google/cadvisor/blob/master/docs/storage/prometheus.md ; kubelet's labels container, id, image, name,
        namespace, pod.
-Gap:   network, block device and PSI figures are not read.
+Gap:   block device and PSI figures are not read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
+from wherry.infrastructure.linux.netlink import LinkCounters
 from wherry.orchestration.agent import qos
 from wherry.orchestration.agent.metrics import ContainerUse, NodeUse
 from wherry.orchestration.agent.pod import container_named
-from wherry.orchestration.objects.meta import Object, uid_of
+from wherry.orchestration.objects.meta import Object, name_of, namespace_of, uid_of
 
 NS = 1_000_000_000
 Value = int | float
@@ -29,12 +30,23 @@ _USED: tuple[tuple[str, str, str, str, Callable[[ContainerUse], Value]], ...] = 
     ("container_fs_usage_bytes", "gauge", "Number of bytes that are consumed by the container on this filesystem.", 'device="",',
      lambda c: c.disk_bytes),
 )  # fmt: skip
+_WENT: tuple[tuple[str, str, Callable[[LinkCounters], int]], ...] = (
+    ("receive_bytes", "bytes received", lambda link: link.rx_bytes),
+    ("receive_errors", "errors encountered while receiving", lambda link: link.rx_errors),
+    ("receive_packets_dropped", "packets dropped while receiving", lambda link: link.rx_dropped),
+    ("receive_packets", "packets received", lambda link: link.rx_packets),
+    ("transmit_bytes", "bytes transmitted", lambda link: link.tx_bytes),
+    ("transmit_errors", "errors encountered while transmitting", lambda link: link.tx_errors),
+    ("transmit_packets_dropped", "packets dropped while transmitting", lambda link: link.tx_dropped),
+    ("transmit_packets", "packets transmitted", lambda link: link.tx_packets),
+)
 
 
 def render(
-    node: NodeUse, uses: list[ContainerUse], pods: Iterable[Object], now: datetime, *, root: str, cpus: int, memory_bytes: int
-) -> str:
-    """The whole text. `root` is the parent cgroup of all pods; `cpus` and `memory_bytes` are the machine's."""
+    node: NodeUse, uses: list[ContainerUse], links: Mapping[str, Iterable[LinkCounters]], pods: Iterable[Object], now: datetime,
+    *, root: str, cpus: int, memory_bytes: int,
+) -> str:  # fmt: skip
+    """The whole text. `links` by pod uid; `root` is the parent cgroup of all pods; `cpus` and `memory_bytes` are the machine's."""
     stamp = int(now.timestamp() * 1000)
     by_uid = {uid_of(pod): pod for pod in pods}
     known = [use for use in uses if use.uid in by_uid]
@@ -50,6 +62,7 @@ def render(
         lines += [f"{name}{{{labels}}} {total} {stamp}" for labels, total in _sums(known, by_uid, root, more, value).items()]
         if name in of_node:
             lines.append(f'{name}{{container="",{more}id="/",image="",name="",namespace="",pod=""}} {of_node[name]} {stamp}')
+    lines += _network(node, links, by_uid, root, stamp)
     lines += _stated(known, by_uid, root, now, stamp)
     lines += [
         "# HELP machine_cpu_cores Number of logical CPU cores.", "# TYPE machine_cpu_cores gauge", f"machine_cpu_cores {cpus}",
@@ -59,6 +72,26 @@ def render(
         "# TYPE container_scrape_error gauge", "container_scrape_error 0",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _network(
+    node: NodeUse, links: Mapping[str, Iterable[LinkCounters]], pods: Mapping[str, Object], root: str, stamp: int
+) -> list[str]:
+    """A row for each link of a pod, and the machine's; a pod on the machine's network has none, as there."""
+    rows = [
+        (f'id="/{qos.cgroup_parent(pods[uid], root)}"', namespace_of(pods[uid]), name_of(pods[uid]), link)
+        for uid, found in links.items() if uid in pods for link in found
+    ]  # fmt: skip
+    rows += [('id="/"', "", "", link) for link in node.links]
+    lines: list[str] = []
+    for name, text, value in _WENT:
+        family = f"container_network_{name}_total"
+        lines += [f"# HELP {family} Cumulative count of {text}", f"# TYPE {family} counter"]
+        lines += [
+            f'{family}{{container="",{id},image="",interface="{_escaped(link.name)}",name="",namespace="{namespace}",pod="{pod}"}}'
+            f" {value(link)} {stamp}" for id, namespace, pod, link in rows
+        ]  # fmt: skip
+    return lines
 
 
 def _stated(uses: list[ContainerUse], pods: Mapping[str, Object], root: str, now: datetime, stamp: int) -> list[str]:
@@ -96,8 +129,11 @@ def _sums(
 
 def _labels(use: ContainerUse, pods: Mapping[str, Object], root: str, more: str) -> str:
     path = qos.cgroup_parent(pods[use.uid], root)
-    image = use.image.replace("\\", "\\\\").replace('"', '\\"')
     return (
-        f'container="{use.container}",{more}id="/{path}/{use.container_id}",image="{image}",name="{use.container_id}",'
+        f'container="{use.container}",{more}id="/{path}/{use.container_id}",image="{_escaped(use.image)}",name="{use.container_id}",'
         f'namespace="{use.namespace}",pod="{use.pod}"'
     )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')

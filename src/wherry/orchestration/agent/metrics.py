@@ -3,10 +3,12 @@
 Spec: /metrics/resource (names as kubelet's), /stats/summary (stats/v1alpha1).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from wherry.infrastructure.linux import netlink
+from wherry.infrastructure.linux.netlink import LinkCounters
 from wherry.kit.clock import rfc3339
 from wherry.kit.errors import WherryError
 from wherry.orchestration.agent.machine import meminfo, read_pressure
@@ -15,6 +17,7 @@ from wherry.orchestration.objects.meta import Object, name_of, namespace_of, uid
 
 NS = 1_000_000_000
 _JIFFY_S = 0.01
+DEFAULT_LINK = "eth0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class NodeUse:
     memory_bytes: int
     memory_available_bytes: int
     disk_available_bytes: int
+    links: tuple[LinkCounters, ...] = ()
 
 
 async def read_use(parts: Parts, pods: Iterable[Object]) -> list[ContainerUse]:
@@ -75,16 +79,39 @@ async def read_use(parts: Parts, pods: Iterable[Object]) -> list[ContainerUse]:
     return found
 
 
+async def read_links(parts: Parts, pods: Iterable[Object]) -> dict[str, tuple[LinkCounters, ...]]:
+    """By pod uid, what went through the links of each running pod; none of those on the machine's network."""
+    found = {}
+    for uid in map(uid_of, pods):
+        sandbox = parts.view.sandbox(uid)
+        if sandbox is None or not sandbox.ready:
+            continue
+        try:
+            links = await parts.engine.network_usage(sandbox.id)
+        except (WherryError, OSError):
+            continue  # it ends at this moment
+        if links:
+            found[uid] = links
+    return found
+
+
+def read_machine_links() -> tuple[LinkCounters, ...]:
+    """The machine's own links, without the ends of the sandboxes'."""
+    with netlink.open_socket() as door:
+        return tuple(link for link in netlink.counters(door) if link.kind != "veth")
+
+
 def read_node_use(parts: Parts) -> NodeUse:
-    """From /proc."""
+    """From /proc and the kernel's list of links."""
     memory, pressure = meminfo(), read_pressure(parts.settings.data_dir)
     with open("/proc/stat") as file:
         fields = [int(word) for word in file.readline().split()[1:]]
     busy = sum(fields[:3]) + sum(fields[5:8])  # all but idle and iowait
     available = memory.get("MemAvailable", 0)
     return NodeUse(
-        int(busy * _JIFFY_S * NS), memory.get("MemTotal", 0) - available, available, pressure.disk_available_bytes
-    )
+        int(busy * _JIFFY_S * NS), memory.get("MemTotal", 0) - available, available, pressure.disk_available_bytes,
+        read_machine_links(),
+    )  # fmt: skip
 
 
 def resource_metrics(node: NodeUse, containers: list[ContainerUse], now: datetime) -> str:
@@ -136,9 +163,10 @@ def _labels(use: ContainerUse) -> str:
 
 
 def summary(
-    node_name: str, node: NodeUse, containers: list[ContainerUse], pods: Iterable[Object], now: datetime
-) -> Object:
-    """/stats/summary."""
+    node_name: str, node: NodeUse, containers: list[ContainerUse], links: Mapping[str, tuple[LinkCounters, ...]],
+    pods: Iterable[Object], now: datetime,
+) -> Object:  # fmt: skip
+    """/stats/summary. `links` by pod uid."""
     time = rfc3339(now)
     by_pod: dict[str, list[ContainerUse]] = {}
     for use in containers:
@@ -153,14 +181,26 @@ def summary(
                 "usageBytes": node.memory_bytes,
                 "workingSetBytes": node.memory_bytes,
             },
+            "network": _network_summary(node.links, time),
             "fs": {"time": time, "availableBytes": node.disk_available_bytes},
         },
-        "pods": [_pod_summary(pod, by_pod.get(uid_of(pod), []), time) for pod in pods],
+        "pods": [_pod_summary(pod, by_pod.get(uid_of(pod), []), links.get(uid_of(pod), ()), time) for pod in pods],
     }
 
 
-def _pod_summary(pod: Object, containers: list[ContainerUse], time: str) -> Object:
+def _network_summary(links: Sequence[LinkCounters], time: str) -> Object:
+    """Every link, and the one named eth0 again at the top, as kubelet does; a name "" says that there is none."""
+    rows = [
+        {"name": link.name, "rxBytes": link.rx_bytes, "rxErrors": link.rx_errors,
+         "txBytes": link.tx_bytes, "txErrors": link.tx_errors} for link in links
+    ]  # fmt: skip
+    top = next((row for row in rows if row["name"] == DEFAULT_LINK), {"name": ""})
+    return {"time": time, **top, "interfaces": rows}
+
+
+def _pod_summary(pod: Object, containers: list[ContainerUse], links: Sequence[LinkCounters], time: str) -> Object:
     return {
+        **({"network": _network_summary(links, time)} if links else {}),
         "podRef": {"name": name_of(pod), "namespace": namespace_of(pod), "uid": uid_of(pod)},
         "startTime": (pod.get("status") or {}).get("startTime"),
         "containers": [

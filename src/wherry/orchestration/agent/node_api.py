@@ -194,7 +194,8 @@ class NodeApi:
             use, node = await metrics.read_use(self._parts, pods), metrics.read_node_use(self._parts)
             root, memory = self._parts.settings.cgroup_root, self._parts.memory_capacity_bytes
             now, cpus = self._parts.clock.now(), os.cpu_count() or 1
-            text = cadvisor.render(node, use, pods, now, root=root, cpus=cpus, memory_bytes=memory)
+            links = await metrics.read_links(self._parts, pods)
+            text = cadvisor.render(node, use, links, pods, now, root=root, cpus=cpus, memory_bytes=memory)
         elif which == "resource":
             use = await metrics.read_use(self._parts, pods)
             text = metrics.resource_metrics(metrics.read_node_use(self._parts), use, self._parts.clock.now())
@@ -213,10 +214,11 @@ class NodeApi:
         self._checks.inc(("ping", "success", "healthz"))
 
     async def _summary(self) -> Response:
-        use = await metrics.read_use(self._parts, self._pods())
+        pods = self._pods()
+        use, links = await metrics.read_use(self._parts, pods), await metrics.read_links(self._parts, pods)
         node_use = metrics.read_node_use(self._parts)
         name = self._parts.settings.node_name
-        return _json(metrics.summary(name, node_use, use, self._pods(), self._parts.clock.now()))
+        return _json(metrics.summary(name, node_use, use, links, pods, self._parts.clock.now()))
 
     def _running_pods(self) -> list[Object]:
         return [
