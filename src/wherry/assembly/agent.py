@@ -17,7 +17,7 @@ from wherry.assembly.settings import ClusterSettings
 from wherry.container.runtime.crun_engine import CrunEngine
 from wherry.container.runtime.settings import RuntimeSettings
 from wherry.infrastructure.linux import processes
-from wherry.infrastructure.network import nft
+from wherry.infrastructure.network import foreign_filters, nft
 from wherry.infrastructure.network.node_link import NodeLink
 from wherry.infrastructure.network.sandbox_network import SandboxNetwork
 from wherry.infrastructure.network.settings import NetworkSettings
@@ -129,6 +129,7 @@ async def run(settings: ClusterSettings) -> None:
             tasks.create_task(keep_running("agent", agent.run))
             tasks.create_task(informers.run())
             tasks.create_task(keep_running("service proxy", Proxy(proxy_settings(settings), informers, nft).run))
+            tasks.create_task(keep_running("foreign firewalls", lambda: foreign_filters.keep_open_for(network_settings(settings))))
             tasks.create_task(keep_running("dns", lambda: _dns(settings, informers, clock)))
             tasks.create_task(keep_running("image collection", images.service.keep_collected))
             tasks.create_task(keep_running("registry", lambda: serve_registry(settings, tls, images)))

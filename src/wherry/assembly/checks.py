@@ -8,11 +8,11 @@ import errno
 import os
 import shutil
 import socket
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from wherry.assembly import listeners, routes, supervisor
+from wherry.assembly import firewalls, listeners, routes, supervisor
+from wherry.assembly.findings import Finding
 from wherry.assembly.settings import ClusterSettings
 from wherry.infrastructure.network.settings import NetworkSettings
 
@@ -25,16 +25,6 @@ PROGRAMS = {  # program -> (Debian package, what for)
     "losetup": ("util-linux", "makes volumes"),
     "unshare": ("util-linux", "makes namespaces"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check. `mend` is a command, or a sentence when no command can help; "" when all is well."""
-
-    check: str
-    ok: bool
-    detail: str
-    mend: str = ""
 
 
 def port_free(port: int, address: str = "0.0.0.0") -> bool:  # noqa: S104
@@ -153,4 +143,5 @@ def has_module(name: str, modules: Path = Path("/lib/modules")) -> bool:
 def everything(settings: ClusterSettings, *, running: bool) -> list[Finding]:
     """All checks. Ports and ranges are left out while the cluster runs: it holds them itself."""
     found = [root(), *programs(), *kernel(), disk(settings)]
+    found += firewalls.findings(NetworkSettings(settings.id, settings.run_dir, IPv4Network(settings.pod_cidr)), running=running)
     return found if running else [*found, *ports(settings), *ranges(settings)]

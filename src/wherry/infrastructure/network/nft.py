@@ -34,19 +34,24 @@ async def delete_table(name: str, family: str = "ip") -> None:
     await load(f"table {family} {name} {{}}\ndelete table {family} {name}\n")
 
 
-async def list_table(name: str, family: str = "ip") -> str:
+async def list_table(name: str, family: str = "ip", *, with_handles: bool = False) -> str:
     """The table as nft prints it, "" when it is not there."""
-    return await _listed("table", family, name)
+    return await _listed("table", family, name, with_handles=with_handles)
+
+
+async def list_chains(family: str = "ip") -> str:
+    """The chains of all tables of a family, without their rules."""
+    return await _listed("chains", family)
 
 
 async def list_chain(table: str, name: str, family: str = "ip") -> str:
     """One chain as nft prints it, with the handles of its rules; "" when it is not there."""
-    return await _listed("chain", family, table, name)
+    return await _listed("chain", family, table, name, with_handles=True)
 
 
-async def _listed(*what: str) -> str:
+async def _listed(*what: str, with_handles: bool = False) -> str:
     try:
-        return await _nft(*(("-a",) if what[0] == "chain" else ()), "list", *what)
+        return await _nft(*(("-a",) if with_handles else ()), "list", *what)
     except LoadFailed as error:
         if "No such file or directory" in str(error):
             return ""

@@ -21,7 +21,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from wherry.infrastructure.linux import namespaces, netlink
-from wherry.infrastructure.network import forward_policy, nft, ruleset
+from wherry.infrastructure.network import foreign_filters, nft, ruleset
 from wherry.infrastructure.network.address_pool import AddressPool
 from wherry.infrastructure.network.ruleset import PortForward
 from wherry.infrastructure.network.settings import NetworkSettings
@@ -59,7 +59,7 @@ class SandboxNetwork:
         await asyncio.to_thread(self._delete_strays, {self.link_name(owner) for owner in live_ids})
         held = [(address, ports) for owner, ports in self._ports.items() if (address := self._pool.holder(owner))]
         await nft.load(ruleset.render(self._settings, held))
-        await forward_policy.open_for(self._settings)
+        await foreign_filters.open_for(self._settings)
         self._write_ports()
 
     async def attach(self, id: str, netns_path: str, port_mappings: Sequence[PortForward] = ()) -> IPv4Address:
@@ -96,7 +96,7 @@ class SandboxNetwork:
         await asyncio.to_thread(self._delete_strays, set())
         await asyncio.to_thread(self._delete_links, [self._settings.node_link])
         await nft.delete_table(self._settings.table)
-        await forward_policy.close_for(self._settings)
+        await foreign_filters.close_for(self._settings)
         self._pool.forget()
         self._ports.clear()
         self._ports_file.unlink(missing_ok=True)
