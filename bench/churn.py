@@ -2,8 +2,9 @@
 
 Usage: python bench/churn.py [--minutes 10] [--at-once 10] [--trace FOLDER] [--small] [--record]    needs root
 `--at-once` workers each create a pod, wait for Running, delete it, wait until it is gone. Growth is a line through the
-samples of the last half. `--trace`: tracemalloc differences, objects by type and open files of both processes, at a
-quarter of the time and at the end, as text in FOLDER; the figures are then slower and fatter than they are.
+samples of the last half. `--trace`: what was allocated since a quarter of the time and is still held (tracemalloc), objects by type, the largest
+containers, glibc's view of the heap and open files of both processes, at half, three quarters and the end of the time, and
+what ran in the idle minute, as text in FOLDER; the figures are then slower and fatter. `samples.csv` there has every sample.
 """
 
 import asyncio
@@ -27,15 +28,36 @@ LIMIT_S = 120.0
 TRACE_S = 20.0  # both processes have written theirs by then
 WATCHED = ("server", "agent")
 TRACER = '''
-import collections, gc, os, signal, sys, tracemalloc
+import collections, ctypes, gc, os, signal, sys, tracemalloc
 if os.environ.get("WHERRY_TRACE"):
-    tracemalloc.start(6)
     _seen = []
+    class _Malloc(ctypes.Structure):
+        _fields_ = [(name, ctypes.c_size_t) for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+    def _malloc():
+        libc = ctypes.CDLL(None)
+        libc.mallinfo2.restype = _Malloc
+        now = libc.mallinfo2()
+        return {name: getattr(now, name) for name in ("arena", "hblkhd", "uordblks", "fordblks", "keepcost")}
+    def _holder(held):
+        for one in gc.get_referrers(held):
+            if isinstance(one, dict) and "__name__" in one:
+                return "module " + str(one["__name__"])
+            if hasattr(type(one), "__module__") and type(one).__module__.startswith("wherry"):
+                return type(one).__module__ + "." + type(one).__qualname__
+        return "?"
     def _dump(*_):
         gc.collect()
+        if not _seen:
+            tracemalloc.start(6)
         now = tracemalloc.take_snapshot().filter_traces((tracemalloc.Filter(False, tracemalloc.__file__),))
-        kinds = collections.Counter(f"{type(o).__module__}.{type(o).__qualname__}" for o in gc.get_objects())
+        objects = gc.get_objects()
+        kinds = collections.Counter(f"{type(o).__module__}.{type(o).__qualname__}" for o in objects)
+        large = [o for o in objects if isinstance(o, (dict, list, set, collections.deque)) and len(o) >= 100]
         with open(os.environ["WHERRY_TRACE"] + f"/{os.getpid()}-{len(_seen)}.txt", "w") as out:
+            print(sys.argv, _malloc(), "traced", tracemalloc.get_traced_memory(), file=out)
+            for one in sorted(large, key=len)[-60:]:
+                print(len(one), type(one).__name__, _holder(one), repr(next(iter(one)))[:100], file=out)
             if _seen:
                 for line in now.compare_to(_seen[-1][0], "traceback")[:40]:
                     print(line, *line.traceback.format(), sep="\\n", file=out)
@@ -45,8 +67,23 @@ if os.environ.get("WHERRY_TRACE"):
                     print(fd, os.readlink("/proc/self/fd/" + fd), file=out)
                 except OSError:
                     pass
+        del objects, large
         _seen.append((now, kinds))
     signal.signal(signal.SIGUSR2, _dump)
+    _stacks = collections.Counter()
+    def _look(_, frame):
+        names = []
+        while frame is not None and len(names) < 12:
+            names.append(f"{frame.f_code.co_filename[-40:]}:{frame.f_code.co_name}")
+            frame = frame.f_back
+        _stacks[" < ".join(names)] += 1
+    def _profile(*_):
+        signal.signal(signal.SIGPROF, _look)
+        if signal.setitimer(signal.ITIMER_PROF, 0.004, 0.004)[1]:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            with open(os.environ["WHERRY_TRACE"] + f"/{os.getpid()}-idle.txt", "w") as out:
+                print(*(f"{count} {stack}" for stack, count in _stacks.most_common()), sep="\\n", file=out)
+    signal.signal(signal.SIGUSR1, _profile)
 '''
 
 
@@ -95,10 +132,16 @@ def per_minute(points: Sequence[tuple[float, float]]) -> float:
     return 60 * sum((x - middle) * (y - mean) for x, y in points) / width if width else 0.0
 
 
-def trace(one: Cluster) -> None:
+def trace(one: Cluster, number: int = signal.SIGUSR2) -> None:
     for name, pid in one.pids().items():
         if name in WATCHED:
-            os.kill(pid, signal.SIGUSR2)
+            os.kill(pid, number)
+
+
+def write_samples(path: Path, samples: Sequence[tuple[float, dict[str, float]]]) -> None:
+    names = list(samples[0][1])
+    lines = [",".join(f"{value:.2f}" for value in (at, *(values[name] for name in names))) for at, values in samples]
+    path.write_text("\n".join([",".join(["seconds", *names]), *lines]) + "\n", encoding="utf-8")
 
 
 async def measure(options: figures.Options) -> figures.Figures:
@@ -114,16 +157,21 @@ async def measure(options: figures.Options) -> figures.Figures:
             began_at = time.perf_counter()
             async with asyncio.TaskGroup() as tasks:
                 made = [tasks.create_task(churn(one, began_at + seconds, n)) for n in range(options.at_once)]
-                is_traced = not options.trace
+                traces = [seconds * part for part in (0.25, 0.5, 0.75)] if options.trace else []
                 while (passed := time.perf_counter() - began_at) < seconds:
                     samples.append((passed, sample(one)))
-                    if not is_traced and passed > seconds / 4:
-                        is_traced = True
+                    if traces and passed > traces[0]:
+                        del traces[0]
                         trace(one)
                     await asyncio.sleep(min(SAMPLE_S, seconds / 4))
+            if options.trace:
+                write_samples(Path(options.trace) / "samples.csv", samples)
             found["churn_pods"] = (sum(task.result() for task in made), "pods")
+            if options.trace:
+                trace(one, signal.SIGUSR1)
             found |= await after(one, idle_s)
             if options.trace:
+                trace(one, signal.SIGUSR1)
                 trace(one)
                 await asyncio.sleep(TRACE_S)
     half = [(at, values) for at, values in samples if at >= seconds / 2]

@@ -2,7 +2,8 @@
 
 In:    the cluster's settings, a component's name.
 Out:   runs until TERM or INT, then cancels the component and returns when it has cleaned up. While it runs, a supervisor
-       that dies is started again: every component watches it as it watches them.
+       that dies is started again: every component watches it as it watches them. What it has loaded when it has settled is
+       not looked at again by the collector, and heap that is free goes back to the kernel.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ import uvloop
 
 from wherry.assembly import daemon, log_files, supervisor
 from wherry.assembly.settings import ClusterSettings
+from wherry.kit.clock import Clock, SystemClock
+from wherry.kit.collector import keep_memory_given_back, tune_collector
 from wherry.kit.errors import Broken
 from wherry.kit.supervise import keep_running
 
@@ -51,6 +54,13 @@ async def keep_supervised(settings: ClusterSettings) -> None:
             await asyncio.sleep(SUPERVISOR_START_S)
 
 
+async def keep_lean(clock: Clock) -> None:
+    """Tune the collector once what stays is loaded; from then on give free memory back."""
+    await clock.sleep(SETTLED_S)
+    tune_collector()
+    await keep_memory_given_back(clock)
+
+
 async def _watched(settings: ClusterSettings, work: Awaitable[None], component: str) -> None:
     path = settings.log_dir / f"{component}.log"
     async with asyncio.TaskGroup() as tasks:
@@ -59,6 +69,7 @@ async def _watched(settings: ClusterSettings, work: Awaitable[None], component: 
             tasks.create_task(keep_running(
                 "log rotation", lambda: log_files.keep_rotated(path, settings.log_bytes_max, settings.log_files_max)
             )),
+            tasks.create_task(keep_running("memory", lambda: keep_lean(SystemClock()))),
         ]  # fmt: skip
         await work
         for task in besides:

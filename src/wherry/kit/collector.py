@@ -9,6 +9,7 @@ import gc
 
 from wherry.kit.clock import Clock
 
+GIVE_BACK_PERIOD_S = 60.0  # pods that come and go leave holes in the heap: half of it after ten minutes of them
 THRESHOLDS = (50_000, 20, 50)  # Python's own 700 walks tens of thousands of objects many times a second
 
 
@@ -17,9 +18,6 @@ def tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
-
-
-GIVE_BACK_PERIOD_S = 300.0
 
 
 def give_back_memory() -> None:
