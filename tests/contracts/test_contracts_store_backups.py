@@ -36,6 +36,12 @@ async def until_made(folder: Path, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_asleep(clock: FakeClock) -> None:
+    async with asyncio.timeout(30):
+        while clock.sleeping == 0:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_copy_is_made_every_period_in_which_something_changed_and_old_ones_go(database: Path, tmp_path: Path) -> None:
     store, clock, folder = await written(database, b"1"), FakeClock(), tmp_path / "backups"
     async with asyncio.TaskGroup() as tasks:
@@ -47,16 +53,14 @@ async def test_a_copy_is_made_every_period_in_which_something_changed_and_old_on
             made.append(backups.listed(folder)[-1].made_at)
             await store.put(f"/{number}", b"v", expected=0)
             await asyncio.sleep(0)
-            while clock.sleeping == 0:
-                await asyncio.sleep(0.01)
+            await until_asleep(clock)
             await clock.advance(3600)
             async with asyncio.timeout(30):
                 while backups.listed(folder)[-1].made_at == made[-1] or len(backups.listed(folder)) > 2:
                     await asyncio.sleep(0.01)
         assert [b.made_at - EPOCH for b in backups.listed(folder)] == [
             timedelta(seconds=backups.FIRST_AFTER_S + 3600 * n) for n in (2, 3)]
-        while clock.sleeping == 0:
-            await asyncio.sleep(0.01)
+        await until_asleep(clock)
         await clock.advance(3600)
         assert len(backups.listed(folder)) == 2 and backups.listed(folder)[-1].made_at - EPOCH < timedelta(seconds=4 * 3600)
         loop.cancel()
@@ -125,8 +129,7 @@ async def test_a_damaged_store_is_not_copied_over_good_copies(database: Path, tm
     async with asyncio.TaskGroup() as tasks:
         loop = tasks.create_task(backups.keep_backed_up(store, folder, clock, period_s=60, kept=1))
         await clock.advance(60)
-        while clock.sleeping == 0:
-            await asyncio.sleep(0.01)
+        await until_asleep(clock)
         loop.cancel()
     assert backups.listed(folder) == () and list(folder.iterdir()) == []
     await store.close()
