@@ -100,7 +100,7 @@ async def wait_ready(settings: ClusterSettings, *, limit_s: float, since: dateti
         flag = data_dir_flag(settings)
         raise TimedOut(
             f"the node is not Ready after {limit_s:.0f} s. Its processes go on trying in the background: see how far they are with "
-            f"`wherry status{flag}`, wait on with `wherry up{flag}`, stop with `wherry down{flag}`. "
+            f"`wherry status{flag}`, wait on with `wherry up{flag}` (longer with --timeout), stop with `wherry down{flag}`. "
             f"Last lines of the logs:\n{tail}"
         ) from error
 

@@ -18,7 +18,7 @@ from wherry.assembly import checks, daemon, settings, start, troubles
 from wherry.cli import output
 from wherry.kit.errors import Invalid
 
-READY_LIMIT_S = 60.0
+READY_LIMIT_S = 60.0  # an emulated or very busy machine needs more: --timeout
 PORTS = ("api_port", "node_port", "registry_port", "gateway_http_port", "gateway_https_port")
 TEXTS = {
     "node_name": "name of this node (default the host name)",
@@ -38,12 +38,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backup-hours", type=float, help="hours between automatic copies of the store (default 6)")
     parser.add_argument("--backups-kept", type=int, help="copies kept (default 12)")
     parser.add_argument("--context", dest="name", help="name of the kubeconfig context (default wherry)")
+    parser.add_argument(
+        "--timeout", type=seconds, default=READY_LIMIT_S, metavar="SECONDS", help="how long to wait for the node (default 60)"
+    )
     parser.add_argument("--no-gateway", dest="gateway", action="store_const", const=False, help="do not run the API gateway")
     parser.add_argument(
         "--external-ips", action="store_const", const=True, help="let Services claim addresses by spec.externalIPs"
     )
     parser.add_argument("--kubeconfig", help="the file the context is merged into (default $KUBECONFIG or ~/.kube/config)")
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+
+def seconds(text: str) -> float:
+    """A span that a user named."""
+    value = float(text.removesuffix("s"))
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings the user named; the others keep their default or what the cluster has."""
@@ -80,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     settings.remember(cluster)
     context = start.prepare(cluster, kubeconfig=args.kubeconfig)
     daemon.start(cluster)
-    asyncio.run(daemon.wait_ready(cluster, limit_s=READY_LIMIT_S, since=since))
+    asyncio.run(daemon.wait_ready(cluster, limit_s=args.timeout, since=since))
     seconds = time.monotonic() - began_at
     pending = troubles.of_gateway(cluster)
     if args.output == "json":
