@@ -12,8 +12,12 @@ step() {  # name, then a command; its output goes to the log, and to the console
     if "$@" > /tmp/step.log 2>&1; then word=ok; else word=failed; fi
     say "RESULT $stage $name $word $(( $(cut -d. -f1 /proc/uptime) - began ))"
     { echo "== $stage $name $word"; cat /tmp/step.log; } >> /root/guest.log
-    [ $word = ok ] || { say "OUTPUT of $name:"; tail -n 25 /tmp/step.log | cut -c1-300 > /dev/ttyS0; }
+    [ $word = ok ] || { say "OUTPUT of $name:"; tail -n 25 /tmp/step.log | cut -c1-300 > /dev/ttyS0; circumstances >> /root/guest.log 2>&1; }
     [ $word = ok ]
+}
+
+circumstances() {  # what one wants to read after a failed step
+    wherry status; kubectl get pods,events -A; free -m; tail -n 60 /var/lib/wherry/log/*.log
 }
 
 network() {
@@ -22,25 +26,34 @@ network() {
 
 is_cgroup_v2() { [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] && [ "$(ps -o comm= 1)" = systemd ]; }
 doctor() { wherry doctor; }
-up() {  # an emulated machine is ten times slower than the time limit of `up` thinks; asking again waits again
-    n=0; until wherry up --node-address 10.0.2.15; do n=$((n + 1)); [ $n -lt 8 ] || return 1; done
+up() { wherry up --node-address 10.0.2.15 --timeout 1200; }  # an emulated machine is ten to fifty times slower
+eventually() {  # for ten minutes by the clock, for one look takes seconds here
+    ends=$(( $(cut -d. -f1 /proc/uptime) + 600 ))
+    until "$@"; do [ "$(cut -d. -f1 /proc/uptime)" -lt $ends ] || return 1; sleep 2; done
 }
-eventually() { n=0; until "$@"; do n=$((n + 1)); [ $n -lt 120 ] || return 1; sleep 2; done; }
 
 pod() {
     wherry assemble busybox && kubectl apply -f /opt/guest/manifests/web.yaml &&
-        kubectl rollout status deployment/web --timeout=300s
+        kubectl rollout status deployment/web --timeout=900s
 }
 service() { kubectl exec client -- wget -q -T 20 -O - http://web.default.svc.cluster.local/ | grep web; }
-client() { kubectl apply -f /opt/guest/manifests/client.yaml && kubectl wait --for=condition=Ready pod/client --timeout=300s; }
+client() { kubectl apply -f /opt/guest/manifests/client.yaml && kubectl wait --for=condition=Ready pod/client --timeout=600s; }
 lookup() { kubectl exec client -- nslookup kubernetes.default.svc.cluster.local | grep 10.96.0.1; }
 is_killed() { [ "$(kubectl get pod hungry -o 'jsonpath={.status.containerStatuses[0].state.terminated.reason}')" = OOMKilled ]; }
 memory() { kubectl apply -f /opt/guest/manifests/hungry.yaml && eventually is_killed; }
 volume() {
-    kubectl apply -f /opt/guest/manifests/volume.yaml && kubectl wait --for=condition=Ready pod/keeper --timeout=300s &&
+    kubectl apply -f /opt/guest/manifests/volume.yaml && kubectl wait --for=condition=Ready pod/keeper --timeout=600s &&
         kubectl exec keeper -- sh -c 'echo kept > /data/word && sync'
 }
 is_full() { ! kubectl exec keeper -- sh -c 'dd if=/dev/zero of=/data/big bs=1M count=200 2>&1; s=$?; rm -f /data/big; exit $s'; }
+is_large() { [ "$(kubectl exec keeper -- df -Pm /data | awk 'END { print $2 }')" -gt 100 ]; }
+grows() {  # under the running pod, which stays the same one, with what it wrote
+    before=$(kubectl get pod keeper -o 'jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID}') &&
+        kubectl patch pvc kept -p '{"spec":{"resources":{"requests":{"storage":"128Mi"}}}}' && eventually is_large || return 1
+    [ "$(kubectl get pod keeper -o 'jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID}')" = "$before" ] &&
+        kubectl exec keeper -- cat /data/word | grep kept && eventually is_told
+}
+is_told() { kubectl get pvc kept -o 'jsonpath={.status.capacity.storage}' | grep 128Mi; }
 through_gateway() { wget -q -T 20 -O - --header 'Host: web.test' http://10.0.2.15/ | grep web; }
 gateway() { kubectl apply -f /opt/guest/manifests/ingress.yaml && eventually through_gateway; }
 kept() { eventually kubectl exec keeper -- cat /data/word | grep kept; }
@@ -68,7 +81,7 @@ first)
     step doctor doctor
     if step up up; then
         step pod pod; step client client; step service service; step dns lookup; step memory-limit memory
-        step volume volume; step volume-is-full is_full; step gateway gateway
+        step volume volume; step volume-is-full is_full; step volume-grows-in-use grows; step gateway gateway
         kubectl create namespace writing > /dev/null 2>&1
         say "WRITING"
         n=0

@@ -1,8 +1,9 @@
 """The newcomer's path on a stock Debian 12 guest with systemd and cgroup v2, under QEMU without KVM.
 
-Usage: python tests/guest/run.py CACHE CLIENTS    as root; `make guest` calls it. About ten minutes.
+Usage: python tests/guest/run.py CACHE CLIENTS    as root; `make guest` calls it. Ten minutes and more: it wants both cores.
 In:    this checkout; a folder that keeps the guest's root between runs; the folder with kubectl.
-Out:   one line a step; exit 0 when every step of every stage is ok.
+Out:   one line a step as it ends, then all of them; exit 0 when every step of every stage is ok. Stops after a stage that is not.
+       CACHE/last.log has the output of the steps and, after a failed one, the logs of the cluster.
 How:   three boots of one disk. The first works like a newcomer and then writes until the machine is killed (SIGKILL of QEMU:
        what the guest had not flushed is gone); the second finds all that was acknowledged and reboots; the third goes on and
        purges. The guest tells its results on the serial console, which is a file here.
@@ -11,6 +12,7 @@ How:   three boots of one disk. The first works like a newcomer and then writes 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,9 +27,9 @@ PACKAGES = (
 )
 MACHINE_FILES = ("etc/apt", "etc/pip.conf", "usr/local/share/ca-certificates")  # how this machine reaches its registries
 DISK_BYTES = 12 << 30
-BOOT_S_MAX = 1800
+BOOT_S_MAX = 3600  # a busy machine emulates at half the speed of an idle one
 WRITES = 25  # acknowledged ones, then the machine is killed
-STEP = re.compile(r"RESULT (\S+) (\S+) (ok|failed) (\d+)")
+STEP = re.compile(r"RESULT (\S+) (\S+) (ok|failed) (\d+)\s")
 UNIT = """[Unit]
 After=multi-user.target
 [Service]
@@ -106,18 +108,39 @@ def boot(work: Path, stage: str, watch: Callable[[str], bool]) -> list[tuple[str
     ], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # fmt: skip
     try:
         ends_at = time.monotonic() + BOOT_S_MAX
+        told = 0
         while machine.poll() is None and time.monotonic() < ends_at:
             time.sleep(1)
-            if console.exists() and watch(console.read_text(errors="replace")):
+            text = console.read_text(errors="replace") if console.exists() else ""
+            told = tell(STEP.findall(text), told)
+            if watch(text):
                 break
+        else:
+            code = machine.poll()
+            if code != 0:
+                sys.stdout.write(f"{stage}: the machine {f'took more than {BOOT_S_MAX} s' if code is None else f'ended with code {code}'}\n")
     finally:
         machine.kill()
         machine.wait()
     text = console.read_text(errors="replace")
+    tell(STEP.findall(text), told)
     shown = re.search(r"OUTPUT of .*", text, re.DOTALL)
     if shown:
         sys.stdout.write(shown[0][:6000] + "\n")
     return STEP.findall(text)
+
+
+def tell(steps: list[tuple[str, str, str, str]], told: int) -> int:
+    """Print the steps after the first `told`; return how many are told now."""
+    for stage, name, word, seconds in steps[told:]:
+        sys.stdout.write(f"{time.strftime('%H:%M:%S')} {stage:10}{name:24}{word:12}{seconds:>5} s\n")
+    sys.stdout.flush()
+    return len(steps)
+
+
+def keep_log(disk: Path, target: Path) -> None:
+    """The output of every step and, after a failed one, what the cluster's processes wrote: for whoever reads a failure."""
+    subprocess.run(["debugfs", "-R", f"dump /root/guest.log {target}", disk], capture_output=True, check=True)
 
 
 def acknowledged(work: Path) -> list[str]:
@@ -134,7 +157,8 @@ def replay_journal(disk: Path) -> None:
 
 
 STEPS = {
-    "first": ("cgroup-v2", "doctor", "up", "pod", "client", "service", "dns", "memory-limit", "volume", "volume-is-full", "gateway"),
+    "first": ("cgroup-v2", "doctor", "up", "pod", "client", "service", "dns", "memory-limit", "volume", "volume-is-full",
+              "volume-grows-in-use", "gateway"),
     "killed": ("up-after-power-cut", "acknowledged-writes", "workloads-again", "volume-kept", "gateway-again"),
     "rebooted": ("up-after-reboot", "workloads-again", "volume-kept", "down-purge"),
 }
@@ -160,6 +184,9 @@ def main(argv: Sequence[str]) -> int:
         for stage in STEPS:
             found += boot(work, stage, lambda text, s=stage: s == "first" and text.count("ACK w") >= WRITES)  # type: ignore[misc]
             replay_journal(work / "disk.img")
+            keep_log(work / "disk.img", cache / "last.log")
+            if not {(name, "ok") for name in STEPS[stage]} <= {(name, word) for there, name, word, _ in found if there == stage}:
+                break  # what the next stage would find means nothing
     finally:
         shutil.rmtree(work, ignore_errors=True)
     words = {(stage, name): (word, seconds) for stage, name, word, seconds in found}
@@ -174,4 +201,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # nothing is left then either: machine, mounts, disk
     sys.exit(main(sys.argv[1:]))
