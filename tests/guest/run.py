@@ -201,6 +201,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    ended_by = [signal.SIGTERM] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGTERM, signal.SIGHUP]
+    for number in ended_by:  # a hang-up is ignored under nohup
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # nothing is left then either: machine, mounts, disk
     sys.exit(main(sys.argv[1:]))
