@@ -10,7 +10,6 @@ Never: checks meaning (`validation/`), or custom resources (`crd_schema.py`).
 import base64
 import binascii
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -111,7 +110,7 @@ class _Fitter:
                     del value[key]
         for key, zero in node.zeros.items():
             if key not in value:
-                value[key] = deepcopy(zero) if zero.__class__ is dict else zero
+                value[key] = _own(zero) if zero.__class__ is dict else zero
         return value
 
     def _value(self, value: Any, node: Node, struct: Node) -> Any:
@@ -171,6 +170,11 @@ class _Fitter:
         trail = [step for step in self._way if step.__class__ is str]
         place = f"Go struct field {_go_name(struct)}.{'.'.join(map(str, trail))}" if trail else "Go value"
         return Malformed(f"json: cannot unmarshal {shown or _json_kind(value)} into {place} of type {_go_type(node)}")
+
+
+def _own(zero: Object) -> Object:
+    """A struct of zero values that the object may keep."""
+    return {key: _own(inner) if inner.__class__ is dict else inner for key, inner in zero.items()}
 
 
 def _own_reader(value: Any, node: Node) -> Any:

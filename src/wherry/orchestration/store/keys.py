@@ -9,9 +9,13 @@ _SURROGATES = (0xD800, 0xDFFF)
 
 def checked_key(key: str) -> str:
     """`key` itself; raises `Invalid` when no engine could hold it."""
-    if not key or len(key) > KEY_LENGTH_MAX or "\0" in key or any("\ud800" <= char <= "\udfff" for char in key):
+    if not key or len(key) > KEY_LENGTH_MAX or "\0" in key or not (key.isascii() or _is_utf8(key)):
         raise Invalid(f"key {key[:80]!r} must be 1-{KEY_LENGTH_MAX} characters of UTF-8 without NUL")
     return key
+
+
+def _is_utf8(key: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in key)
 
 
 def end_of_prefix(prefix: str) -> str | None:
