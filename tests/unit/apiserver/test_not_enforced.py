@@ -1,16 +1,22 @@
 """What has no effect says so: a warning, a refusal where access is restricted, an Event, a condition."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import CertificateSigningRequestBuilder, Name
 
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.not_enforced.loop import Controller
+from wherry.orchestration.objects import not_enforced
 from wherry.orchestration.objects.kinds import HORIZONTAL_POD_AUTOSCALERS
 from wherry.testing.api import TestApi, api_server
 
@@ -24,7 +30,6 @@ POLICY = {"metadata": {"name": "p"}, "spec": {"podSelector": {}}}
 HPA = {"metadata": {"name": "h"}, "spec": {
     "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}
 INGRESS = {"metadata": {"name": "i"}, "spec": {"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}}
-CSI_CLASS = {"metadata": {"name": "v"}, "driverName": "d", "parameters": {"a": "b"}}
 
 
 @pytest.fixture
@@ -53,12 +58,75 @@ async def test_a_network_policy_is_stored_with_a_warning_where_the_cluster_wants
         assert "not enforced" in await warnings(api, "PATCH", f"{NET}/networkpolicies/p", changed, 200, **MERGE)
 
 
+HOOKS = {"webhooks": [{
+    "name": "w.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
+    "clientConfig": {"url": "https://127.0.0.1:1/x"}, "matchConditions": [{"name": "c", "expression": "true"}]}]}
+REQUEST = base64.b64encode(CertificateSigningRequestBuilder().subject_name(Name([])).sign(
+    ec.generate_private_key(ec.SECP256R1()), SHA256()).public_bytes(Encoding.PEM)).decode()
+VALIDATING = {"spec": {"validations": [{"expression": "true"}], "matchConstraints": {"resourceRules": [{
+    "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]}}}
+MUTATING = {"spec": {**VALIDATING["spec"], "reinvocationPolicy": "Never", "mutations": [
+    {"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}]}}
+del MUTATING["spec"]["validations"]
+BINDING = {"spec": {"policyName": "p", "validationActions": ["Deny"]}}
+DEVICES = {"spec": {"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "c"}}]}}}
+# Kind of a row -> an object of it, without its name, that has no effect.
+WITHOUT_EFFECT: dict[str, dict[str, Any]] = {
+    "networkpolicies": {"spec": {"podSelector": {}}},
+    "validatingadmissionpolicies": VALIDATING,
+    "validatingadmissionpolicybindings": BINDING,
+    "mutatingadmissionpolicies": MUTATING,
+    "mutatingadmissionpolicybindings": {"spec": {"policyName": "p"}},
+    "validatingwebhookconfigurations": HOOKS,
+    "mutatingwebhookconfigurations": HOOKS,
+    "horizontalpodautoscalers": {"spec": HPA["spec"]},
+    "certificatesigningrequests": {"spec": {"request": REQUEST, "signerName": "example.com/s", "usages": ["digital signature"]}},
+    "clustertrustbundles": {"spec": {"trustBundle": "x"}},
+    "servicecidrs": {"spec": {"cidrs": ["10.200.0.0/24"]}},
+    "apiservices": {"spec": {"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
+                             "insecureSkipTLSVerify": True, "service": {"name": "m", "namespace": "default"}}},
+    "flowschemas": {"spec": {"priorityLevelConfiguration": {"name": "global-default"}, "matchingPrecedence": 900}},
+    "prioritylevelconfigurations": {"spec": {"type": "Exempt"}},
+    "resourceclaims": DEVICES,
+    "resourceclaimtemplates": {"spec": DEVICES},
+    "resourceslices": {"spec": {"driver": "d.example.com", "nodeName": "n", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}}},
+    "deviceclasses": {"spec": {}},
+    "devicetaintrules": {"spec": {"taint": {"key": "example.com/t", "effect": "NoSchedule"}}},
+    "volumeattributesclasses": {"driverName": "d", "parameters": {"a": "b"}},
+    "storageversionmigrations": {"spec": {"resource": {"group": "apps", "resource": "deployments"}}},
+    "podcertificaterequests": {"spec": {
+        "signerName": "example.com/s", "podName": "p", "podUID": "1", "serviceAccountName": "a", "serviceAccountUID": "2",
+        "nodeName": "n", "nodeUID": "3", "stubPKCS10Request": REQUEST}},
+    "customresourcedefinitions": {},
+}
+NAMES = {"apiservices": "v1beta1.metrics.k8s.io", "clustertrustbundles": "bundle"}
+
+
+def test_every_row_has_an_object_without_effect() -> None:
+    assert {row.resource.plural for row in not_enforced.ROWS} == set(WITHOUT_EFFECT)
+
+
+@pytest.mark.parametrize("row", not_enforced.ROWS, ids=lambda row: row.resource.qualified_name + "/" + row.resource.version)
+async def test_the_writer_of_every_kind_is_warned_at_create_and_at_update(row: not_enforced.Row) -> None:
+    body = {"metadata": {"name": NAMES.get(row.resource.plural, "x")}, **WITHOUT_EFFECT[row.resource.plural]}
+    if row.resource.plural == "customresourcedefinitions":
+        body = definition()
+    if row.resource.plural == "horizontalpodautoscalers" and row.resource.version == "v1":
+        body = {**body, "spec": {**body["spec"], "maxReplicas": 4}}
+    sentence = row.says(body)
+    assert sentence
+    async with api_server(settings=ApiServerSettings(unenforced_policies="warn")) as api:
+        path = row.resource.path("default")
+        told = await warnings(api, "POST", path, body, 201)
+        assert sentence.replace('"', '\\"') in told
+        name = f"{path}/{body['metadata']['name']}"
+        assert sentence in await warnings(api, "PATCH", name, {"metadata": {"labels": {"a": "b"}}}, 200, **MERGE)
+
+
 @pytest.mark.parametrize(("path", "body", "text"), [
-    pytest.param(HPAS, HPA, "nothing scales", id="an autoscaler"),
     pytest.param(f"{NET}/ingresses", INGRESS, "no IngressClass is the default", id="an Ingress without class"),
     pytest.param(f"{NET}/ingresses", {**INGRESS, "spec": {**INGRESS["spec"], "ingressClassName": "nginx"}},  # type: ignore[dict-item]
                  'no IngressClass \\"nginx\\" exists', id="an Ingress of an unknown class"),
-    pytest.param("/apis/storage.k8s.io/v1/volumeattributesclasses", CSI_CLASS, "volumes stay as they are", id="volume attributes"),
 ])
 async def test_the_writer_is_warned_of(api: TestApi, path: str, body: object, text: str) -> None:
     assert text in await warnings(api, "POST", path, body, 201)
@@ -146,17 +214,33 @@ async def test_a_policy_that_matches_everything_can_be_undone(api: TestApi) -> N
 
 async def test_an_autoscaler_carries_an_event_and_conditions(api: TestApi) -> None:
     await warnings(api, "POST", HPAS, HPA, 201)
+    found, events = await told_by_a_new_controller(api)
+    assert [(e["reason"], e["type"], e["involvedObject"]["name"]) for e in events] == [("NotEnforced", "Warning", "h")]
+    assert {(c["type"], c["status"]) for c in found["status"]["conditions"]} == {("AbleToScale", "False"), ("ScalingActive", "False")}
+
+
+async def test_a_restart_does_not_repeat_what_an_event_says(api: TestApi) -> None:
+    """Each start said it anew of every object."""
+    await warnings(api, "POST", HPAS, HPA, 201)
+    await told_by_a_new_controller(api)
+    await warnings(api, "POST", HPAS, {**HPA, "metadata": {"name": "later"}}, 201)
+    _, events = await told_by_a_new_controller(api, "later")
+    assert sorted((e["involvedObject"]["name"], e["count"]) for e in events) == [("h", 1), ("later", 1)]
+
+
+async def told_by_a_new_controller(api: TestApi, name: str = "h") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The autoscaler and all events, once this one has conditions and an event."""
     informers, recorder = Informers(api.client), Recorder(api.client, "test", clock=SystemClock())
     controller = Controller(api.client, informers, recorder, SystemClock())
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(part()) for part in (informers.run, recorder.run, controller.run)]
         while True:
-            found = await api.client.get(HORIZONTAL_POD_AUTOSCALERS, "h", "default")
+            found = await api.client.get(HORIZONTAL_POD_AUTOSCALERS, name, "default")
             _, events = await api.call("GET", "/api/v1/namespaces/default/events")
-            if events["items"] and (found.get("status") or {}).get("conditions"):
+            if any(e["involvedObject"]["name"] == name for e in events["items"]) and (found.get("status") or {}).get("conditions"):
                 break
             await asyncio.sleep(0.01)
+        await recorder.drain()
         for task in running:
             task.cancel()
-    assert [(e["reason"], e["type"], e["involvedObject"]["name"]) for e in events["items"]] == [("NotEnforced", "Warning", "h")]
-    assert {(c["type"], c["status"]) for c in found["status"]["conditions"]} == {("AbleToScale", "False"), ("ScalingActive", "False")}
+    return found, (await api.call("GET", "/api/v1/namespaces/default/events"))[1]["items"]

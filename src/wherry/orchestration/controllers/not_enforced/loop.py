@@ -2,6 +2,7 @@
 
 In:    informers of the kinds of `objects/not_enforced.py`.
 Out:   one Event NotEnforced an object and sentence; conditions AbleToScale and ScalingActive of HorizontalPodAutoscalers.
+       A restart says nothing that can still be read: Events of the last hour are looked at first.
 Never: changes a spec. The API server has already warned the writer, or refused.
 """
 
@@ -12,10 +13,10 @@ from wherry.kit.errors import NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.controller import run_controller
 from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import WARNING, Recorder
+from wherry.orchestration.client.recorder import MESSAGE_MAX, WARNING, Recorder
 from wherry.orchestration.client.workqueue import KeyedQueue
 from wherry.orchestration.objects import not_enforced
-from wherry.orchestration.objects.kinds import HORIZONTAL_POD_AUTOSCALERS
+from wherry.orchestration.objects.kinds import EVENTS, HORIZONTAL_POD_AUTOSCALERS
 from wherry.orchestration.objects.meta import Object, key_of, name_of, namespace_of, uid_of, with_condition
 
 COMPONENT = "not-enforced"
@@ -39,9 +40,16 @@ class Controller:
         """Run until cancelled. The informers run elsewhere."""
         for informer in self._informers.values():
             await informer.wait_synced()
+        await self._recall()
         for place, informer in self._informers.items():
             informer.subscribe(partial(self._changed, place))
         await run_controller(COMPONENT, self._queue, self.reconcile, 1)
+
+    async def _recall(self) -> None:
+        """Take for told what an Event says already."""
+        found = await self._client.list(EVENTS, fields=f"reason={not_enforced.REASON}")
+        for event in found.items[-TOLD_MAX:]:
+            self._told[str(event["involvedObject"].get("uid", "")), str(event.get("message", ""))] = None
 
     def _changed(self, place: tuple[str, str], old: Object | None, new: Object | None) -> None:
         if new is not None:
@@ -53,7 +61,7 @@ class Controller:
         obj = self._informers[group, plural].get(name)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return
-        sentence = self._rows[group, plural].says(obj)
+        sentence = self._rows[group, plural].says(obj)[:MESSAGE_MAX]
         if not sentence:
             return
         if (uid_of(obj), sentence) not in self._told:
