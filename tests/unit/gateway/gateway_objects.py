@@ -11,14 +11,22 @@ from wherry.application.gateway.kinds import (
     REFERENCE_GRANTS,
 )
 from wherry.application.gateway.snapshot import Snapshot, snapshot_of
-from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, SECRETS, SERVICES
+from wherry.orchestration.objects.kinds import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    INGRESS_CLASSES,
+    INGRESSES,
+    NAMESPACES,
+    SECRETS,
+    SERVICES,
+)
 from wherry.orchestration.objects.meta import Object
 
 RESOURCES = {
     resource.kind: resource
     for resource in (
         GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS, ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES,
-        SECRETS, SERVICES,
+        SECRETS, SERVICES, CONFIG_MAPS,
     )
 }  # fmt: skip
 

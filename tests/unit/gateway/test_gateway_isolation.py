@@ -21,16 +21,18 @@ def hosts_of(numbers: set[int], *, path: str = "/") -> Hosts:
 
 
 class Envoy:
-    """Refuses whatever has a bad owner's route in it; counts."""
+    """Refuses whatever has a bad owner's route in it, or those of both of a pair; counts."""
 
-    def __init__(self, isolation: Isolation, bad: set[int]) -> None:
+    def __init__(self, isolation: Isolation, bad: set[int], pair: tuple[int, int] | None = None) -> None:
+        self.pair = {f"HTTPRoute/default/r{n}" for n in pair or ()}
         self.isolation, self.bad, self.probes = isolation, {f"HTTPRoute/default/r{n}" for n in bad}, 0
         self.serves: Hosts = ()
 
     def judge(self, table: str, hosts: Hosts) -> bool:
         version = repr(hosts)
         self.isolation.sent(table, version, hosts)
-        if any(owner_of(route) in self.bad for host in hosts for route in host.routes):
+        owners = {owner_of(route) for host in hosts for route in host.routes}
+        if owners & self.bad or self.pair and self.pair <= owners:
             return self.isolation.refused(table, version, "no")
         if table != PROBE:
             self.serves = hosts
@@ -72,10 +74,32 @@ def test_a_refused_owner_keeps_what_envoy_took_before_and_is_tried_again_once_it
                     for host in hosts_of({3, 6}))
     offered = isolation.offered("port-80", changed)
     isolation.sent("port-80", "v2", offered)
-    assert isolation.refused("port-80", "v2", "no"), "one owner changed, so it is to blame without a probe"
+    assert isolation.refused("port-80", "v2", "no")
+    isolation.sent(PROBE, "v3", isolation.probe())
+    assert isolation.refused(PROBE, "v3", "no"), "one owner changed, and one probe says that it is refused by itself"
     assert share_of(isolation.offered("port-80", changed), "HTTPRoute/default/r3") == before
     mended = hosts_of({3, 6}, path="/mended")
     assert isolation.offered("port-80", mended) == mended and not isolation.refusals
+
+
+@given(good=NUMBERS, pair=st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda two: two[0] != two[1]), before=NUMBERS)
+def test_of_routes_refused_only_together_one_is_told_and_all_others_are_served(good: set[int], pair: tuple[int, int], before: set[int]) -> None:
+    """Each half was taken, so nobody was to blame: the listener alone was told, and no route of the port changed any more."""
+    isolation = Isolation()
+    envoy = Envoy(isolation, set(), pair)
+    if not set(pair) <= before:
+        envoy.settle(hosts_of(before))
+    wanted = hosts_of(good | set(pair) | before)
+    envoy.settle(wanted)
+    present = {owner_of(route) for host in wanted for route in host.routes}
+    (told, text), = isolation.refusals.items()
+    assert told in envoy.pair and text == "refused together with other routes, not by itself: no"
+    assert {owner_of(route) for host in envoy.serves for route in host.routes} == present - {told}
+    envoy.settle(wanted)
+    assert set(isolation.refusals) == {told}, "and nothing is tried again while nothing changes"
+    other, = envoy.pair - {told}
+    envoy.settle(hosts_of((good | before | set(pair)) - {int(other.rpartition("r")[2])}))
+    assert isolation.refusals == {}, "the other went away, so it is served"
 
 
 def test_a_name_that_begins_like_the_refused_one_is_not_blamed() -> None:

@@ -5,7 +5,9 @@ Out:   the hosts to send: those of refused owners as Envoy last took them, or no
 Spec:  Envoy takes or refuses a RouteConfiguration as a whole. An owner is the first three parts of `Route.name`.
 
 A refused table is tried in halves, in a listener that no port is bound for (`listeners.probe`), until each half is taken or is
-one owner's. The table itself stays as it was sent meanwhile, so Envoy serves on with the last good one.
+one owner's. Where each half is taken and the whole is not, the owners that Envoy had before are tried with ever fewer of the new
+ones, until one is found that it does not take beside those: that one is refused, and tried again whenever another changes. The
+table itself stays as it was sent meanwhile, so Envoy serves on with the last good one.
 """
 
 from collections.abc import Iterable
@@ -28,13 +30,27 @@ class _Sent:
 @dataclass(slots=True)
 class _Trial:
     hosts: Hosts
+    message: str
+    suspects: list[str]
     groups: list[list[str]]  # owners that are to be tried together; the last is being tried
+    is_blamed: bool = False
+    good: int = 0  # so many of the suspects, the first, are taken beside the others; `bad` of them are not
+    bad: int = 0
+
+    def __post_init__(self) -> None:
+        self.bad = len(self.suspects)
+
+    @property
+    def together(self) -> int:
+        """How many of the suspects to try beside all others, when one by one they are taken."""
+        return (self.good + self.bad) // 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
     share: Share
     message: str
+    beside: Hosts | None = None  # refused for what else was there: no longer, once that changes
 
 
 def owner_of(route: Route) -> str:
@@ -57,7 +73,7 @@ class Isolation:
             return trial.hosts
         held = {
             owner: refusal for owner, refusal in self._refusals.get(table, {}).items()
-            if share_of(hosts, owner) == refusal.share
+            if share_of(hosts, owner) == refusal.share and refusal.beside in (None, hosts)
         }  # fmt: skip
         if not held:
             self._refusals.pop(table, None)
@@ -79,8 +95,10 @@ class Isolation:
     def probe(self) -> Hosts:
         """The hosts to try just now, () for none."""
         for trial in self._trials.values():
-            wanted = set(trial.groups[-1])
-            return _only(trial.hosts, wanted)
+            if trial.groups:
+                return _only(trial.hosts, set(trial.groups[-1]))
+            left_out: dict[str, Share] = {owner: {} for owner in trial.suspects[trial.together:]}
+            return _with_shares(trial.hosts, left_out)
         return ()
 
     def taken(self, table: str, version: str) -> bool:
@@ -103,10 +121,8 @@ class Isolation:
         if table in self._trials:
             return False
         suspects = _suspects(self._taken.get(table, ()), sent.hosts)
-        if len(suspects) == 1:
-            self._blame(table, suspects[0], sent.hosts, message)
-        elif suspects:
-            self._trials[table] = _Trial(sent.hosts, _halves(suspects))
+        if suspects:
+            self._trials[table] = _Trial(sent.hosts, message, suspects, _halves(suspects))
         return bool(suspects)
 
     def is_tried(self, table: str) -> bool:
@@ -121,15 +137,30 @@ class Isolation:
     def _judge(self, message: str) -> bool:
         self._sent.pop(PROBE, None)
         for table, trial in self._trials.items():
-            group = trial.groups.pop()
-            if message and len(group) == 1:
-                self._blame(table, group[0], trial.hosts, message)
+            if trial.groups:
+                group = trial.groups.pop()
+                if message and len(group) == 1:
+                    trial.is_blamed = True
+                    self._blame(table, group[0], trial.hosts, message)
+                elif message:
+                    trial.groups += _halves(group)
             elif message:
-                trial.groups += _halves(group)
-            if not trial.groups:
+                trial.bad = trial.together
+            else:
+                trial.good = trial.together
+            if not trial.groups and (trial.is_blamed or self._is_found(table, trial)):
                 del self._trials[table]
             return True
         return False
+
+    def _is_found(self, table: str, trial: _Trial) -> bool:
+        """Whether the one is known that is not taken beside the others."""
+        if trial.bad - trial.good > 1:
+            return False
+        owner = trial.suspects[trial.bad - 1]
+        text = f"refused together with other routes, not by itself: {trial.message}"
+        self._refusals.setdefault(table, {})[owner] = _Refusal(share_of(trial.hosts, owner), text, beside=trial.hosts)
+        return True
 
     def _blame(self, table: str, owner: str, hosts: Hosts, message: str) -> None:
         self._refusals.setdefault(table, {})[owner] = _Refusal(share_of(hosts, owner), message)

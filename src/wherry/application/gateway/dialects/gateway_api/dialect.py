@@ -55,6 +55,7 @@ class GatewayApiDialect:
         snapshot = snapshot.with_table(PORT_HOLDERS, gateways.port_holders(ours))
         views = {key_of(obj): self._gateways.of(key_of(obj), obj, snapshot, self._gateway_view) for obj in ours}
         self._gateways.keep_only(views)
+        views = gateways.without_rivals(views)
         snapshot = snapshot.with_table(GATEWAY_VIEWS, views)
         held = snapshot.tables.get(HTTP_ROUTES.qualified_name, {})
         routes = [self._routes.of(key, obj, snapshot, http_routes.view_of) for key, obj in held.items()]

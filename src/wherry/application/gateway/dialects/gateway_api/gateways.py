@@ -8,7 +8,7 @@ Refused by name: protocols TLS, TCP and UDP (UnsupportedProtocol), passthrough, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wherry.application.gateway import certificates
@@ -90,6 +90,36 @@ def port_holders(gateways: list[Object]) -> dict[str, tuple[str, str]]:
         for listener in (gateway.get("spec") or {}).get("listeners") or ():
             held.setdefault(str(listener.get("port")), (str(listener.get("protocol")), key_of(gateway)))
     return held
+
+
+def without_rivals(views: Mapping[str, GatewayView]) -> dict[str, GatewayView]:
+    """The views, given oldest first, with listeners refused whose host an older Gateway opens to clients of other authorities.
+
+    One hostname of a port asks for one set of certificates: with both, each team's clients would enter the other's routes.
+    """
+    first: dict[tuple[int, str], tuple[str, ClientValidation]] = {}
+    found: dict[str, GatewayView] = {}
+    for key, view in views.items():
+        refused: dict[str, str] = {}
+        for listener in view.listeners if not view.problem else ():
+            if listener.is_usable and listener.client is not None:
+                holder, client = first.setdefault((listener.port, listener.hostname), (key, listener.client))
+                if client.authorities != listener.client.authorities:
+                    refused[listener.name] = holder
+        found[key] = replace(view, listeners=tuple(
+            _refused_for(listener, refused[listener.name], view.generation) if listener.name in refused else listener
+            for listener in view.listeners
+        )) if refused else view
+    return found
+
+
+def _refused_for(listener: ListenerView, holder: str, generation: int) -> ListenerView:
+    text = f"Gateway {holder} opens this hostname and port to clients of other authorities"
+    told = {
+        kind: condition(kind, kind == "Conflicted", "HostnameConflict", text, generation=generation)
+        for kind in ("Accepted", "Conflicted")
+    }
+    return replace(listener, is_usable=False, conditions=tuple(told.get(one["type"], one) for one in listener.conditions))
 
 
 def _problem(spec: Mapping[str, Any], addresses: tuple[str, ...]) -> tuple[str, str] | None:
