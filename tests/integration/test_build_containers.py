@@ -176,10 +176,33 @@ async def test_cancelled_build_leaves_nothing_on_the_machine(yard: Yard) -> None
 
 
 async def test_two_builds_at_once_do_not_disturb_each_other(yard: Yard) -> None:
-    options = BuildOptions(builder=yard.pack('echo "$CNB_TARGET_OS" > made; sleep 0.2'))
+    options = BuildOptions(builder=yard.pack('echo "$CNB_TARGET_OS" > made; sleep 0.2'), may_lack_process=True)
     async with asyncio.TaskGroup() as tasks:
         both = [tasks.create_task(yard.platform.build(yard.app, [f"{NAME}-{n}"], options, Lines())) for n in (1, 2)]
     assert both[0].result().image.id == both[1].result().image.id
+    assert remains() == []
+
+
+async def test_a_buildpack_rewrites_the_sbom_of_its_layer_in_the_second_build_too(yard: Yard) -> None:
+    """What the second build restores belonged to root, and the buildpack's user could not write it: code 51."""
+    build = """
+mkdir -p "$CNB_LAYERS_DIR/dep"
+[ -e "$CNB_LAYERS_DIR/dep.sbom.cdx.json" ] && echo "the last one: $(cat "$CNB_LAYERS_DIR/dep.sbom.cdx.json")"
+printf '{"bomFormat": "CycloneDX", "serial": "%s"}' "$(cat word)" > "$CNB_LAYERS_DIR/dep.sbom.cdx.json"
+printf '[types]\\nlaunch = true\\ncache = true\\n' > "$CNB_LAYERS_DIR/dep.toml"
+printf '[[processes]]\\ntype = "web"\\ncommand = ["true"]\\n' > "$CNB_LAYERS_DIR/launch.toml"
+"""
+    path = yard.pack(f"id -u\n{build}")
+    pack = yard.root / "pack/buildpack.toml"
+    pack.write_text(pack.read_text().replace('version = "1"', 'version = "1"\nsbom-formats = ["application/vnd.cyclonedx+json"]'))
+    said = []
+    for word in ("first", "second"):
+        (yard.app / "word").write_text(word)
+        lines = Lines()
+        await yard.platform.build(yard.app, [NAME], BuildOptions(builder=path), lines)
+        said.append(lines.text)
+    assert all("1000\n" in text for text in said), "not as root, who may write anything"
+    assert "the last one" not in said[0] and '"serial": "first"' in said[1]
     assert remains() == []
 
 

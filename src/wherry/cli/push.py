@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     content = open_images(settings.load_or_default(args.data_dir)).content
     target = args.target or args.image
     refuse_unsendable(content, target)
-    digest = asyncio.run(_push(content, args.image, target))
+    digest = asyncio.run(send(content, args.image, target))
     if args.output == "json":
         output.data({"name": target, "digest": digest})
     else:
@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _push(content: Content, source: str, target: str) -> str:
+async def send(content: Content, source: str, target: str) -> str:
+    """The digest that the registry has it under."""
     from wherry.container.registry.client import RegistryClient
     from wherry.container.registry.push import push_image
 

@@ -79,7 +79,7 @@ class Shop:
         path.write_text(
             f'[[order]]\n{order}\n{uris}\n[build]\nimage = "example.test/build:1"\n[[run.images]]\nimage = "example.test/run:1"\n'
         )
-        chosen = options or BuildOptions()
+        chosen = replace(options or BuildOptions(), may_lack_process=True)
         self.progress = Lines()
         return await self.platform.build(self.app, [name], replace(chosen, builder=chosen.builder or path), self.progress)
 

@@ -74,7 +74,7 @@ def test_web_command_of_python(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CNB_LAYERS_DIR", str(tmp_path / "layers"))
     program = (builders.OWN / "python/bin/build").read_text().removesuffix("main()\n")
-    space: dict[str, object] = {"__name__": "build"}
+    space: dict[str, object] = {"__name__": "build", "__file__": str(builders.OWN / "python/bin/build")}
     exec(compile(program, "build", "exec"), space)  # noqa: S102 - the buildpack's program has no module name
     assert space["web"](names) == found  # type: ignore[operator]
 
@@ -133,10 +133,8 @@ async def test_source_of_no_known_kind_says_what_each_looked_for(shop: Shop) -> 
 
 
 @pytest.mark.parametrize(("files", "said"), [
-    pytest.param({"uv.lock": ""}, "uv.lock is not read; pin", id="uv"),
     pytest.param({"Dockerfile": ""}, "Dockerfile is not read", id="Dockerfile"),
-    pytest.param({".python-version": "3.9"}, ".python-version is not read", id="version"),
-    pytest.param({"uv.lock": "", "requirements.txt": "# none"}, "", id="exported"),
+    pytest.param({"requirements.txt": "# none"}, "", id="nothing unread"),
 ])  # fmt: skip
 async def test_what_no_buildpack_reads_is_told(files: dict[str, str], said: str, shop: Shop) -> None:
     await build(shop, {"app.py": "print()", **files})
@@ -144,6 +142,12 @@ async def test_what_no_buildpack_reads_is_told(files: dict[str, str], said: str,
     assert bool(notes) == bool(said) and all(said in line for line in notes)
 
 
-async def test_an_image_without_a_process_says_so(shop: Shop) -> None:
-    await build(shop, {"requirements.txt": "# none"})
-    assert any("the image has no process" in line for line in shop.progress.lines)
+async def test_an_image_without_a_process_is_an_error_unless_it_is_wanted(shop: Shop) -> None:
+    """It was made, with a line among others, and its pod said "no command"."""
+    with pytest.raises(PhaseFailed, match="name one in a Procfile: web: COMMAND") as failed:
+        await build(shop, {"requirements.txt": "# none"})
+    assert failed.value.code == 62
+    assert not shop.content.index.tag("example.test/app", "1")
+    options = BuildOptions(builder=shop.root / "builder.toml", env={"PIP_NO_INDEX": "1"}, may_lack_process=True)
+    result = await shop.platform.build(shop.app, [NAME], options, shop.progress)
+    assert result.processes == () and shop.image()

@@ -45,6 +45,10 @@ from wherry.kit.clock import Clock, SystemClock
 from wherry.kit.errors import Invalid, NotFound
 
 BUILD_HOME = "/home/cnb"
+NO_PROCESS = (
+    "no buildpack named a process, so the image would not start; name one in a Procfile: web: COMMAND "
+    "(an image without one is made with --allow-no-process)"
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -145,10 +149,12 @@ class Platform:
         if analyzed.previous_id:
             progress.line(f"Comparing with the last image, {analyzed.previous_id[:19]}")
         detected, built = await self._in_workshop(job, cache, analyzed, progress)
+        if not built.processes and not job.options.may_lack_process:
+            raise PhaseFailed(Code.EXPORT, NO_PROCESS)
         progress.phase("EXPORTING")
         exported = await self._export(job, detected, built, analyzed, cache, progress)
         if not built.processes:
-            progress.line("warning: the image has no process and does not start by itself; name one in a Procfile: web: COMMAND")
+            progress.line("warning: the image has no process and does not start by itself")
         progress.line(f"*** Images ({exported.image.id[:19]}):")
         for name in job.names:
             progress.line(f"      {name}")

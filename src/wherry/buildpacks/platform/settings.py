@@ -43,3 +43,4 @@ class BuildOptions:
     build_image: str = ""
     run_image: str = ""
     created: str = CREATED
+    may_lack_process: bool = False  # an image that does not start by itself is wanted: a base for others, say

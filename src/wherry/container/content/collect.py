@@ -45,7 +45,7 @@ def prune(content: Content, *, before: float) -> int:
 
     Also those that somebody may name by digest: for `wherry image prune`, never done unasked. `collect` frees the space.
     """
-    forgotten = 0
+    forgotten: set[str] = set()
     manifests = content.index.manifests()
     children = {entry.digest for one in manifests for entry in _entries(content, one.digest)}
     for one in manifests:
@@ -59,8 +59,9 @@ def prune(content: Content, *, before: float) -> int:
         if is_old:
             for referrer in content.index.referrers(one.repository, one.digest):
                 content.index.delete_manifest(one.repository, referrer.digest)
-            forgotten += content.index.delete_manifest(one.repository, one.digest)
-    return forgotten
+            if content.index.delete_manifest(one.repository, one.digest):
+                forgotten.add(one.digest)  # once, however many repositories it was in
+    return len(forgotten)
 
 
 def _entries(content: Content, digest: str) -> tuple[Descriptor, ...]:
