@@ -17,12 +17,13 @@ DRIP_S = 0.5
 WATCH = b"GET /api/v1/configmaps?watch=1&resourceVersion=%s HTTP/1.1\r\nHost: x\r\n\r\n" % b"0"
 BODY_HEAD = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 LARGE = 1 << 20
+ESTABLISHED = 1  # tcp_info.tcpi_state
 
 
 class Attacker(asyncio.Protocol):
     """One connection. Never reads when it is a watcher; drips what its kind drips."""
 
-    open_count = 0
+    every: list["Attacker"] = []
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -30,7 +31,7 @@ class Attacker(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        Attacker.open_count += 1
+        Attacker.every.append(self)
         match self.kind:
             case "watchers":
                 transport.write(WATCH)
@@ -46,8 +47,13 @@ class Attacker(asyncio.Protocol):
             self.transport.write(byte)
             asyncio.get_running_loop().call_later(DRIP_S, self.drip, b"A" if self.kind == "heads" else b" ")
 
-    def connection_lost(self, error: Exception | None) -> None:
-        Attacker.open_count -= 1
+    def is_open(self) -> bool:
+        """By the kernel: who does not read is not told that the other side has hung up."""
+        plain = self.transport.get_extra_info("socket")
+        if self.transport.is_closing() or plain.fileno() < 0:
+            return False
+        state: int = plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return state == ESTABLISHED
 
 
 async def main(kind: str, count: int, host: str, port: int, *files: str) -> None:
@@ -72,7 +78,7 @@ async def main(kind: str, count: int, host: str, port: int, *files: str) -> None
             tasks.create_task(attack())
     print("ready", flush=True)
     while await loop.run_in_executor(None, sys.stdin.readline):
-        print(Attacker.open_count, flush=True)
+        print(sum(attacker.is_open() for attacker in Attacker.every), flush=True)
 
 
 if __name__ == "__main__":

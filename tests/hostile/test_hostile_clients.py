@@ -22,7 +22,7 @@ from wherry.orchestration.apiserver.settings import ApiServerSettings
 WATCHERS, SLOW, IDLE, NOISES = count(40, 1000), count(50, 500), count(200, 3000), count(2, 100)
 CHANGES, CHANGE_BYTES = count(80, 300), 900_000  # more than any watcher may leave unread
 ANSWER_S_MAX = 10.0  # of an ordinary request meanwhile, on a busy machine
-MEMORY_PER_WATCHER = 2 * MEBIBYTE  # TLS, and one change under way: as plain text and as cipher text
+MEMORY_PER_WATCHER = MEBIBYTE * 3 // 2  # TLS, and a piece of one change: as plain text and as cipher text
 MEMORY_SHARED = 250 * MEBIBYTE  # the changes themselves: held once, whoever has not read them
 ALPN_H2 = ["h2"]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)

@@ -24,6 +24,7 @@ from wherry.kit.http.server import Server, serve
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy.")
 
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
+TCP_CLOSE = 7  # tcp_info.tcpi_state
 USUAL = Limits()
 QUICK = Limits(
     head_timeout_s=0.3, idle_timeout_s=0.3, body_stall_s=0.3, half_closed_s=0.3, linger_s=0.2, close_grace_s=0.2
@@ -406,8 +407,12 @@ async def test_an_answer_may_be_cut_sooner_than_others_when_its_client_takes_not
     async with running() as (application, server):
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1000)
         writer.write(GET % b"/brief")
+        plain = writer.get_extra_info("socket")
         async with asyncio.timeout(5):
             await application.closed.wait()
+            # The kernel has let go of it, too, though there is no room for an orderly end.
+            while plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_CLOSE:
+                await asyncio.sleep(0.01)
         writer.close()
 
 

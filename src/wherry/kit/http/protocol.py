@@ -13,6 +13,7 @@ import logging
 import math
 import socket
 import ssl
+import struct
 from collections import deque
 from dataclasses import dataclass, field
 from typing import cast
@@ -277,6 +278,8 @@ class HttpConnection(asyncio.Protocol):
                 async with asyncio.timeout(self._stall_s):
                     await self._drained
             except TimeoutError:
+                # With a reset: behind what the client has not taken, the kernel would keep the end of the connection for minutes.
+                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self._transport.abort()
                 raise ClientGone("client took nothing for too long") from None
         if self._transport.is_closing():

@@ -108,7 +108,14 @@ class Renderer:
         return Response(200, [JSON_TYPE], b'%b,"items":[%b]}' % (head[:-1], items_bytes))
 
     def event(self, kind: str, cached: Cached) -> bytes:
-        """A watch event (see `verbs.watching.Encoder`)."""
+        """A watch event (see `verbs.watching.Encoder`). The same bytes for all who watch in the same form; Tables tell ages."""
+        form = self._form
+        if form.shape is Shape.TABLE:
+            return self._event(kind, cached)
+        key = (cached.revision, cached.key, kind, self._served, form.shape, form.version)
+        return self._served.cache.lines.of(key, lambda: self._event(kind, cached))
+
+    def _event(self, kind: str, cached: Cached) -> bytes:
         if self._form.shape is Shape.OBJECT:
             return b'{"type":"%b","object":%b}\n' % (kind.encode(), self._served.data(cached))
         return orjson.dumps({"type": kind, "object": self._shown(cached)}) + b"\n"

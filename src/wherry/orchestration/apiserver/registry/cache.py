@@ -10,7 +10,7 @@ Never: waits, or calls the store.
 import asyncio
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ RECENT_EVENTS_MAX = 256  # per resource; a watch from further back replays from 
 RECENT_BYTES_MAX = 8 << 20  # of their objects: else 256 changes of one large object cost a quarter of a gigabyte
 WATCHER_EVENTS_MAX = 20_000  # a reader this far behind is cut off and lists again
 WATCHER_BYTES_MAX = 64 << 20  # or this far; objects are shared between watchers, so this bounds all of them together
+LINES_KEPT_MAX, LINES_BYTES_MAX = 16, 4 << 20  # watch events as text; a single larger one is kept, too
 
 TURN = 100  # objects parsed before others may go on: about 3 ms
 
@@ -97,6 +98,26 @@ class CacheEvent:
         return self._last
 
 
+class Lines:
+    """The last few watch events as they are written: made once for all watchers that get the same, held once while some have not
+    taken it. What is held here is bounded in number and bytes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, bytes] = {}
+        self._bytes = 0
+
+    def of(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+        """The line of that key, made now where it is not kept."""
+        line = self._kept.get(key)
+        if line is None:
+            line = make()
+            while self._kept and (len(self._kept) >= LINES_KEPT_MAX or self._bytes + len(line) > LINES_BYTES_MAX):
+                self._bytes -= len(self._kept.pop(next(iter(self._kept))))
+            self._kept[key] = line
+            self._bytes += len(line)
+        return line
+
+
 @dataclass(slots=True, eq=False)
 class Watcher:
     """A bounded queue of events. `is_cut` tells that it overflowed or the cache was rebuilt: end the watch."""
@@ -146,6 +167,7 @@ class ResourceCache:
         self._recent_after = revision  # every event later than this is in `_recent`
         self.watchers: set[Watcher] = set()
         self.listeners: list[Callable[[CacheEvent], None]] = []
+        self.lines = Lines()
         self.index: FieldIndex | None = None
 
     async def indexed(self, fields: Fields, place: int) -> "FieldIndex":
