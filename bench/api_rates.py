@@ -62,8 +62,9 @@ APPLY_SCRIPT = """
 counter = 0
 request = function()
   counter = counter + 1
-  local body = string.gsub([[%s]], "VALUE", tostring(counter))
-  local path = "/apis/apps/v1/namespaces/default/deployments/d" .. (counter %% 50) .. "?fieldManager=bench&force=true"
+  local name = "d" .. (counter %% 50)
+  local body = string.gsub(string.gsub([[%s]], "VALUE", tostring(counter)), "DEPLOYMENT", name)
+  local path = "/apis/apps/v1/namespaces/default/deployments/" .. name .. "?fieldManager=bench&force=true"
   return wrk.format("PATCH", path, {["Content-Type"] = "application/apply-patch+yaml", ["Authorization"] = wrk.headers["Authorization"]}, body)
 end
 """
@@ -75,7 +76,7 @@ def deployment() -> dict[str, object]:
     spec["containers"][0]["env"][0]["value"] = "VALUE"
     labels = {"app": "bench"}
     return {
-        "apiVersion": "apps/v1", "kind": "Deployment",
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "DEPLOYMENT"},
         "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
     }
 
@@ -136,6 +137,7 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     delays: list[float] = []
     sent: dict[str, float] = {}
+    began = time.time_ns()  # names are new in each round
     path = f"{api.url}/api/v1/namespaces/default/secrets"
     async with aiohttp.ClientSession(
         headers={"Authorization": f"Bearer {token}"}, connector=aiohttp.TCPConnector(ssl=context, limit=0),
@@ -143,7 +145,13 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
         ready = asyncio.Semaphore(0)
 
         async def follow() -> None:
+            while not await followed():  # a server may ask a crowd to come again
+                await asyncio.sleep(0.1)
+
+        async def followed() -> bool:
             async with session.get(f"{path}?watch=true&resourceVersion=0") as response:
+                if response.status == 429:
+                    return False
                 ready.release()
                 seen = 0
                 async for line in response.content:
@@ -153,7 +161,8 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
                     delays.append(time.perf_counter() - sent[name])
                     seen += 1
                     if seen == events:
-                        return
+                        break
+            return True
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(watchers):
@@ -161,7 +170,7 @@ async def watch_delays(api: TestApi, token: str, watchers: int, events: int) -> 
             for _ in range(watchers):
                 await ready.acquire()
             for index in range(events):
-                name = f"w-{watchers}-{index}"
+                name = f"w-{watchers}-{began}-{index}"
                 sent[name] = time.perf_counter()
                 async with session.post(path, json={"metadata": {"name": name}}) as answer:
                     await answer.read()

@@ -12,12 +12,16 @@ step() {  # name, then a command; its output goes to the log, and to the console
     if "$@" > /tmp/step.log 2>&1; then word=ok; else word=failed; fi
     say "RESULT $stage $name $word $(( $(cut -d. -f1 /proc/uptime) - began ))"
     { echo "== $stage $name $word"; cat /tmp/step.log; } >> /root/guest.log
-    [ $word = ok ] || { say "OUTPUT of $name:"; tail -n 25 /tmp/step.log | cut -c1-300 > /dev/ttyS0; circumstances >> /root/guest.log 2>&1; }
+    [ $word = ok ] || {
+        say "OUTPUT of $name:"; tail -n 25 /tmp/step.log | cut -c1-300 > /dev/ttyS0
+        circumstances > /tmp/circumstances 2>&1; cat /tmp/circumstances >> /root/guest.log
+        tail -n 120 /tmp/circumstances | cut -c1-300 > /dev/ttyS0
+    }
     [ $word = ok ]
 }
 
 circumstances() {  # what one wants to read after a failed step
-    wherry status; kubectl get pods,events -A; free -m; tail -n 60 /var/lib/wherry/log/*.log
+    tail -n 60 /var/lib/wherry/log/*.log; wherry status; kubectl describe pods -n default; kubectl get pods,events -A; free -m
 }
 
 network() {
@@ -34,7 +38,7 @@ eventually() {  # for ten minutes by the clock, for one look takes seconds here
 
 pod() {
     wherry assemble busybox && kubectl apply -f /opt/guest/manifests/web.yaml &&
-        kubectl rollout status deployment/web --timeout=900s
+        kubectl rollout status deployment/web --timeout=400s
 }
 service() { kubectl exec client -- wget -q -T 20 -O - http://web.default.svc.cluster.local/ | grep web; }
 client() { kubectl apply -f /opt/guest/manifests/client.yaml && kubectl wait --for=condition=Ready pod/client --timeout=600s; }
@@ -80,7 +84,8 @@ first)
     step cgroup-v2 is_cgroup_v2
     step doctor doctor
     if step up up; then
-        step pod pod; step client client; step service service; step dns lookup; step memory-limit memory
+        step pod pod && step client client || { say "DONE $stage"; sync; systemctl poweroff; exit 1; }
+        step service service; step dns lookup; step memory-limit memory
         step volume volume; step volume-is-full is_full; step volume-grows-in-use grows; step gateway gateway
         kubectl create namespace writing > /dev/null 2>&1
         say "WRITING"
