@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from wherry.kit.http.limits import Limits
 from wherry.kit.http.message import Response
+from wherry.orchestration.apiserver.registry import cache as caches
 from wherry.orchestration.apiserver.registry.cache import TURN, Cached, FieldIndex, warmed
 from wherry.testing.api import TestApi, api_server
 
@@ -344,3 +346,29 @@ async def test_a_client_that_takes_nothing_of_its_watch_is_cut_sooner_than_one_t
         response = await api.raw("GET", "/api/v1/namespaces/default/configmaps?watch=true")
         assert response.stall_s == api.server.settings.watch_stall_s < Limits().write_stall_s
         await response.body.aclose()  # type: ignore[union-attr]
+
+
+async def test_label_selectors_see_what_changed_between_two_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries are made ready once; later only the changed ones, and all of them where too many have changed."""
+    monkeypatch.setattr(caches, "UNWARMED_MAX", 5)
+    path = "/api/v1/namespaces/default/configmaps"
+    async with api_server() as api:
+        async def names(selector: str) -> set[str]:
+            _, page = await api.call("GET", f"{path}?labelSelector={quote(selector)}")
+            return {item["metadata"]["name"] for item in page["items"]}
+
+        async def put(name: str, **labels: str) -> None:
+            await api.call("PUT" if name in await names("") else "POST", path if name not in await names("") else f"{path}/{name}",
+                           {"metadata": {"name": name, "labels": labels}})
+
+        await put("a", app="one")
+        assert await names("app=one") == {"a"}
+        for number in range(8):
+            await put(f"b{number}", app="one", tier="x" if number % 2 else "y")
+        await put("a", app="two")
+        assert await names("app=one") == {f"b{number}" for number in range(8)}
+        assert await names("app=one,tier=x") == {f"b{number}" for number in range(1, 8, 2)} == await names("app in (one),tier==x")
+        assert await names("app=one,app=two") == set()
+        assert await names("app in (one,two),tier!=x") == {"a", *(f"b{number}" for number in range(0, 8, 2))}
+        await api.call("DELETE", f"{path}/b0")
+        assert "b0" not in await names("app=one")

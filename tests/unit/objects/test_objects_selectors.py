@@ -136,3 +136,16 @@ def test_field_selectors_match_by_value() -> None:
 def test_field_values_survive_printing(value: str) -> None:
     selector = selectors.FieldSelector((("a", "=", value),))
     assert selectors.parse_fields(str(selector)) == selector
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["=", "==", "in", "!=", "notin", "exists", "!"]),
+                          st.lists(st.sampled_from("xyz"), min_size=1, max_size=2, unique=True)), max_size=3),
+       st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz")))
+def test_where_a_selector_is_only_equalities_they_select_the_same(parts: list[tuple[str, str, list[str]]], labels: dict[str, str]) -> None:
+    made = selectors.LabelSelector(tuple(
+        selectors.Requirement(key, operator, () if operator in ("exists", "!") else tuple(sorted(values[: 1 if "=" in operator else 2])))
+        for key, operator, values in parts))
+    wanted = made.equalities()
+    if wanted is not None:
+        assert made.matches(labels) == all(labels.get(key) == value for key, value in wanted.items())
+    assert selectors.LabelSelector(matches_nothing=True).equalities() is None

@@ -36,6 +36,9 @@ _PREFIX_TEXT = (
 )
 
 
+EQUALITIES = frozenset({"=", "==", "in"})  # with one value, each of them is one
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """`operator` is one of `= == != in notin exists ! gt lt`; `values` are sorted and unique."""
@@ -81,6 +84,13 @@ class LabelSelector:
         if self.matches_nothing:
             return False
         return all(requirement.matches(labels or {}) for requirement in self.requirements)
+
+    def equalities(self) -> dict[str, str] | None:
+        """The labels and their values where the selector asks for nothing else, and for no label twice; None otherwise."""
+        if self.matches_nothing or not all(r.operator in EQUALITIES and len(r.values) == 1 for r in self.requirements):
+            return None
+        found = {r.key: r.values[0] for r in self.requirements}
+        return found if len(found) == len(self.requirements) else None
 
     @property
     def is_everything(self) -> bool:

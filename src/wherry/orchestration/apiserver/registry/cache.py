@@ -23,6 +23,7 @@ RECENT_EVENTS_MAX = 256  # per resource; a watch from further back replays from 
 RECENT_BYTES_MAX = 8 << 20  # of their objects: else 256 changes of one large object cost a quarter of a gigabyte
 WATCHER_EVENTS_MAX = 20_000  # a reader this far behind is cut off and lists again
 WATCHER_BYTES_MAX = 64 << 20  # or this far; objects are shared between watchers, so this bounds all of them together
+UNWARMED_MAX = 10_000  # changes remembered for the next selector; with more, everything is gone through
 LINES_KEPT_MAX, LINES_BYTES_MAX = 16, 4 << 20  # watch events as text; a single larger one is kept, too
 
 TURN = 100  # objects parsed before others may go on: about 3 ms
@@ -168,7 +169,20 @@ class ResourceCache:
         self.watchers: set[Watcher] = set()
         self.listeners: list[Callable[[CacheEvent], None]] = []
         self.lines = Lines()
+        self._warm_for: Fields | None = None  # the reader for which all entries were made ready
+        self._unwarmed: list[Cached] = []  # those that have come since
         self.index: FieldIndex | None = None
+
+    async def warm(self, fields: Fields) -> None:
+        """Have ready what selectors will look at; later only what has changed is gone through."""
+        if self._warm_for is fields:
+            changed, self._unwarmed = self._unwarmed, []
+            await warmed(changed, fields)
+        else:
+            items = self.items
+            await warmed(list(items.values()), fields)
+            if items is self.items:  # not loaded anew meanwhile
+                self._warm_for, self._unwarmed = fields, []
 
     async def indexed(self, fields: Fields, place: int) -> "FieldIndex":
         """The index of one selectable field; made when first asked for, kept from then on."""
@@ -184,7 +198,7 @@ class ResourceCache:
         self.items = {item.key: item for item in items}
         self._order = sorted(self.items)
         self.revision = revision
-        self.index = None
+        self.index, self._warm_for, self._unwarmed = None, None, []
         self._recent.clear()
         self._recent_bytes = 0
         self._recent_after = revision
@@ -209,6 +223,10 @@ class ResourceCache:
         else:
             return
         self.revision = revision
+        if new is not None and self._warm_for is not None:
+            self._unwarmed.append(new)
+            if len(self._unwarmed) > UNWARMED_MAX:
+                self._warm_for, self._unwarmed = None, []
         if self.index is not None:
             self.index.apply(old, new)
         event = CacheEvent(revision, new, old)

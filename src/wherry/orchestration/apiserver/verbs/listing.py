@@ -12,7 +12,7 @@ import orjson
 
 from wherry.kit.errors import TimedOut
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.registry.cache import Cached, warmed
+from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.verbs.options import ListOptions, Matches, invalid, matcher
@@ -47,7 +47,7 @@ async def list_objects(registry: Registry, served: Served, namespace: str, optio
         return await _continued(registry, served, namespace, options, revision, after)
     asked = options.revision
     if options.selects:
-        await _warm(served, namespace, options)
+        await _warm(served, options)
     if asked is None:
         await registry.fresh()
     elif asked > 0:
@@ -60,13 +60,13 @@ async def list_objects(registry: Registry, served: Served, namespace: str, optio
     return _from_cache(served, namespace, options, registry.revision, "")
 
 
-async def _warm(served: Served, namespace: str, options: ListOptions) -> None:
+async def _warm(served: Served, options: ListOptions) -> None:
     """Have ready what the selectors will look at; what changes meanwhile is parsed when it is met."""
     cache, reader = served.cache, served.fields
     if options.fields.exact(NODE_NAME) and NODE_NAME in reader.names:
         await cache.indexed(reader, reader.position[NODE_NAME])
     elif not options.fields.exact("metadata.name"):
-        await warmed(list(cache.select(namespace)), reader)
+        await cache.warm(reader)
 
 
 def _check(options: ListOptions) -> None:

@@ -3,13 +3,14 @@
 Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wherry.kit.errors import Invalid
 from wherry.kit.http.message import Request
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.registry.fields import FieldReader
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.request import TRUE
 from wherry.orchestration.objects.selectors import FieldSelector, LabelSelector, parse_fields, parse_labels
@@ -100,6 +101,8 @@ def matcher(served: Served, namespace: str, options: ListOptions) -> Matches | N
         return lambda cached: cached.key.startswith(prefix) and fields.matches(
             {"metadata.name": cached.name, "metadata.namespace": cached.namespace}.__getitem__)
 
+    if not fields.requirements and (wanted := labels.equalities()) is not None:
+        return _with_labels(wanted, prefix, reader)
     position = reader.position
 
     def matches(cached: Cached) -> bool:
@@ -107,5 +110,21 @@ def matcher(served: Served, namespace: str, options: ListOptions) -> Matches | N
             return False
         found_labels, values = cached.selectable(reader)
         return labels.matches(found_labels) and fields.matches(lambda path: values[position[path]])
+
+    return matches
+
+
+def _with_labels(wanted: Mapping[str, str], prefix: str, reader: FieldReader) -> Matches:
+    """What most selectors are: labels with given values. Thousands of entries are looked at for each list."""
+    pairs = tuple(wanted.items())
+    if len(pairs) == 1 and not prefix:
+        key, value = pairs[0]
+        return lambda cached: cached.selectable(reader)[0].get(key) == value
+
+    def matches(cached: Cached) -> bool:
+        if not cached.key.startswith(prefix):
+            return False
+        found = cached.selectable(reader)[0]
+        return all(found.get(key) == value for key, value in pairs)
 
     return matches
