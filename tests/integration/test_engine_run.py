@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -284,4 +285,22 @@ async def test_a_missing_program_is_named_with_its_package(tmp_path: Path, field
         with pytest.raises(Unavailable, match="not been restored"):
             await engine.create_sandbox(SandboxConfig("box", "h", "pods/box"))
     finally:
+        await made.destroy()
+
+
+async def test_containers_run_where_nothing_below_run_may_be_executed(tmp_path: Path) -> None:
+    """A stock Debian mounts /run noexec, nosuid and nodev."""
+    made = Harness(tmp_path)
+    made.run_dir.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,nosuid,nodev,mode=0700", "none", str(made.run_dir)], check=True)
+    try:
+        await made.engine.restore()
+        assert await made.run("echo one") == "one\n"
+        await made.sandbox("shared", shared_pid=True)
+        await made.start("two", "sleep 1000", "shared")
+        assert (await made.engine.exec_sync("two", ("echo", "three"), timeout_s=20)).stdout == b"three\n"
+    finally:
+        for sandbox in ("box", "shared"):
+            await made.engine.remove_sandbox(sandbox)
+        subprocess.run(["umount", "--lazy", str(made.run_dir)], check=True)
         await made.destroy()

@@ -43,14 +43,15 @@ class CreateRefused(Invalid):
 def argv(settings: RuntimeSettings, runtime: OciRuntime, config: ContainerConfig) -> tuple[str, ...]:
     """conmon's command line for one container."""
     bundle = settings.bundle(config.id)
+    program, *first = runtime.creation
     words = [
         settings.conmon, "--api-version", "1", "--cid", config.id, "--cuuid", config.id, "--name", config.name,
-        "--runtime", runtime.program, "--bundle", str(bundle), "--persist-dir", str(bundle),
+        "--runtime", program, "--bundle", str(bundle), "--persist-dir", str(bundle),
         "--container-pidfile", str(bundle / "pid"), "--conmon-pidfile", str(bundle / "conmon.pid"),
         "--exit-dir", str(settings.exit_dir), "--log-path", f"k8s-file:{config.log_path}", "--log-level", "error",
         "--full-attach", "--no-sync-log",
     ]  # fmt: skip
-    for option in runtime.options:
+    for option in (*first, *runtime.options):
         words += ["--runtime-arg", option]
     if config.tty:
         words.append("--terminal")

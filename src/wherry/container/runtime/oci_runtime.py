@@ -5,7 +5,8 @@ Out:   argv prefixes; `start`; `Unavailable` with the mend when a program is mis
 Why a wrapper: the machine sees root filesystems nosuid and nodev, or a set-user-ID file made in a container would serve
 the machine's users; the container must see its own without. And crun 1.8.1 refuses to create while /sys/fs/cgroup/unified
 is in sight. The wrapper runs that call in a mount namespace of its own where both are so (measured: 5 ms more). conmon and
-everything that lasts (exec) stay outside, so that nothing pins copies of anybody's mounts.
+everything that lasts (exec) stay outside, so that nothing pins copies of anybody's mounts. The shell is told to read it: where it
+lies, nothing may be executed (/run is noexec on a stock Debian).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from wherry.infrastructure.linux.cgroup_layout import Kind, Layout
 from wherry.kit import process
 from wherry.kit.errors import Invalid, TimedOut, Unavailable
 
+SHELL = "/bin/sh"
 MESSAGE_CHARACTERS_MAX = 1000
 
 
@@ -27,20 +29,23 @@ class OciRuntime:
     def __init__(self, settings: RuntimeSettings, layout: Layout) -> None:
         self._settings = settings
         self._layout = layout
-        self.program = ""  # for creation
         self._found = ""
 
     def prepare(self) -> None:
         """Find the programs and write the wrapper. Raise `Unavailable` naming what to install."""
         found = find_program(self._settings.runtime, "crun")
         find_program(self._settings.conmon, "conmon")
-        self.program = self._found = found
-        # By rename: a conmon that outlived the last process may be executing the old one (ETXTBSY).
+        self._found = found
+        # By rename: a conmon that outlived the last process may have it read just now.
         fresh = self._settings.wrapper.with_suffix(".new")
         fresh.write_text(_wrapper(found, self._layout), encoding="utf-8")
-        fresh.chmod(0o700)
+        fresh.chmod(0o600)
         fresh.replace(self._settings.wrapper)
-        self.program = str(self._settings.wrapper)
+
+    @property
+    def creation(self) -> tuple[str, ...]:
+        """The words of creation that stand before `options`: a program and its first arguments."""
+        return (SHELL, str(self._settings.wrapper))
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -65,7 +70,7 @@ class OciRuntime:
         pid_file, errors = bundle / "pid", bundle / "stderr"
         words = ("run", "--detach", "--bundle", str(bundle), "--pid-file", str(pid_file), container_id)
         with errors.open("wb") as stderr:
-            started = process.start((self.program, *self.options, *words), stderr=stderr, cwd=bundle, new_session=True)
+            started = process.start((*self.creation, *self.options, *words), stderr=stderr, cwd=bundle, new_session=True)
         async with asyncio.timeout(self._settings.command_timeout_s):
             code = await started.wait()
         if code:
