@@ -40,7 +40,8 @@ pod() {
     wherry assemble busybox && kubectl apply -f /opt/guest/manifests/web.yaml &&
         kubectl rollout status deployment/web --timeout=400s
 }
-service() { kubectl exec client -- wget -q -T 20 -O - http://web.default.svc.cluster.local/ | grep web; }
+# Not `wget -T`: with it Debian's static BusyBox 1.35 ends with a segmentation fault, on any machine.
+service() { kubectl exec client -- timeout 20 wget -q -O - http://web.default.svc.cluster.local/ | grep web; }
 client() { kubectl apply -f /opt/guest/manifests/client.yaml && kubectl wait --for=condition=Ready pod/client --timeout=600s; }
 lookup() { kubectl exec client -- nslookup kubernetes.default.svc.cluster.local | grep 10.96.0.1; }
 is_killed() { [ "$(kubectl get pod hungry -o 'jsonpath={.status.containerStatuses[0].state.terminated.reason}')" = OOMKilled ]; }
