@@ -69,7 +69,7 @@ everything_again() {
 acknowledged() {  # every name that was acknowledged before the machine was killed is there
     kubectl get configmaps -n writing -o name > /tmp/there || return 1
     missing=0
-    while read -r name; do grep -qx "configmap/$name" /tmp/there || { echo "missing $name"; missing=1; }; done < /opt/guest/acknowledged
+    while read -r map; do grep -qx "configmap/$map" /tmp/there || { echo "missing $map"; missing=1; }; done < /opt/guest/acknowledged
     echo "$(wc -l < /opt/guest/acknowledged) acknowledged, $(wc -l < /tmp/there) there"
     [ -s /opt/guest/acknowledged ] && [ $missing = 0 ]
 }
