@@ -79,7 +79,7 @@ async def process(*words: str, **more: Any) -> AsyncIterator[asyncio.subprocess.
 @asynccontextmanager
 async def wherry(name: str, tree: Path, folder: Path) -> AsyncIterator[Server]:
     """The server of a checkout, in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(tree / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "TMPDIR": str(folder)}  # it is killed in the end, and cleans nothing up
     python = tree / ".venv" / "bin" / "python"
     words = (str(python if python.exists() else sys.executable), "-c", SERVE, str(tree / "bench"))
     async with process(*words, stdout=asyncio.subprocess.PIPE, env=environment) as started:

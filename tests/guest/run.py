@@ -100,7 +100,7 @@ def boot(work: Path, stage: str, watch: Callable[[str], bool]) -> list[tuple[str
         subprocess.run(["debugfs", "-w", "-R", f"rm /opt/guest/{name}", disk], capture_output=True, check=True)
         subprocess.run(["debugfs", "-w", "-R", f"write {work / name} /opt/guest/{name}", disk], capture_output=True, check=True)
     machine = subprocess.Popen([
-        "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-M", "q35", "-m", "4096", "-smp", "2",
+        "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-m", "4096", "-smp", "2",
         "-kernel", work / "vmlinuz", "-initrd", work / "initrd",
         "-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 systemd.mask=serial-getty@ttyS0.service",
         "-drive", f"file={disk},if=virtio,format=raw,cache=writeback", "-nic", "user,model=virtio-net-pci",

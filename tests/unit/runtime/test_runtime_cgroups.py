@@ -11,7 +11,7 @@ import pytest
 
 from wherry.container.runtime import records, sandbox_parts
 from wherry.infrastructure.linux.cgroup_layout import Kind, Layout
-from wherry.infrastructure.linux.cgroups import Cgroups
+from wherry.infrastructure.linux.cgroups import Cgroups, Limits
 from wherry.kit.clock import SystemClock
 from wherry.kit.errors import Invalid
 
@@ -42,8 +42,10 @@ async def test_a_path_that_is_no_cgroup_of_ours_kills_and_removes_nothing(
         cgroups.kill(path)
     with pytest.raises(Invalid, match="not the path of a cgroup of ours"):
         await cgroups.remove(path, SystemClock())
-    with pytest.raises(Invalid, match="not the path of a cgroup of ours"):
-        cgroups.processes(path)
+    for touch in (cgroups.processes, cgroups.create, cgroups.memory_usage_bytes, lambda at: cgroups.limit(at, Limits()),
+                  lambda at: cgroups.limit_pids(at, 1), lambda at: cgroups.add_process(at, bystander.pid)):
+        with pytest.raises(Invalid, match="not the path of a cgroup of ours"):
+            touch(path)
     assert bystander.poll() is None and (tmp_path / "cgroup.procs").exists()
 
 

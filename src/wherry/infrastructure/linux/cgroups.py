@@ -45,7 +45,7 @@ class Cgroups:
             self._create_v2(path)
         else:
             for controller in ("cpu", "cpuacct", "memory", "pids", "cpuset"):
-                folder = self.layout.folder(controller, path)
+                folder = self._folder(controller, path)
                 if folder:
                     Path(folder).mkdir(parents=True, exist_ok=True)
             self._inherit_cpuset(path)
@@ -65,10 +65,10 @@ class Cgroups:
     def add_process(self, path: str, pid: int) -> None:
         """Move a process into `path` wherever something kills or accounts by cgroup: systemd's tree, memory and v2."""
         if self.layout.kind is Kind.V2:
-            folders = [self.layout.folder("pids", path)]
+            folders = [self._folder("pids", path)]
         else:
-            folders = [self.layout.folder(name, path) for name in ("name=systemd", "memory", "pids")]
-            folders.append(f"{self.layout.unified}/{path}" if self.layout.unified else None)
+            folders = [self._folder(name, path) for name in ("name=systemd", "memory", "pids")]
+            folders.append(f"{self.layout.unified}/{_checked(path)}" if self.layout.unified else None)
         for folder in filter(None, folders):
             Path(folder).mkdir(parents=True, exist_ok=True)
             Path(folder, "cgroup.procs").write_text(str(pid), encoding="ascii")
@@ -129,13 +129,14 @@ class Cgroups:
         return any(os.path.isdir(folder) for folder in self._folders(path))
 
     def _folders(self, path: str) -> list[str]:
-        if not all(part not in ("", ".", "..") for part in path.strip("/").split("/")):
-            raise Invalid(f"cgroup {path!r} is not the path of a cgroup of ours")
-        return self.layout.folders(path)
+        return self.layout.folders(_checked(path))
+
+    def _folder(self, controller: str, path: str) -> str | None:
+        return self.layout.folder(controller, _checked(path))
 
     def _create_v2(self, path: str) -> None:
         folder = Path(self.layout.unified)
-        for part in path.strip("/").split("/"):
+        for part in _checked(path).strip("/").split("/"):
             available = (folder / "cgroup.controllers").read_text(encoding="ascii").split()
             wanted = " ".join(f"+{name}" for name in V2_CONTROLLERS if name in available)
             (folder / "cgroup.subtree_control").write_text(wanted, encoding="ascii")
@@ -155,12 +156,12 @@ class Cgroups:
                     (folder / name).write_text((parent / name).read_text(encoding="ascii"), encoding="ascii")
 
     def _write(self, controller: str, path: str, name: str, value: str) -> None:
-        folder = self.layout.folder(controller, path)
+        folder = self._folder(controller, path)
         if folder and os.path.exists(f"{folder}/{name}"):
             Path(folder, name).write_text(value, encoding="ascii")
 
     def _read(self, controller: str, path: str, name: str) -> str | None:
-        folder = self.layout.folder(controller, path)
+        folder = self._folder(controller, path)
         try:
             return Path(folder, name).read_text(encoding="ascii") if folder else None
         except OSError as error:
@@ -172,6 +173,12 @@ class Cgroups:
         lines = (self._read(controller, path, name) or "").splitlines()
         pairs = (line.split() for line in lines)
         return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+
+
+def _checked(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path.strip("/").split("/")):
+        raise Invalid(f"cgroup {path!r} is not the path of a cgroup of ours")
+    return path
 
 
 def cpu_weight(shares: int) -> int:

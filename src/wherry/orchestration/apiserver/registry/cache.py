@@ -187,7 +187,7 @@ class ResourceCache:
     async def indexed(self, fields: Fields, place: int) -> "FieldIndex":
         """The index of one selectable field; made when first asked for, kept from then on."""
         if self.index is None or self.index.fields is not fields:
-            await warmed(list(self.items.values()), fields)
+            await self.warm(fields)
             self.index = FieldIndex(fields, place, self.items.values())
         return self.index
 
