@@ -118,18 +118,21 @@ class GatewayController:
         loop = asyncio.get_running_loop()
         while True:
             began_at = loop.time()
-            self._publish(await self._compiled())
-            rested_at = 2 * loop.time() - began_at
+            compiled, waited_s = await self._compiled()
+            self._publish(compiled)
+            rested_at = 2 * loop.time() - began_at - waited_s
             await self._changed.wait()
             # Under a stream of changes at most half of the time is spent here; a change by itself is not delayed.
             await self._clock.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
 
-    async def _compiled(self) -> Compiled:
-        """The newest state, understood. What a change refers to has arrived too, or is not there, or is not waited for any more.
+    async def _compiled(self) -> tuple[Compiled, float]:
+        """The newest state, understood, and for how long it was waited for: what a change refers to has arrived too, or is not there,
+        or is not waited for any more.
 
         A route that is moved to a new Service may be here before the Service; it keeps its old place until both are.
         """
-        compiled = self._compile()
+        compiled, loop = self._compile(), asyncio.get_running_loop()
+        began_at = loop.time()
         fields = {name: source.fields for name, source in self._sources.items()}
         try:
             async with asyncio.timeout(BEHIND_S):
@@ -140,7 +143,7 @@ class GatewayController:
                     compiled = self._compile()
         except TimeoutError:
             log.warning("what changed refers to objects that are not here after %s s, going on without", BEHIND_S)
-        return compiled
+        return compiled, loop.time() - began_at
 
     def _compile(self) -> Compiled:
         self._changed.clear()
