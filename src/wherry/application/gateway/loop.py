@@ -126,8 +126,9 @@ class GatewayController:
             await self._clock.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
 
     async def _compiled(self) -> tuple[Compiled, float]:
-        """The newest state, understood, and for how long it was waited for: what a change refers to has arrived too, or is not there,
-        or is not waited for any more.
+        """The newest state, understood, and how long the waiting was.
+
+        What a change refers to has arrived too, or is not there, or is not waited for any more.
 
         A route that is moved to a new Service may be here before the Service; it keeps its old place until both are.
         """
