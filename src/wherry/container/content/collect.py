@@ -30,7 +30,7 @@ def collect(content: Content, *, now: float, in_use: frozenset[str] = frozenset(
     with locks.exclusive(content.settings.root / "collect.lock"):
         before = now - content.settings.grace_s
         needed, layers = _needed(content)
-        _forget_unnamed(content)
+        content.index.forget_unnamed()
         blobs = sum(_discard_blob(content, digest, before) for digest in list(content.blobs.all()) if digest not in needed)
         folders = _discard_folders(content, layers | in_use, before)
         _discard_leftovers(content.settings.ingest_dir, now - LEFTOVER_S)
@@ -106,14 +106,6 @@ def _below(content: Content, digest: str) -> Iterator[tuple[str, tuple[Layer, ..
         log.debug("manifest %s: %s", digest, error)
 
 
-def _forget_unnamed(content: Content) -> None:
-    for image in content.index.images():
-        if not content.index.repositories_of(image.digest) and not any(
-            content.index.repositories_of(other.digest) for other in content.index.images(image.id)
-        ):
-            content.index.delete_image(image.digest)
-
-
 def _discard_blob(content: Content, digest: str, before: float) -> bool:
     if not content.blobs.discard_older(digest, before):
         return False
@@ -124,11 +116,15 @@ def _discard_blob(content: Content, digest: str, before: float) -> bool:
 def _discard_folders(content: Content, keep: frozenset[str], before: float) -> int:
     removed = 0
     for folder in list(content.settings.layers_dir.iterdir()):
-        # The time of the folder itself is the image's; the time of its inode is that of its unpacking.
-        if str(folder) in keep or folder.stat().st_ctime >= before:
-            continue
         gone = folder.with_name(f".tmp-gone-{folder.name}")
-        folder.rename(gone)  # first out of sight: a half-removed layer must never be used
+        with locks.exclusive(content.settings.layers_lock):
+            try:
+                # The time of the folder itself is the image's; the time of its inode is that of its last use.
+                if str(folder) in keep or folder.stat().st_ctime >= before:
+                    continue
+                folder.rename(gone)  # first out of sight: a half-removed layer must never be used
+            except FileNotFoundError:  # one that was being unpacked, and got its own name
+                continue
         shutil.rmtree(gone, ignore_errors=True)
         removed += 1
     return removed

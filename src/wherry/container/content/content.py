@@ -103,15 +103,15 @@ class Content:
         """
         data = self.blobs.read(digest)
         document = documents.parse(data, media_type)
-        stored = self.complete(digest)
+        images = self._complete(digest)
         kind = document.artifact_type or (document.config.media_type if isinstance(document, Manifest) else "")
         subject = document.subject.digest if document.subject else ""
         manifest = StoredManifest(reference.repository, digest, document.media_type, len(data), subject, kind)
         wanted = [*([reference.tag] if reference.tag else []), *tags]
-        self.index.put_manifest(manifest, wanted)
+        self.index.put_manifest(manifest, wanted, images)
         if isinstance(document, Index):
             self._record_children(reference.repository, document, INDEX_DEPTH_MAX)
-        return stored
+        return images[0] if images else None
 
     def available(self, digest: str) -> StoredImage | None:
         """The image behind `digest` if every blob of it is here: files may vanish behind our back."""
@@ -125,19 +125,27 @@ class Content:
         return stored if all(self.blobs.size(blob.digest) is not None for blob in manifest.blobs) else None
 
     def complete(self, digest: str) -> StoredImage | None:
-        """Find out whether all blobs of this machine's image behind `digest` are here, and remember it if so."""
+        """Find out whether all blobs of this machine's image behind `digest` are here, and remember it if so.
+
+        What no repository has is forgotten again by the next collection; `record` makes it stay.
+        """
+        images = self._complete(digest)
+        for stored in images:
+            if self.index.image(stored.digest) != stored:
+                self.index.put_image(stored)
+        return images[0] if images else None
+
+    def _complete(self, digest: str) -> tuple[StoredImage, ...]:
+        """The image behind `digest`, known by it and by its manifest's own digest; nothing when a blob is missing."""
         manifest_digest, manifest = self._for_host(digest, INDEX_DEPTH_MAX)
         if manifest is None or manifest.config.media_type not in documents.CONFIG_TYPES:
-            return None
+            return ()
         if not all(self.blobs.keep(blob.digest) for blob in manifest.blobs):
-            return None
+            return ()
         documents.diff_ids(documents.load(self.blobs.read(manifest.config.digest)))  # `Invalid` now, not at the start
         size = sum(blob.size for blob in manifest.blobs)
-        for known_by in {manifest_digest, digest}:
-            stored = StoredImage(known_by, manifest_digest, manifest.config.digest, size)
-            if self.index.image(known_by) != stored:
-                self.index.put_image(stored)
-        return StoredImage(digest, manifest_digest, manifest.config.digest, size)
+        known_by = dict.fromkeys((digest, manifest_digest))
+        return tuple(StoredImage(known, manifest_digest, manifest.config.digest, size) for known in known_by)
 
     def image(self, stored: StoredImage) -> Image:
         """As the node agent wants it."""

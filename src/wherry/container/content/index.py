@@ -115,12 +115,15 @@ class ImageIndex:
         where = "WHERE repository=? AND subject=? ORDER BY digest"
         return [StoredManifest(*row) for row in self._rows(f"SELECT {_MANIFEST} FROM manifests {where}", repository, subject)]
 
-    def put_manifest(self, manifest: StoredManifest, tags: Iterable[str] = ()) -> None:
-        """Make a manifest known to a repository, and point tags at it, in one transaction."""
+    def put_manifest(
+        self, manifest: StoredManifest, tags: Iterable[str] = (), images: Iterable[StoredImage] = ()
+    ) -> None:
+        """Make a manifest known to a repository, point tags at it, and record the images behind it, in one transaction."""
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO manifests VALUES(?,?,?,?,?,?)", astuple(manifest))
             for tag in tags:
                 database.execute("INSERT OR REPLACE INTO tags VALUES(?,?,?)", (manifest.repository, tag, manifest.digest))
+            database.executemany("INSERT OR REPLACE INTO images VALUES(?,?,?,?)", [astuple(image) for image in images])
 
     def delete_tag(self, repository: str, tag: str) -> bool:
         """Whether there was such a tag."""
@@ -151,10 +154,11 @@ class ImageIndex:
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO images VALUES(?,?,?,?)", astuple(image))
 
-    def delete_image(self, digest: str) -> None:
-        """Forget what a digest resolves to."""
+    def forget_unnamed(self) -> None:
+        """Forget the images of which no repository has a manifest, in one step: one that is being named stays."""
+        named = "SELECT images.id FROM images JOIN manifests ON manifests.digest = images.digest"
         with self._transaction() as database:
-            database.execute("DELETE FROM images WHERE digest=?", (digest,))
+            database.execute(f"DELETE FROM images WHERE id NOT IN ({named})")
 
     def layer(self, diff_id: str) -> Descriptor | None:
         """The compressed form of a layer that was made or seen before; its blob may be gone."""

@@ -27,6 +27,11 @@ class ContentSettings:
         return self.root / "layers"
 
     @property
+    def layers_lock(self) -> Path:
+        """Shared by who takes an unpacked layer into use, alone by who removes one."""
+        return self.root / "layers.lock"
+
+    @property
     def ingest_dir(self) -> Path:
         return self.root / "ingest"
 

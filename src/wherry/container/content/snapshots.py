@@ -62,10 +62,11 @@ class Unpacker:
 
     def _unpacked(self, diff_id: str, chain_id: str) -> Path | None:
         for folder in (self._folder(diff_id), self._chain_folder(chain_id)):
-            if folder.is_dir():
-                # Same mode, new ctime: safe from collection for another grace period.
-                folder.chmod(folder.stat().st_mode & 0o7777)
-                return folder
+            with locks.shared(self._content.settings.layers_lock):
+                if folder.is_dir():
+                    # Same mode, new ctime: safe from collection for another grace period.
+                    folder.chmod(folder.stat().st_mode & 0o7777)
+                    return folder
         return None
 
     def _unpack(self, layer: Layer, chain_id: str, lower: tuple[Path, ...]) -> Path:
