@@ -73,6 +73,12 @@ acknowledged() {  # every name that was acknowledged before the machine was kill
     echo "$(wc -l < /opt/guest/acknowledged) acknowledged, $(wc -l < /tmp/there) there"
     [ -s /opt/guest/acknowledged ] && [ $missing = 0 ]
 }
+is_ready() { [ "$(kubectl get nodes -o 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}')" = True ]; }
+clock() {  # of the machine itself, moved by a day: the node stays, a rollout converges, the Service answers
+    date -s "$1" && eventually is_ready && kubectl scale deployment/web --replicas="$2" &&
+        kubectl rollout status deployment/web --timeout=600s && service && eventually is_ready &&
+        [ -z "$(kubectl get nodes -o 'jsonpath={.items[*].spec.taints}')" ]
+}
 nothing_left() {
     wherry down --purge || return 1
     ! { ip -o link | grep -E 'wh[a-z0-9]*-|wherry'; nft list tables | grep wherry; grep wherry /proc/mounts; losetup -a | grep .
@@ -98,7 +104,10 @@ first)
 killed)
     step up-after-power-cut up && { step acknowledged-writes acknowledged; step workloads-again everything_again; step volume-kept kept; step gateway-again eventually through_gateway; } ;;
 rebooted)
-    step up-after-reboot up && { step workloads-again everything_again; step volume-kept kept; }
+    step up-after-reboot up && {
+        step workloads-again everything_again; step volume-kept kept
+        step clock-a-day-ahead clock tomorrow 3; step clock-two-days-back clock '2 days ago' 2; step clock-right-again clock tomorrow 3
+    }
     step down-purge nothing_left ;;
 esac
 say "DONE $stage"

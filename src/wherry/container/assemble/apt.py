@@ -18,7 +18,7 @@ from wherry.kit.process import CommandFailed
 
 HELPER = "/usr/lib/apt/apt-helper"
 UPDATE_TIMEOUT_S = 300.0
-READ_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 600.0  # a minute and more on a busy or emulated machine
 DOWNLOAD_TIMEOUT_S = 900.0
 DOWNLOADS_AT_ONCE = 2  # apt itself opens one connection per host
 _TARGETS = ["apt-get", "indextargets", "--format", "$(FILENAME)|$(REPO_URI)", "Created-By: Packages"]
