@@ -195,7 +195,7 @@ def samples(kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    served = {f"{r.api_version}/{r.kind}" for r in BUILTIN}
+    served = {f"{r.api_version}/{r.kind}" for r in BUILTIN} | {"authentication.k8s.io/v1/TokenRequest"}
     kinds = {kind: definition for kind, definition in data()["kinds"].items() if kind in served}
     sent = list(samples(kinds))
     with TemporaryDirectory() as folder:

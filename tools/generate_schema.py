@@ -1,6 +1,6 @@
 """Turn the upstream schema of the served kinds into `schema.json.zst` and `types.py`.
 
-In:    `_definitions.json` of PyPI `kubernetes-validate` (a development dependency), and `objects/kinds.py`.
+In:    `_definitions.json` of PyPI `kubernetes-validate` (a development dependency), `objects/kinds.py` and `go_shape.json.zst`.
 Out:   the structure without any upstream prose, and one TypedDict a definition. Both are checked in.
 Run:   .venv/bin/python tools/generate_schema.py
 """
@@ -16,6 +16,7 @@ import kubernetes_validate
 import zstandard
 
 from wherry.orchestration.objects.kinds import BUILTIN
+from wherry.orchestration.objects.schema_data import go_zeros
 
 VERSION = "v1.37.0"
 SOURCE = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / f"{VERSION}-local" / "_definitions.json"
@@ -135,6 +136,13 @@ def python_type(field: dict[str, Any], names: dict[str, str]) -> str:
     return PYTHON[field["shape"]]
 
 
+def member_type(definition: str, key: str, field: dict[str, Any], names: dict[str, str]) -> str:
+    """The type of a field; null is among its values where Go writes that for the empty one."""
+    kind = python_type(field, names)
+    is_null = kind != "Any" and go_zeros(definition).get(key, False) is None
+    return f"{kind} | None" if is_null else kind
+
+
 def class_text(name: str, fields: dict[str, str]) -> str:
     if all(re.fullmatch(r"[A-Za-z_]\w*", key) and not keyword.iskeyword(key) for key in fields):
         body = "\n".join(f"    {key}: {kind}" for key, kind in fields.items()) or "    pass"
@@ -146,7 +154,7 @@ def class_text(name: str, fields: dict[str, str]) -> str:
 def types_text(data: dict[str, Any]) -> str:
     names = class_names(data["definitions"])
     classes = [
-        class_text(names[name], {key: python_type(field, names) for key, field in definition["fields"].items()})
+        class_text(names[name], {key: member_type(name, key, field, names) for key, field in definition["fields"].items()})
         for name, definition in sorted(data["definitions"].items(), key=lambda item: names[item[0]])
     ]
     return (

@@ -19,13 +19,13 @@ GOLDEN = Path(__file__).parent / "go_shape_golden.json.zst"
 PAIRS = orjson.loads(zstandard.ZstdDecompressor().decompress(GOLDEN.read_bytes()))
 
 
-def without_null(value: Any) -> Any:
-    """Go's answer but for what it writes as null (lists, maps, pointers and times), which is absent here."""
+def stored(value: Any, key: str = "") -> Any:
+    """Go's answer once it has been stored: protobuf knows no list or bytes of nothing."""
     if isinstance(value, list):
-        return [without_null(item) for item in value]
+        return [stored(item) for item in value] or None
     if isinstance(value, dict):
-        return {key: without_null(inner) for key, inner in value.items() if inner is not None}
-    return value
+        return {name: stored(inner, name) for name, inner in value.items()}
+    return None if key in ("request", "stubPKCS10Request") and not value else value
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=[f"{p['kind']}-{way}" for p, way in zip(
@@ -35,5 +35,5 @@ def test_a_kind_has_the_shape_of_its_go_type(pair: dict[str, Any]) -> None:
     node = structure_of(sent["apiVersion"], sent["kind"])
     assert node is not None
     once = typed(deepcopy(sent), node).obj
-    assert once == without_null(pair["answered"])
+    assert once == stored(pair["answered"])
     assert typed(deepcopy(once), node).obj == once

@@ -175,7 +175,7 @@ def _pressure(
 def _stamped(before: list[Object], kind: str, is_true: bool, reason: str, message: str, *, now: datetime) -> Object:
     old = condition_of(before, kind) or {}
     value = "True" if is_true else "False"
-    moved = rfc3339(now) if old.get("status") != value else old.get("lastTransitionTime", rfc3339(now))
+    moved = rfc3339(now) if old.get("status") != value else old.get("lastTransitionTime") or rfc3339(now)
     return {
         "type": kind,
         "status": value,

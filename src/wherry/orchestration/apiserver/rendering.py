@@ -18,6 +18,7 @@ from wherry.orchestration.apiserver.negotiation import Form, Shape
 from wherry.orchestration.apiserver.registry.cache import TURN, Cached
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.verbs.listing import Listing
+from wherry.orchestration.objects.decoding import typed
 from wherry.orchestration.objects.meta import Object
 
 JSON_TYPE = ("content-type", "application/json")
@@ -123,7 +124,7 @@ class Renderer:
     def bookmark(self, revision: int, *, ends_initial_events: bool) -> bytes:
         """A BOOKMARK event."""
         resource = self._served.resource
-        metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+        metadata: Object = {"resourceVersion": str(revision)}
         if ends_initial_events:
             metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
         shown: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
@@ -133,6 +134,8 @@ class Renderer:
             row = {"cells": [], "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
                                            "metadata": metadata}}
             shown = self._table([], {"resourceVersion": str(revision)}) | {"rows": [row]}
+        elif not self._served.is_custom:
+            shown = typed(shown, self._served.node).obj
         return orjson.dumps({"type": "BOOKMARK", "object": shown}) + b"\n"
 
     def error(self, status: Object) -> bytes:

@@ -1,8 +1,8 @@
 """Fit a decoded object to the structure of its kind, as a typed decoder does.
 
 In:    plain JSON values and a built-in kind's `Node`.
-Out:   the object without nulls and unknown fields, quantities and times in canonical form, in the shape Go's encoding
-       gives (empty values left out or zero values written, as `Node.omits` and `Node.zeros` say), and a text per unknown field.
+Out:   the object without unknown fields, quantities and times in canonical form, in the shape Go's encoding gives (empty
+       values left out or zero values and nulls written, as `Node.omits` and `Node.zeros` say), and a text per unknown field.
 Spec:  Go's encoding/json as Kubernetes uses it: case matters, null is "not there", wrong types are errors with Go's text.
 Never: checks meaning (`validation/`), or custom resources (`crd_schema.py`).
 """
@@ -98,7 +98,8 @@ class _Fitter:
                     self._note(key)
                     del value[key]
             elif member is None:
-                del value[key]
+                if node.zeros.get(key, False) is not None:
+                    del value[key]
             elif sub.shape is Shape.STRING and member.__class__ is str and not sub.format:
                 if not member and key in node.omits:
                     del value[key]
@@ -172,7 +173,7 @@ class _Fitter:
         return Malformed(f"json: cannot unmarshal {shown or _json_kind(value)} into {place} of type {_go_type(node)}")
 
 
-def _own(zero: Object) -> Object:
+def _own(zero: Mapping[str, Any]) -> Object:
     """A struct of zero values that the object may keep."""
     return {key: _own(inner) if inner.__class__ is dict else inner for key, inner in zero.items()}
 
@@ -277,7 +278,9 @@ def _go_type(node: Node) -> str:
 def _zero(node: Node) -> Any:
     """What Go has where JSON has null inside a list or a map."""
     match node.shape:
-        case Shape.OBJECT | Shape.MAP:
+        case Shape.OBJECT:
+            return _own(node.zeros)
+        case Shape.MAP:
             return {}
         case Shape.LIST:
             return []

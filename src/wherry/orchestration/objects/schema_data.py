@@ -49,7 +49,6 @@ def definition(name: str) -> Node:
         return found
     raw = data()["definitions"][name]
     fields: dict[str, Node] = {}
-    shape = _go_shape().get(name, {})
     zeros: dict[str, Any] = {}
     node = Node(
         Shape.OBJECT,
@@ -57,18 +56,37 @@ def definition(name: str) -> Node:
         required=tuple(raw.get("required", ())),
         map_type=raw.get("map-type", "granular"),
         type_name=name,
-        omits=frozenset(shape.get("omits", ())),
+        omits=_go_omits(name),
         zeros=zeros,
     )
     # Entered before its fields are built: JSONSchemaProps contains itself.
     _nodes[name] = node
     for key, sub in raw["fields"].items():
         fields[key] = _field(sub)
-    for key, zero in shape.get("zeros", {}).items():
-        # What Go writes as null (lists, maps and times without omitempty) stays absent here.
-        if key in fields and zero is not None:
+    for key, zero in go_zeros(name).items():
+        if key in fields:
             zeros[key] = dict(fields[key].zeros) if zero == {} else zero
     return node
+
+
+def go_zeros(name: str) -> Mapping[str, Any]:
+    """What the fields of a definition hold that are always written; an empty object stands for that struct's own."""
+    zeros: Mapping[str, Any] = _go_shape().get(name, {}).get("zeros", {})
+    return zeros
+
+
+def _go_omits(name: str) -> frozenset[str]:
+    """The fields that no empty value is kept of: left out, or null again where `go_zeros` has that.
+
+    Upstream stores protobuf, in which a list, map or byte text of nothing is none at all.
+    """
+    raw = data()["definitions"][name]["fields"]
+    nulls = {key for key, zero in go_zeros(name).items() if zero is None and key in raw and _is_sequence(raw[key])}
+    return frozenset(nulls.union(_go_shape().get(name, {}).get("omits", ())))
+
+
+def _is_sequence(raw: Mapping[str, Any]) -> bool:
+    return raw.get("shape") in ("list", "map") or raw.get("format") == "byte"
 
 
 def _field(raw: Mapping[str, Any]) -> Node:

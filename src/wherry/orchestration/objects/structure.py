@@ -35,7 +35,7 @@ class Node:
     `fields` maps names to nodes for OBJECT; a MAP or LIST has `item`. `list_type` is atomic (default), set or map;
     `map_type` is granular (default) or atomic, also for OBJECT. `patch_strategy` holds merge, replace and retainKeys.
     `type_name` is upstream's definition name (such as `io.k8s.api.core.v1.Container`), "" when inline.
-    `omits` are the fields that are left out when empty, `zeros` what those hold that are always written (Go's encoding).
+    `omits` are the fields that no empty value is kept of, `zeros` what those hold that are always written (Go's encoding).
     `format` is int32, int64, double, byte (base64 text) or "". Never compare or print whole trees: some are cyclic.
     """
 

@@ -52,7 +52,7 @@ class APIService(TypedDict, total=False):
 
 
 class APIServiceCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -105,7 +105,7 @@ class AggregationRule(TypedDict, total=False):
 
 
 class AllocatedDeviceStatus(TypedDict, total=False):
-    conditions: list[Condition]
+    conditions: list[Condition] | None
     data: Any
     device: str
     driver: str
@@ -206,7 +206,7 @@ class AzureDiskVolumeSource(TypedDict, total=False):
 class AzureFilePersistentVolumeSource(TypedDict, total=False):
     readOnly: bool
     secretName: str
-    secretNamespace: str
+    secretNamespace: str | None
     shareName: str
 
 
@@ -274,7 +274,7 @@ class CSINodeDriver(TypedDict, total=False):
     allocatable: VolumeNodeResources
     name: str
     nodeID: str
-    topologyKeys: list[str]
+    topologyKeys: list[str] | None
 
 
 class CSINodeList(TypedDict, total=False):
@@ -285,7 +285,7 @@ class CSINodeList(TypedDict, total=False):
 
 
 class CSINodeSpec(TypedDict, total=False):
-    drivers: list[CSINodeDriver]
+    drivers: list[CSINodeDriver] | None
 
 
 class CSINodeStatus(TypedDict, total=False):
@@ -336,7 +336,7 @@ class Capabilities(TypedDict, total=False):
 
 
 class CapacityRequestPolicy(TypedDict, total=False):
-    default: str | int | float
+    default: str | int | float | None
     validRange: CapacityRequestPolicyRange
     validValues: list[str | int | float]
 
@@ -352,7 +352,7 @@ class CapacityRequirements(TypedDict, total=False):
 
 
 class CephFSPersistentVolumeSource(TypedDict, total=False):
-    monitors: list[str]
+    monitors: list[str] | None
     path: str
     readOnly: bool
     secretFile: str
@@ -361,7 +361,7 @@ class CephFSPersistentVolumeSource(TypedDict, total=False):
 
 
 class CephFSVolumeSource(TypedDict, total=False):
-    monitors: list[str]
+    monitors: list[str] | None
     path: str
     readOnly: bool
     secretFile: str
@@ -378,8 +378,8 @@ class CertificateSigningRequest(TypedDict, total=False):
 
 
 class CertificateSigningRequestCondition(TypedDict, total=False):
-    lastTransitionTime: str
-    lastUpdateTime: str
+    lastTransitionTime: str | None
+    lastUpdateTime: str | None
     message: str
     reason: str
     status: str
@@ -397,7 +397,7 @@ class CertificateSigningRequestSpec(TypedDict, total=False):
     expirationSeconds: int
     extra: dict[str, list[str]]
     groups: list[str]
-    request: str
+    request: str | None
     signerName: str
     uid: str
     usages: list[str]
@@ -432,7 +432,7 @@ class ClusterRole(TypedDict, total=False):
     apiVersion: str
     kind: str
     metadata: ObjectMeta
-    rules: list[PolicyRule]
+    rules: list[PolicyRule] | None
 
 
 class ClusterRoleBinding(TypedDict, total=False):
@@ -507,7 +507,7 @@ class ComponentStatusList(TypedDict, total=False):
 
 
 class Condition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     observedGeneration: int
     reason: str
@@ -599,7 +599,7 @@ class ContainerExtendedResourceRequest(TypedDict, total=False):
 
 
 class ContainerImage(TypedDict, total=False):
-    names: list[str]
+    names: list[str] | None
     sizeBytes: int
 
 
@@ -645,17 +645,17 @@ class ContainerState(TypedDict, total=False):
 
 
 class ContainerStateRunning(TypedDict, total=False):
-    startedAt: str
+    startedAt: str | None
 
 
 class ContainerStateTerminated(TypedDict, total=False):
     containerID: str
     exitCode: int
-    finishedAt: str
+    finishedAt: str | None
     message: str
     reason: str
     signal: int
-    startedAt: str
+    startedAt: str | None
 
 
 class ContainerStateWaiting(TypedDict, total=False):
@@ -770,7 +770,7 @@ class CustomResourceDefinition(TypedDict, total=False):
 
 
 class CustomResourceDefinitionCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     observedGeneration: int
     reason: str
@@ -800,14 +800,14 @@ class CustomResourceDefinitionSpec(TypedDict, total=False):
     names: CustomResourceDefinitionNames
     preserveUnknownFields: bool
     scope: str
-    versions: list[CustomResourceDefinitionVersion]
+    versions: list[CustomResourceDefinitionVersion] | None
 
 
 class CustomResourceDefinitionStatus(TypedDict, total=False):
     acceptedNames: CustomResourceDefinitionNames
-    conditions: list[CustomResourceDefinitionCondition]
+    conditions: list[CustomResourceDefinitionCondition] | None
     observedGeneration: int
-    storedVersions: list[str]
+    storedVersions: list[str] | None
 
 
 class CustomResourceDefinitionVersion(TypedDict, total=False):
@@ -854,7 +854,7 @@ class DaemonSet(TypedDict, total=False):
 
 
 class DaemonSetCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -871,7 +871,7 @@ class DaemonSetList(TypedDict, total=False):
 class DaemonSetSpec(TypedDict, total=False):
     minReadySeconds: int
     revisionHistoryLimit: int
-    selector: LabelSelector
+    selector: LabelSelector | None
     template: PodTemplateSpec
     updateStrategy: DaemonSetUpdateStrategy
 
@@ -914,8 +914,8 @@ class Deployment(TypedDict, total=False):
 
 
 class DeploymentCondition(TypedDict, total=False):
-    lastTransitionTime: str
-    lastUpdateTime: str
+    lastTransitionTime: str | None
+    lastUpdateTime: str | None
     message: str
     reason: str
     status: str
@@ -935,7 +935,7 @@ class DeploymentSpec(TypedDict, total=False):
     progressDeadlineSeconds: int
     replicas: int
     revisionHistoryLimit: int
-    selector: LabelSelector
+    selector: LabelSelector | None
     strategy: DeploymentStrategy
     template: PodTemplateSpec
 
@@ -1003,7 +1003,7 @@ class DeviceCapacity(TypedDict, total=False):
 class DeviceClaim(TypedDict, total=False):
     config: list[DeviceClaimConfiguration]
     constraints: list[DeviceConstraint]
-    requests: list[DeviceRequest]
+    requests: list[DeviceRequest] | None
 
 
 class DeviceClaimConfiguration(TypedDict, total=False):
@@ -1164,7 +1164,7 @@ class EmptyDirVolumeSource(TypedDict, total=False):
 
 
 class Endpoint(TypedDict, total=False):
-    addresses: list[str]
+    addresses: list[str] | None
     conditions: EndpointConditions
     deprecatedTopology: dict[str, str]
     hints: EndpointHints
@@ -1202,10 +1202,10 @@ class EndpointPort(TypedDict, total=False):
 class EndpointSlice(TypedDict, total=False):
     addressType: str
     apiVersion: str
-    endpoints: list[Endpoint]
+    endpoints: list[Endpoint] | None
     kind: str
     metadata: ObjectMeta
-    ports: list[DiscoveryV1EndpointPort]
+    ports: list[DiscoveryV1EndpointPort] | None
 
 
 class EndpointSliceList(TypedDict, total=False):
@@ -1292,11 +1292,11 @@ class Event(TypedDict, total=False):
     action: str
     apiVersion: str
     count: int
-    eventTime: str
-    firstTimestamp: str
+    eventTime: str | None
+    firstTimestamp: str | None
     involvedObject: ObjectReference
     kind: str
-    lastTimestamp: str
+    lastTimestamp: str | None
     message: str
     metadata: ObjectMeta
     reason: str
@@ -1317,7 +1317,7 @@ class EventList(TypedDict, total=False):
 
 class EventSeries(TypedDict, total=False):
     count: int
-    lastObservedTime: str
+    lastObservedTime: str | None
 
 
 class EventSource(TypedDict, total=False):
@@ -1329,10 +1329,10 @@ class EventsV1Event(TypedDict, total=False):
     action: str
     apiVersion: str
     deprecatedCount: int
-    deprecatedFirstTimestamp: str
-    deprecatedLastTimestamp: str
+    deprecatedFirstTimestamp: str | None
+    deprecatedLastTimestamp: str | None
     deprecatedSource: EventSource
-    eventTime: str
+    eventTime: str | None
     kind: str
     metadata: ObjectMeta
     note: str
@@ -1354,7 +1354,7 @@ class EventsV1EventList(TypedDict, total=False):
 
 class EventsV1EventSeries(TypedDict, total=False):
     count: int
-    lastObservedTime: str
+    lastObservedTime: str | None
 
 
 class Eviction(TypedDict, total=False):
@@ -1366,7 +1366,7 @@ class Eviction(TypedDict, total=False):
 
 class EvictionResponder(TypedDict, total=False):
     name: str
-    priority: int
+    priority: int | None
 
 
 class ExactDeviceRequest(TypedDict, total=False):
@@ -1469,7 +1469,7 @@ class FlowSchema(TypedDict, total=False):
 
 
 class FlowSchemaCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -1512,7 +1512,7 @@ class GCEPersistentDiskVolumeSource(TypedDict, total=False):
 class GRPCAction(TypedDict, total=False):
     mode: str
     port: int
-    service: str
+    service: str | None
 
 
 class GitRepoVolumeSource(TypedDict, total=False):
@@ -1578,11 +1578,11 @@ class HTTPHeader(TypedDict, total=False):
 class HTTPIngressPath(TypedDict, total=False):
     backend: IngressBackend
     path: str
-    pathType: str
+    pathType: str | None
 
 
 class HTTPIngressRuleValue(TypedDict, total=False):
-    paths: list[HTTPIngressPath]
+    paths: list[HTTPIngressPath] | None
 
 
 class HorizontalPodAutoscaler(TypedDict, total=False):
@@ -1599,7 +1599,7 @@ class HorizontalPodAutoscalerBehavior(TypedDict, total=False):
 
 
 class HorizontalPodAutoscalerCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     observedGeneration: int
     reason: str
@@ -1624,7 +1624,7 @@ class HorizontalPodAutoscalerSpec(TypedDict, total=False):
 
 class HorizontalPodAutoscalerStatus(TypedDict, total=False):
     conditions: list[HorizontalPodAutoscalerCondition]
-    currentMetrics: list[MetricStatus]
+    currentMetrics: list[MetricStatus] | None
     currentReplicas: int
     desiredReplicas: int
     lastScaleTime: str
@@ -1742,7 +1742,7 @@ class IngressClassParametersReference(TypedDict, total=False):
     kind: str
     name: str
     namespace: str
-    scope: str
+    scope: str | None
 
 
 class IngressClassSpec(TypedDict, total=False):
@@ -1864,8 +1864,8 @@ class Job(TypedDict, total=False):
 
 
 class JobCondition(TypedDict, total=False):
-    lastProbeTime: str
-    lastTransitionTime: str
+    lastProbeTime: str | None
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -2009,7 +2009,7 @@ class LimitRangeList(TypedDict, total=False):
 
 
 class LimitRangeSpec(TypedDict, total=False):
-    limits: list[LimitRangeItem]
+    limits: list[LimitRangeItem] | None
 
 
 class LimitResponse(TypedDict, total=False):
@@ -2021,7 +2021,7 @@ class LimitedPriorityLevelConfiguration(TypedDict, total=False):
     borrowingLimitPercent: int
     lendablePercent: int
     limitResponse: LimitResponse
-    nominalConcurrencyShares: int
+    nominalConcurrencyShares: int | None
 
 
 class LinuxContainerUser(TypedDict, total=False):
@@ -2180,7 +2180,7 @@ class MutatingAdmissionPolicySpec(TypedDict, total=False):
 
 
 class MutatingWebhook(TypedDict, total=False):
-    admissionReviewVersions: list[str]
+    admissionReviewVersions: list[str] | None
     clientConfig: WebhookClientConfig
     failurePolicy: str
     matchConditions: list[MatchCondition]
@@ -2190,7 +2190,7 @@ class MutatingWebhook(TypedDict, total=False):
     objectSelector: LabelSelector
     reinvocationPolicy: str
     rules: list[RuleWithOperations]
-    sideEffects: str
+    sideEffects: str | None
     timeoutSeconds: int
 
 
@@ -2238,7 +2238,7 @@ class Namespace(TypedDict, total=False):
 
 
 class NamespaceCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -2335,7 +2335,7 @@ class NodeAffinity(TypedDict, total=False):
 
 class NodeAllocatableMappedResources(TypedDict, total=False):
     name: str
-    quantity: str | int | float
+    quantity: str | int | float | None
 
 
 class NodeAllocatableMapping(TypedDict, total=False):
@@ -2368,8 +2368,8 @@ class NodeAllocatableResourceClaimStatus(TypedDict, total=False):
 
 
 class NodeCondition(TypedDict, total=False):
-    lastHeartbeatTime: str
-    lastTransitionTime: str
+    lastHeartbeatTime: str | None
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -2417,7 +2417,7 @@ class NodeRuntimeHandlerFeatures(TypedDict, total=False):
 
 
 class NodeSelector(TypedDict, total=False):
-    nodeSelectorTerms: list[NodeSelectorTerm]
+    nodeSelectorTerms: list[NodeSelectorTerm] | None
 
 
 class NodeSelectorRequirement(TypedDict, total=False):
@@ -2484,13 +2484,13 @@ class NonResourceAttributes(TypedDict, total=False):
 
 
 class NonResourcePolicyRule(TypedDict, total=False):
-    nonResourceURLs: list[str]
-    verbs: list[str]
+    nonResourceURLs: list[str] | None
+    verbs: list[str] | None
 
 
 class NonResourceRule(TypedDict, total=False):
     nonResourceURLs: list[str]
-    verbs: list[str]
+    verbs: list[str] | None
 
 
 class ObjectFieldSelector(TypedDict, total=False):
@@ -2592,8 +2592,8 @@ class PersistentVolumeClaim(TypedDict, total=False):
 
 
 class PersistentVolumeClaimCondition(TypedDict, total=False):
-    lastProbeTime: str
-    lastTransitionTime: str
+    lastProbeTime: str | None
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -2756,7 +2756,7 @@ class PodCertificateRequestSpec(TypedDict, total=False):
     serviceAccountName: str
     serviceAccountUID: str
     signerName: str
-    stubPKCS10Request: str
+    stubPKCS10Request: str | None
     unverifiedUserAnnotations: dict[str, str]
 
 
@@ -2769,8 +2769,8 @@ class PodCertificateRequestStatus(TypedDict, total=False):
 
 
 class PodCondition(TypedDict, total=False):
-    lastProbeTime: str
-    lastTransitionTime: str
+    lastProbeTime: str | None
+    lastTransitionTime: str | None
     message: str
     observedGeneration: int
     reason: str
@@ -2822,18 +2822,18 @@ class PodDisruptionBudgetStatus(TypedDict, total=False):
 
 
 class PodExtendedResourceClaimStatus(TypedDict, total=False):
-    requestMappings: list[ContainerExtendedResourceRequest]
+    requestMappings: list[ContainerExtendedResourceRequest] | None
     resourceClaimName: str
 
 
 class PodFailurePolicy(TypedDict, total=False):
-    rules: list[PodFailurePolicyRule]
+    rules: list[PodFailurePolicyRule] | None
 
 
 class PodFailurePolicyOnExitCodesRequirement(TypedDict, total=False):
     containerName: str
     operator: str
-    values: list[int]
+    values: list[int] | None
 
 
 class PodFailurePolicyOnPodConditionsPattern(TypedDict, total=False):
@@ -2905,7 +2905,7 @@ class PodSpec(TypedDict, total=False):
     activeDeadlineSeconds: int
     affinity: Affinity
     automountServiceAccountToken: bool
-    containers: list[Container]
+    containers: list[Container] | None
     dnsConfig: PodDNSConfig
     dnsPolicy: str
     enableServiceLinks: bool
@@ -2993,7 +2993,7 @@ class PodTemplateSpec(TypedDict, total=False):
 
 class PodVolumeHealth(TypedDict, total=False):
     healthConditions: list[VolumeHealthCondition]
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     name: str
 
 
@@ -3012,13 +3012,13 @@ class PolicyRule(TypedDict, total=False):
     nonResourceURLs: list[str]
     resourceNames: list[str]
     resources: list[str]
-    verbs: list[str]
+    verbs: list[str] | None
 
 
 class PolicyRulesWithSubjects(TypedDict, total=False):
     nonResourceRules: list[NonResourcePolicyRule]
     resourceRules: list[ResourcePolicyRule]
-    subjects: list[Subject]
+    subjects: list[Subject] | None
 
 
 class PortStatus(TypedDict, total=False):
@@ -3069,7 +3069,7 @@ class PriorityLevelConfiguration(TypedDict, total=False):
 
 
 class PriorityLevelConfigurationCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -3113,7 +3113,7 @@ class Probe(TypedDict, total=False):
 class ProjectedVolumeSource(TypedDict, total=False):
     defaultMode: int
     defaultUser: int
-    sources: list[VolumeProjection]
+    sources: list[VolumeProjection] | None
 
 
 class QueuingConfiguration(TypedDict, total=False):
@@ -3135,7 +3135,7 @@ class RBDPersistentVolumeSource(TypedDict, total=False):
     fsType: str
     image: str
     keyring: str
-    monitors: list[str]
+    monitors: list[str] | None
     pool: str
     readOnly: bool
     secretRef: SecretReference
@@ -3146,7 +3146,7 @@ class RBDVolumeSource(TypedDict, total=False):
     fsType: str
     image: str
     keyring: str
-    monitors: list[str]
+    monitors: list[str] | None
     pool: str
     readOnly: bool
     secretRef: LocalObjectReference
@@ -3169,7 +3169,7 @@ class ReplicaSet(TypedDict, total=False):
 
 
 class ReplicaSetCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -3186,7 +3186,7 @@ class ReplicaSetList(TypedDict, total=False):
 class ReplicaSetSpec(TypedDict, total=False):
     minReadySeconds: int
     replicas: int
-    selector: LabelSelector
+    selector: LabelSelector | None
     template: PodTemplateSpec
 
 
@@ -3209,7 +3209,7 @@ class ReplicationController(TypedDict, total=False):
 
 
 class ReplicationControllerCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -3322,11 +3322,11 @@ class ResourceMetricStatus(TypedDict, total=False):
 
 
 class ResourcePolicyRule(TypedDict, total=False):
-    apiGroups: list[str]
+    apiGroups: list[str] | None
     clusterScope: bool
-    namespaces: list[str]
-    resources: list[str]
-    verbs: list[str]
+    namespaces: list[str] | None
+    resources: list[str] | None
+    verbs: list[str] | None
 
 
 class ResourcePool(TypedDict, total=False):
@@ -3371,7 +3371,7 @@ class ResourceRule(TypedDict, total=False):
     apiGroups: list[str]
     resourceNames: list[str]
     resources: list[str]
-    verbs: list[str]
+    verbs: list[str] | None
 
 
 class ResourceSlice(TypedDict, total=False):
@@ -3418,7 +3418,7 @@ class Role(TypedDict, total=False):
     apiVersion: str
     kind: str
     metadata: ObjectMeta
-    rules: list[PolicyRule]
+    rules: list[PolicyRule] | None
 
 
 class RoleBinding(TypedDict, total=False):
@@ -3508,7 +3508,7 @@ class ScaleIOPersistentVolumeSource(TypedDict, total=False):
     gateway: str
     protectionDomain: str
     readOnly: bool
-    secretRef: SecretReference
+    secretRef: SecretReference | None
     sslEnabled: bool
     storageMode: str
     storagePool: str
@@ -3521,7 +3521,7 @@ class ScaleIOVolumeSource(TypedDict, total=False):
     gateway: str
     protectionDomain: str
     readOnly: bool
-    secretRef: LocalObjectReference
+    secretRef: LocalObjectReference | None
     sslEnabled: bool
     storageMode: str
     storagePool: str
@@ -3801,7 +3801,7 @@ class StatefulSet(TypedDict, total=False):
 
 
 class StatefulSetCondition(TypedDict, total=False):
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -3831,7 +3831,7 @@ class StatefulSetSpec(TypedDict, total=False):
     podManagementPolicy: str
     replicas: int
     revisionHistoryLimit: int
-    selector: LabelSelector
+    selector: LabelSelector | None
     serviceName: str
     template: PodTemplateSpec
     updateStrategy: StatefulSetUpdateStrategy
@@ -3909,7 +3909,7 @@ class StorageHealth(TypedDict, total=False):
 
 class StorageHealthCondition(TypedDict, total=False):
     accessMode: str
-    lastTransitionTime: str
+    lastTransitionTime: str | None
     message: str
     reason: str
     status: str
@@ -3995,12 +3995,12 @@ class SubjectAccessReviewStatus(TypedDict, total=False):
 class SubjectRulesReviewStatus(TypedDict, total=False):
     evaluationError: str
     incomplete: bool
-    nonResourceRules: list[NonResourceRule]
-    resourceRules: list[ResourceRule]
+    nonResourceRules: list[NonResourceRule] | None
+    resourceRules: list[ResourceRule] | None
 
 
 class SuccessPolicy(TypedDict, total=False):
-    rules: list[SuccessPolicyRule]
+    rules: list[SuccessPolicyRule] | None
 
 
 class SuccessPolicyRule(TypedDict, total=False):
@@ -4035,13 +4035,13 @@ class TokenRequest(TypedDict, total=False):
 
 class TokenRequestSpec(TypedDict, total=False):
     attestations: dict[str, list[str]]
-    audiences: list[str]
-    boundObjectRef: BoundObjectReference
-    expirationSeconds: int
+    audiences: list[str] | None
+    boundObjectRef: BoundObjectReference | None
+    expirationSeconds: int | None
 
 
 class TokenRequestStatus(TypedDict, total=False):
-    expirationTimestamp: str
+    expirationTimestamp: str | None
     token: str
 
 
@@ -4079,7 +4079,7 @@ class TopologyConstraint(TypedDict, total=False):
 
 class TopologySelectorLabelRequirement(TypedDict, total=False):
     key: str
-    values: list[str]
+    values: list[str] | None
 
 
 class TopologySelectorTerm(TypedDict, total=False):
@@ -4102,13 +4102,13 @@ class TypeChecking(TypedDict, total=False):
 
 
 class TypedLocalObjectReference(TypedDict, total=False):
-    apiGroup: str
+    apiGroup: str | None
     kind: str
     name: str
 
 
 class TypedObjectReference(TypedDict, total=False):
-    apiGroup: str
+    apiGroup: str | None
     kind: str
     name: str
     namespace: str
@@ -4183,7 +4183,7 @@ class ValidatingAdmissionPolicyStatus(TypedDict, total=False):
 
 
 class ValidatingWebhook(TypedDict, total=False):
-    admissionReviewVersions: list[str]
+    admissionReviewVersions: list[str] | None
     clientConfig: WebhookClientConfig
     failurePolicy: str
     matchConditions: list[MatchCondition]
@@ -4192,7 +4192,7 @@ class ValidatingWebhook(TypedDict, total=False):
     namespaceSelector: LabelSelector
     objectSelector: LabelSelector
     rules: list[RuleWithOperations]
-    sideEffects: str
+    sideEffects: str | None
     timeoutSeconds: int
 
 
@@ -4321,7 +4321,7 @@ class VolumeDevice(TypedDict, total=False):
 class VolumeError(TypedDict, total=False):
     errorCode: int
     message: str
-    time: str
+    time: str | None
 
 
 class VolumeHealthCondition(TypedDict, total=False):
@@ -4332,7 +4332,7 @@ class VolumeHealthCondition(TypedDict, total=False):
 
 class VolumeHealthStatus(TypedDict, total=False):
     healthConditions: list[VolumeHealthCondition]
-    lastTransitionTime: str
+    lastTransitionTime: str | None
 
 
 class VolumeMount(TypedDict, total=False):
@@ -4400,7 +4400,7 @@ class WebhookClientConfig(TypedDict, total=False):
 
 class WebhookConversion(TypedDict, total=False):
     clientConfig: ApiextensionsV1WebhookClientConfig
-    conversionReviewVersions: list[str]
+    conversionReviewVersions: list[str] | None
 
 
 class WeightedPodAffinityTerm(TypedDict, total=False):

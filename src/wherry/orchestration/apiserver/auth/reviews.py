@@ -51,10 +51,11 @@ class Reviews:
     def answer(self, kind: str, user: User, obj: Object, namespace: str = "") -> Object:
         """`obj` with its status. `namespace` is that of the request path."""
         status = self._answers[kind](user, obj, namespace)
-        metadata = {"creationTimestamp": None} | (obj.get("metadata") or {})
         if kind == "SelfSubjectReview":
-            metadata["creationTimestamp"] = rfc3339(self._clock.now())
-        return {**obj, "metadata": metadata, "status": status}
+            return {**obj, "metadata": {"creationTimestamp": rfc3339(self._clock.now())}, "status": status}
+        if kind == "SelfSubjectRulesReview":  # the question is not repeated
+            return {**obj, "metadata": {}, "spec": {}, "status": status}
+        return {**obj, "status": status}
 
     def _self_access(self, user: User, obj: Object, namespace: str) -> Object:
         del namespace

@@ -116,8 +116,8 @@ class ServiceAccountTokens:
         status = {"token": self._signer.sign(claims), "expirationTimestamp": expires_at}
         return {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"} | request | {
             "spec": spec, "status": status,
-            "metadata": {"name": name_of(account), "namespace": namespace_of(account)} | (request.get("metadata") or {})
-            | {"creationTimestamp": rfc3339(datetime.fromtimestamp(now, UTC))},
+            "metadata": {"name": name_of(account), "namespace": namespace_of(account), "uid": uid_of(account)}
+            | (request.get("metadata") or {}) | {"creationTimestamp": rfc3339(datetime.fromtimestamp(now, UTC))},
         }
 
     def issue_for_secret(self, account: Object, secret: Object) -> str:

@@ -47,6 +47,9 @@ class CustomRules:
     def default(self, obj: Object) -> Object:
         return self.compiled.default(obj)
 
+    def complete_status(self, obj: Object, old: Object | None) -> None:
+        """The server adds nothing to the status of a custom resource."""
+
     def check(self, obj: Object, old: Object | None, subresource: str) -> None:
         found = Causes()
         check_metadata(self._resource, obj, found)

@@ -122,7 +122,7 @@ class Discovery:
             }
             for version in _ordered(self._groups[group])
         ]
-        return {"metadata": name | {"creationTimestamp": None}, "versions": versions}
+        return {"metadata": name, "versions": versions}
 
 
 def version_priority(version: str) -> tuple[int, int, int, str]:

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from wherry.orchestration.objects.decoding import typed
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.schema_data import structure_of
+from wherry.orchestration.objects.validation.events import FIELDS_V1
 
 METRICS_ANNOTATION = "autoscaling.alpha.kubernetes.io/metrics"
 BEHAVIOR_ANNOTATION = "autoscaling.alpha.kubernetes.io/behavior"
@@ -23,25 +26,23 @@ class Conversion(NamedTuple):
     to_stored: Callable[[Object], Object]
 
 
-_EVENT_FIELDS = {
-    "involvedObject": "regarding", "message": "note", "source": "deprecatedSource",
-    "firstTimestamp": "deprecatedFirstTimestamp", "lastTimestamp": "deprecatedLastTimestamp", "count": "deprecatedCount",
-    "reportingComponent": "reportingController",
-}
-
-
 def _renamed(obj: Object, names: dict[str, str], api_version: str) -> Object:
     return {names.get(k, k): v for k, v in obj.items()} | {"apiVersion": api_version}
 
 
+def _shaped(obj: Object) -> Object:
+    """What one version always writes, the other may leave out."""
+    node = structure_of(obj["apiVersion"], obj["kind"])
+    assert node is not None, "both versions are built in"
+    return typed(obj, node).obj
+
+
 def _event_to_served(obj: Object) -> Object:
-    return _renamed(obj, _EVENT_FIELDS, "events.k8s.io/v1")
+    return _shaped(_renamed(obj, FIELDS_V1, "events.k8s.io/v1"))
 
 
 def _event_to_stored(obj: Object) -> Object:
-    stored = _renamed(obj, {v: k for k, v in _EVENT_FIELDS.items()}, "v1")
-    stored.setdefault("involvedObject", {})
-    return stored
+    return _shaped(_renamed(obj, {v: k for k, v in FIELDS_V1.items()}, "v1"))
 
 
 def _hpa_to_served(obj: Object) -> Object:
@@ -62,7 +63,7 @@ def _hpa_to_served(obj: Object) -> Object:
     served = {**obj, "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec}
     if "status" in obj:
         served["status"] = _hpa_status_v1(obj["status"])
-    return served
+    return _shaped(served)
 
 
 def _hpa_status_v1(status: Object) -> Object:
@@ -99,7 +100,7 @@ def _hpa_to_stored(obj: Object) -> Object:
         current = {"averageUtilization": percentage}
         status["currentMetrics"] = [{"type": "Resource", "resource": {"name": "cpu", "current": current}}]
         stored["status"] = status
-    return stored
+    return _shaped(stored)
 
 
 def _loads(text: str) -> Any:

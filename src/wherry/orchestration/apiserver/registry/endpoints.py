@@ -15,5 +15,5 @@ def ready_endpoints(source: ObjectSource, namespace: str, service: str, port_nam
             continue
         ports = [p["port"] for p in slice_.get("ports") or () if (p.get("name") or "") == port_name and p.get("port")]
         ready = [e for e in slice_.get("endpoints") or () if (e.get("conditions") or {}).get("ready") is not False]
-        found += [(address, port) for e in ready for address in e.get("addresses", ())[:1] for port in ports]
+        found += [(address, port) for e in ready for address in (e.get("addresses") or ())[:1] for port in ports]
     return found

@@ -1,5 +1,6 @@
 """How objects of a resource are read, defaulted and validated: one face for built-in and custom resources."""
 
+from copy import deepcopy
 from typing import Protocol
 
 from wherry.orchestration.apiserver import errors
@@ -20,6 +21,9 @@ class Rules(Protocol):
     def default(self, obj: Object) -> Object:
         """With defaults filled in."""
 
+    def complete_status(self, obj: Object, old: Object | None) -> None:
+        """Give the shape of its type to a status that the server's own parts have changed."""
+
     def check(self, obj: Object, old: Object | None, subresource: str) -> None:
         """Raise `ApiError` 422 when the object is not valid."""
 
@@ -27,8 +31,9 @@ class Rules(Protocol):
 class BuiltInRules:
     """Rules generated from upstream's schema and written by hand for its semantics (`objects/`)."""
 
-    def __init__(self, resource: Resource, node: Node) -> None:
+    def __init__(self, resource: Resource, node: Node, stored_group: str) -> None:
         self._resource = resource
+        self._stored_group = stored_group  # which refusals name: an Event is core's, whichever group was asked
         self._node = node
 
     def read(self, obj: Object) -> tuple[Object, tuple[str, ...]]:
@@ -38,8 +43,15 @@ class BuiltInRules:
     def default(self, obj: Object) -> Object:
         return apply_defaults(self._resource, obj)
 
+    def complete_status(self, obj: Object, old: Object | None) -> None:
+        status, node = obj.get("status"), self._node.fields.get("status")
+        if node is not None and status is not None and (old is None or status != old.get("status")):
+            obj["status"] = typed(status, node).obj
+
     def check(self, obj: Object, old: Object | None, subresource: str) -> None:
         causes = validate(self._resource, obj, old, subresource=subresource)
+        if causes and old is not None:  # what an earlier version stored may lack what is written today
+            causes = validate(self._resource, obj, typed(deepcopy(old), self._node).obj, subresource=subresource)
         if causes:
             listed = [errors.cause(c.reason, c.field, c.message) for c in causes]
-            raise errors.invalid(self._resource.group, self._resource.kind, name_of(obj), listed)
+            raise errors.invalid(self._stored_group, self._resource.kind, name_of(obj), listed)

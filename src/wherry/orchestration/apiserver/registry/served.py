@@ -146,6 +146,6 @@ def built_in(resource: Resource, registry: Registry) -> Served:
         strategy=strategy_for(resource),
         fields=reader_for(resource.group, resource.plural),
         node_of=lambda: structure_of(resource.api_version, resource.kind) or ANY,
-        rules_of=lambda node: BuiltInRules(resource, node),
+        rules_of=lambda node: BuiltInRules(resource, node, place[0]),
         conversion=conversion,
     )

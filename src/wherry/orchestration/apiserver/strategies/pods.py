@@ -45,7 +45,7 @@ class PodStrategy(Strategy):
 def qos_class(pod: Object) -> str:
     """`Guaranteed`, `Burstable` or `BestEffort` (node QoS documentation)."""
     spec = pod.get("spec", {})
-    containers = [*spec.get("containers", ()), *(spec.get("initContainers") or ())]
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     pod_level = spec.get("resources")
     units = [pod_level] if pod_level else [c.get("resources") or {} for c in containers]
     if not any(_amounts(unit.get(side)) for unit in units for side in ("requests", "limits")):

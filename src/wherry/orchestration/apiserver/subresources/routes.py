@@ -80,7 +80,8 @@ class Subresources:
         obj = read_typed(
             await call.request.read(limit), call.request.headers.get("content-type", ""), call.served.node,
             api_version=resource.api_version, kind=resource.kind)
-        return json_response(self._access.reviews.answer(resource.kind, call.user, obj, call.namespace), 201)
+        answer = self._access.reviews.answer(resource.kind, call.user, obj, call.namespace)
+        return json_response(typed_or_refuse(answer, call.served.node), 201)
 
     async def _token(self, call: Call) -> Response:
         if call.target.verb != "create":
@@ -96,4 +97,4 @@ class Subresources:
             asked.obj = typed_or_refuse(asked.obj or {}, node)
         await self._verbs.writer.chain.validate(asked)
         request = asked.obj or {}
-        return with_warnings(json_response(self._access.tokens.issue(account, request), 201), call.warnings)
+        return with_warnings(json_response(typed_or_refuse(self._access.tokens.issue(account, request), node), 201), call.warnings)

@@ -71,6 +71,7 @@ class Writer:
         await self.chain.admit(request)
         obj = _admitted(call, request)
         served.strategy.prepare_create(obj)
+        rules.complete_status(obj, None)
         if not is_tracked:
             obj = self._tracked(call, None, obj, "")
         rules.check(obj, None, "")
@@ -114,6 +115,7 @@ class Writer:
         await self.chain.admit(request)
         new = _admitted(call, request)
         prepare(new, old)
+        rules.complete_status(new, old)
         if not is_tracked:
             new = self._tracked(call, old, new, subresource)
         new = meta.without_news_of_time(new, old)

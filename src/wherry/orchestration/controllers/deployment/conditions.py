@@ -147,7 +147,8 @@ def has_timed_out(deployment: Object, status: Object, conditions: Conditions, no
         return False
     if current.get("reason") == TIMED_OUT:
         return True
-    return parse_rfc3339(current["lastUpdateTime"]) + timedelta(seconds=limit) < now
+    heard = current.get("lastUpdateTime")
+    return heard is not None and parse_rfc3339(heard) + timedelta(seconds=limit) < now
 
 
 def look_again_s(deployment: Object, status: Object, now: datetime) -> float | None:

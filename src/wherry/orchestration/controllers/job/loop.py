@@ -159,7 +159,7 @@ class Controller:
             if is_tracked(pod):
                 await without_finalizer(self._client, pod)
         condition, ttl_s = finished_condition(job), job["spec"].get("ttlSecondsAfterFinished")
-        if condition is None or ttl_s is None or is_deleting(job):
+        if condition is None or not condition.get("lastTransitionTime") or ttl_s is None or is_deleting(job):
             return
         age_s = (self._clock.now() - parse_rfc3339(condition["lastTransitionTime"])).total_seconds()
         if age_s < ttl_s:

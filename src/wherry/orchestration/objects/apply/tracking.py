@@ -25,9 +25,6 @@ _UNTRACKED_METADATA = frozenset(
     ("name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
      "resourceVersion")
 )  # fmt: skip
-# Structs Go writes even when they are empty: on creation they count as having been there.
-_ALWAYS_THERE = {"metadata", "spec", "status", "strategy", "updateStrategy"}
-SKELETON_DEPTH = 8  # a CronJob's pod template is five structs down
 
 
 def track_update(
@@ -123,9 +120,9 @@ def _entries_before(old: Object | None, new: Object, subresource: str) -> list[A
 
 def _difference(old: Object | None, new: Object, node: Node, ignored: tuple[Path, ...]) -> Comparison:
     after = untracked_removed(new)
-    base = _skeleton(after, node, SKELETON_DEPTH)
+    base = {"metadata": {}, **_skeleton(node)}
     if old is not None:
-        base = {name: {} for name in base if name != "metadata"} | untracked_removed(old)
+        base |= untracked_removed(old)
     return compare(base, after, node).without(ignored)
 
 
@@ -133,15 +130,7 @@ def _entries(obj: Object | None) -> list[Any]:
     return ((obj or {}).get("metadata") or {}).get("managedFields") or []
 
 
-def _skeleton(new: Any, node: Node, depth: int) -> Object:
-    """What an empty object of a built-in kind looks like as far as `new` goes: its always-there structs, empty."""
-    found: Object = {"metadata": {}} if depth == SKELETON_DEPTH else {}
-    for name, value in new.items():
-        below = node.fields.get(name)
-        if below is None or not (name in _ALWAYS_THERE or name in node.required):
-            continue
-        if isinstance(value, dict) and below.type_name and below.map_type != "atomic" and depth:
-            found[name] = _skeleton(value, below, depth - 1)
-        elif isinstance(value, list) and below.list_type in ("set", "map"):
-            found[name] = None
-    return found
+def _skeleton(node: Node) -> Object:
+    """What an empty object of a kind looks like: the structs and zero values that are always written."""
+    structs = {name: _skeleton(node.fields[name]) for name, zero in node.zeros.items() if zero.__class__ is dict}
+    return {**node.zeros, **structs}

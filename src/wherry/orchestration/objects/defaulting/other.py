@@ -17,11 +17,6 @@ def _binding(obj: Object) -> None:
             fill(subject, apiGroup=RBAC)
 
 
-def _role(obj: Object) -> None:
-    if obj.get("rules") is None:
-        obj["rules"] = []
-
-
 def _priority_class(obj: Object) -> None:
     fill(obj, preemptionPolicy="PreemptLowerPriority")
 
@@ -77,8 +72,6 @@ def _fill_device_request(request: Object) -> None:
 DEFAULTERS = {
     (RBAC, "RoleBinding"): _binding,
     (RBAC, "ClusterRoleBinding"): _binding,
-    (RBAC, "Role"): _role,
-    (RBAC, "ClusterRole"): _role,
     ("scheduling.k8s.io", "PriorityClass"): _priority_class,
     ("policy", "PodDisruptionBudget"): _disruption_budget,
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"): _flow_schema,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry.orchestration.objects import quantity
-from wherry.orchestration.objects.meta import Object, namespace_of
-from wherry.orchestration.objects.validation import names
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.validation import events, names
 from wherry.orchestration.objects.validation.causes import Causes
 from wherry.orchestration.objects.validation.pod_update import check_pod_update
 from wherry.orchestration.objects.validation.pods import TAINT_EFFECTS, check_pod_spec
@@ -132,13 +132,6 @@ def service_account(obj: Object, old: Object | None, found: Causes) -> None:
                 found.required(f"{key}[{index}].name")
 
 
-def event(obj: Object, old: Object | None, found: Causes) -> None:
-    involved = obj.get("involvedObject") or obj.get("regarding") or {}
-    place, home = involved.get("namespace") or "", namespace_of(obj)
-    if (place and home != place) or (not place and home not in ("default", "kube-system", "")):
-        found.invalid("involvedObject.namespace", place, "does not match event.namespace")
-
-
 def limit_range(obj: Object, old: Object | None, found: Causes) -> None:
     seen: set[str] = set()
     for index, item in enumerate((obj.get("spec") or {}).get("limits") or ()):
@@ -193,8 +186,8 @@ VALIDATORS = {
     ("", "Namespace"): namespace,
     ("", "Node"): node,
     ("", "ServiceAccount"): service_account,
-    ("", "Event"): event,
-    ("events.k8s.io", "Event"): event,
+    ("", "Event"): events.event,
+    ("events.k8s.io", "Event"): events.event_v1,
     ("", "LimitRange"): limit_range,
     ("", "ResourceQuota"): resource_quota,
     ("", "Binding"): binding,
