@@ -1,7 +1,10 @@
 """The node's HTTP API over a real socket, and who may use it."""
 
+import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,14 @@ import pytest
 from agent_rig import Rig, container, pod
 from yarl import URL
 
-from wherry.kit.errors import Forbidden
-from wherry.kit.http.message import Request
+from wherry.kit.errors import Broken, Forbidden
+from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
+from wherry.orchestration.agent import node_health
 from wherry.orchestration.agent.loop import Agent
+from wherry.orchestration.agent.node_health import SyncLoopMonitor, check_log
 from wherry.orchestration.agent.review import Unauthorized, subresource_of
+from wherry.testing.clock import FakeClock
 
 PRINTS = container("app", "sh", "-c", "echo hello; sleep infinity")
 
@@ -41,6 +47,10 @@ async def get(rig: Any, path: str) -> tuple[int, str]:
     ("path", "code", "text"),
     [
         pytest.param("/healthz", 200, "ok", id="health"),
+        pytest.param("/healthz?verbose", 200, "[+]ping ok\n[+]log ok\n[+]syncloop ok\nhealthz check passed\n", id="each check"),
+        pytest.param("/healthz/syncloop", 200, "ok", id="one check"),
+        pytest.param("/healthz/nothing", 404, "404 page not found", id="no such check"),
+        pytest.param("/metrics/slis", 200, 'kubernetes_healthcheck{name="syncloop",type="healthz"} 1\n', id="result of the sync loop"),
         pytest.param("/containerLogs/default/web/app", 200, "hello\n", id="logs"),
         pytest.param("/containerLogs/default/web/no", 404, 'container "no" not found in pod "web"\n', id="no container"),
         pytest.param("/containerLogs/default/no/app", 404, 'pod "no" not found in namespace "default"\n', id="no pod"),
@@ -63,6 +73,59 @@ async def get(rig: Any, path: str) -> tuple[int, str]:
 async def test_answers(rig: Rig, path: str, code: int, text: str) -> None:
     status, body = await get(rig, path)
     assert (status, text in body) == (code, True), body
+
+
+async def test_health_fails_when_the_engine_is_no_longer_gone_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_health, "ROUND_S_MIN", 0.2)
+    rig = Rig(tmp_path)
+    rig.settings = replace(rig.settings, relist_s=0.02)
+    listed, hangs = rig.engine.sandboxes, asyncio.Event()
+
+    async def sandboxes() -> Any:
+        if hangs.is_set():
+            await asyncio.Event().wait()
+        return await listed()
+
+    monkeypatch.setattr(rig.engine, "sandboxes", sandboxes)
+
+    async def ask(path: str) -> tuple[int, str]:
+        answer = await agent.api.handle(Request("GET", path, path, {}, {}, b""))
+        assert isinstance(answer, Response) and isinstance(answer.body, bytes)
+        return answer.status, answer.body.decode()
+
+    async with rig.running() as agent:
+        await rig.create(pod("web", PRINTS))
+        await rig.phase("Running")
+        await asyncio.sleep(0.3)
+        assert await ask("/healthz/syncloop") == (200, "ok")
+        hangs.set()
+        await asyncio.sleep(0.4)
+        assert (await ask("/healthz/syncloop"))[0] == 500
+        assert await ask("/healthz") == (500, "[+]ping ok\n[+]log ok\n[-]syncloop failed: reason withheld\nhealthz check failed\n")
+        assert (await ask("/healthz/ping"))[0] == 200
+
+
+async def test_a_round_may_take_twice_its_period_and_never_less_than_five_minutes() -> None:
+    clock = FakeClock()
+    for period_s, limit_s in ((10.0, 300.0), (300.0, 600.0)):
+        monitor = SyncLoopMonitor(clock, period_s)
+        await monitor.check()  # the node starts
+        monitor.went_round()
+        await clock.advance(limit_s)
+        await monitor.check()
+        await clock.advance(1.0)
+        with pytest.raises(Broken, match="sync Loop took longer than expected"):
+            await monitor.check()
+
+
+async def test_health_fails_when_the_log_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = open("/dev/full", "w", encoding="ascii")  # noqa: SIM115 - its buffer can never be written, not even by closing it
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(full)])
+    full.write("a line")
+    with pytest.raises(Broken, match="log lines are not written"):
+        await check_log()
+    with suppress(OSError):
+        full.close()
 
 
 async def test_log_folder_of_the_machine_is_served(rig: Rig, tmp_path: Path) -> None:

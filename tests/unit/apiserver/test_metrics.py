@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry.kit import health
 from wherry.kit.errors import Unavailable
+from wherry.kit.health import Health
 from wherry.kit.http.message import Response
 from wherry.kit.metrics import Registry
 from wherry.kit.process_metrics import add_process_metrics
-from wherry.orchestration.apiserver import health
-from wherry.orchestration.apiserver.health import Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
 from wherry.testing.api import api_server
 

@@ -26,6 +26,7 @@ from wherry.orchestration.agent.local_storage import LocalStorage
 from wherry.orchestration.agent.logs.rotation import LogRotation
 from wherry.orchestration.agent.machine import Machine, read_machine
 from wherry.orchestration.agent.node_api import NodeApi
+from wherry.orchestration.agent.node_health import SyncLoopMonitor, node_health
 from wherry.orchestration.agent.node_loop import NodeLoop
 from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod import is_mirror
@@ -107,7 +108,8 @@ class Agent:
         )
         if reviewer is None and tls is not None:
             reviewer = ApiReviewer(client, settings.node_name, clock)  # a socket is never open to everybody
-        self.api = NodeApi(self.parts, self.pods, lambda: self.node.node, reviewer)
+        self._monitor = SyncLoopMonitor(clock, settings.relist_s)
+        self.api = NodeApi(self.parts, self.pods, lambda: self.node.node, reviewer, node_health(self._monitor))
         self._rotation = LogRotation(settings, self.view, clock)
         self._eviction = Eviction(self.parts, self.pods, self._evict)
         self._storage = LocalStorage(self.parts, self.pods, self._evict)
@@ -117,6 +119,7 @@ class Agent:
         self._workers.clear()
         await self.engine.restore()
         await self.view.relist()
+        self._monitor.went_round()
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._start(tasks)
@@ -212,6 +215,7 @@ class Agent:
         while True:
             await self._clock.sleep(self.settings.relist_s)
             await self.view.relist()
+            self._monitor.went_round()
 
     async def _serve(self) -> None:
         async with serve(self.api.handle, host=self.settings.listen_hosts, port=self.settings.port, tls=self._tls):

@@ -14,9 +14,9 @@ import orjson
 
 from wherry.container.runtime.engine import ContainerStatus, Session, State
 from wherry.kit.errors import Forbidden, Invalid, NotFound, TimedOut, Unavailable, Unsupported, WherryError
+from wherry.kit.health import Health
 from wherry.kit.http import websocket
 from wherry.kit.http.message import Request, Response, Upgrade
-from wherry.kit.metrics import Registry
 from wherry.orchestration.agent import cadvisor, metrics
 from wherry.orchestration.agent.logs.machine_files import serve_machine_file
 from wherry.orchestration.agent.logs.reader import LogOptions, parse_options, read_log
@@ -48,16 +48,14 @@ class NodeApi:
     """`pods` gives the pods of this node now, `node` the Node object."""
 
     def __init__(
-        self, parts: Parts, pods: Callable[[], list[Object]], node: Callable[[], Object], reviewer: Reviewer | None
+        self, parts: Parts, pods: Callable[[], list[Object]], node: Callable[[], Object], reviewer: Reviewer | None,
+        health: Health,
     ) -> None:
         self._parts = parts
         self._pods = pods
         self._node = node
         self._reviewer = reviewer
-        self._slis = Registry()
-        self._is_well = self._slis.gauge("kubernetes_healthcheck", "The result of the last check, 1 is well.", ("name", "type"))
-        self._checks = self._slis.counter(
-            "kubernetes_healthchecks_total", "Results of all checks.", ("name", "status", "type"))
+        self._health = health
 
     async def handle(self, request: Request) -> Answer:
         """Answer one request; errors of the ten kinds become plain text answers as kubelet gives."""
@@ -72,9 +70,8 @@ class NodeApi:
     async def _route(self, request: Request) -> Answer:
         parts = [part for part in request.path.split("/") if part]
         match parts:
-            case ["healthz"] | ["healthz", "ping" | "syncloop"] | ["livez"] | ["readyz"]:
-                self._answering()
-                return _text("ok")
+            case ["healthz" | "livez" | "readyz", *_]:
+                return await self._health.answer(request.path, request.query) or _text("404 page not found\n", 404)
             case ["pods"]:
                 return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()})
             case ["runningpods"]:
@@ -200,18 +197,12 @@ class NodeApi:
             use = await metrics.read_use(self._parts, pods)
             text = metrics.resource_metrics(metrics.read_node_use(self._parts), use, self._parts.clock.now())
         elif which == "slis":
-            self._answering()
-            text = self._slis.render().decode()
+            text = (await self._health.results()).decode()
         elif which == "probes":
             text = ""
         else:
             return _text("404 page not found\n", 404)
         return Response(200, [PROMETHEUS], text.encode())
-
-    def _answering(self) -> None:
-        """The result of the check `ping`: answering is the proof."""
-        self._is_well.set(1, ("ping", "healthz"))
-        self._checks.inc(("ping", "success", "healthz"))
 
     async def _summary(self) -> Response:
         pods = self._pods()

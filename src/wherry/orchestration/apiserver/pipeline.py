@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 from wherry.kit.errors import WherryError
+from wherry.kit.health import ENDPOINTS, Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.auth.user import Unauthorized, User
 from wherry.orchestration.apiserver.compression import compressed
 from wherry.orchestration.apiserver.fairness import FairQueue
-from wherry.orchestration.apiserver.health import ENDPOINTS, Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
 from wherry.orchestration.apiserver.paths import Paths
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import Unavailable
+from wherry.kit.health import Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry as MetricsRegistry
 from wherry.kit.supervise import keep_running
@@ -23,7 +24,6 @@ from wherry.orchestration.apiserver.auth.jwt import PrivateKey
 from wherry.orchestration.apiserver.components import Components
 from wherry.orchestration.apiserver.custom.loop import CustomResources
 from wherry.orchestration.apiserver.event_expiry import EventExpiry
-from wherry.orchestration.apiserver.health import Health
 from wherry.orchestration.apiserver.metrics import ApiMetrics
 from wherry.orchestration.apiserver.paths import Paths
 from wherry.orchestration.apiserver.pipeline import Pipeline
