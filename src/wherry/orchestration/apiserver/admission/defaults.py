@@ -1,7 +1,6 @@
 """Small plugins that fill in what depends on other objects or on the caller.
 
-DefaultStorageClass, DefaultIngressClass, StorageObjectInUseProtection, TaintNodesByCondition, PersistentVolumeClaimResize,
-and the identity fields of certificate signing requests.
+DefaultStorageClass, DefaultIngressClass, StorageObjectInUseProtection, TaintNodesByCondition, PersistentVolumeClaimResize.
 """
 
 from wherry.orchestration.apiserver import errors
@@ -103,21 +102,3 @@ class TaintNewNodes(Plugin):
         taints = request.obj.setdefault("spec", {}).setdefault("taints", [])
         if not any(t.get("key") == NOT_READY["key"] and t.get("effect") == NOT_READY["effect"] for t in taints):
             taints.append(dict(NOT_READY))
-
-
-class CertificateIdentity(Plugin):
-    """A certificate signing request says who asked; the caller cannot choose that."""
-
-    async def admit(self, request: AdmissionRequest) -> None:
-        is_request = request.place == ("certificates.k8s.io", "certificatesigningrequests")
-        if not is_request or request.operation != CREATE or request.obj is None:
-            return
-        spec = request.obj.setdefault("spec", {})
-        user = request.user
-        spec["username"] = user.name
-        spec["groups"] = list(user.groups)
-        for name, value in (("uid", user.uid), ("extra", {k: list(v) for k, v in user.extra.items()})):
-            if value:
-                spec[name] = value
-            else:
-                spec.pop(name, None)

@@ -3,26 +3,26 @@
 In:    requests of users that are nodes; everybody else passes.
 Out:   `ApiError` 403 for what is not the node's.
 Spec:  https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
-       upstream plugin/pkg/admission/noderestriction; KEP-4935 (audiences).
+       upstream plugin/pkg/admission/noderestriction. Tokens and certificates of pods: `pod_identities.py`.
 Stricter: a node's Node may carry no ownerReferences from the start; a mirror pod's volumes come from a list of kinds.
 """
 
-import base64
-import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 
-from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission import node_labels
+from wherry.orchestration.apiserver.admission.certificates import POD_REQUESTS, REQUESTS, subject_of
 from wherry.orchestration.apiserver.admission.chain import CREATE, DELETE, UPDATE, AdmissionRequest, Plugin
-from wherry.orchestration.apiserver.admission.pod_references import drivers_of, first_reference, token_audiences
+from wherry.orchestration.apiserver.admission.pod_identities import PodIdentities
+from wherry.orchestration.apiserver.admission.pod_references import first_reference
+from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.auth.user import NODES as NODES_GROUP
 from wherry.orchestration.apiserver.source import ObjectSource
-from wherry.orchestration.objects.kinds import CSI_DRIVERS, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
+from wherry.orchestration.objects.kinds import NODES, PODS
 from wherry.orchestration.objects.meta import Object, annotations_of, labels_of, name_of, uid_of
 
 LEASE_NAMESPACE = "kube-node-lease"
@@ -34,16 +34,18 @@ CLAIM_STATUS_FIELDS = ("capacity", "conditions", "allocatedResources", "allocate
 class NodeRestriction(Plugin):
     """See the module docstring."""
 
-    def __init__(self, source: ObjectSource) -> None:
+    def __init__(self, source: ObjectSource, authorizer: Authorizer) -> None:
         self._source = source
+        identities = PodIdentities(source, authorizer)
         self._checks: dict[tuple[str, str], Callable[[AdmissionRequest, str], None]] = {
             ("", "pods"): self._check_pod,
             ("", "nodes"): self._check_node,
-            ("", "serviceaccounts"): self._check_token,
+            ("", "serviceaccounts"): identities.check_token,
             ("", "persistentvolumeclaims"): self._check_claim,
             ("coordination.k8s.io", "leases"): self._check_lease,
             ("storage.k8s.io", "csinodes"): self._check_csi_node,
-            ("certificates.k8s.io", "certificatesigningrequests"): self._check_signing_request,
+            REQUESTS: self._check_signing_request,
+            POD_REQUESTS: identities.check_certificate,
         }
 
     async def validate(self, request: AdmissionRequest) -> None:
@@ -111,42 +113,6 @@ class NodeRestriction(Plugin):
         if forbidden := node_labels.forbidden(changed):
             raise _refuse(request, f'node "{node}" is not allowed to modify labels: {", ".join(forbidden)}')
 
-    def _check_token(self, request: AdmissionRequest, node: str) -> None:
-        if request.operation != CREATE or request.subresource != "token" or request.obj is None:
-            return
-        spec = request.obj.get("spec") or {}
-        bound = spec.get("boundObjectRef") or {}
-        if (bound.get("apiVersion"), bound.get("kind")) != ("v1", "Pod") or not bound.get("name"):
-            raise _refuse(request, "node requested token not bound to a pod")
-        if not bound.get("uid"):
-            raise _refuse(request, "node requested token with a pod binding without a uid")
-        pod = self._source.get(PODS, request.namespace, bound["name"])
-        if pod is None:
-            raise errors.not_found(PODS, bound["name"])
-        if uid_of(pod) != bound["uid"]:
-            raise errors.conflict(PODS, bound["name"], f"the UID in the bound object reference ({bound['uid']}) does not "
-                                  "match the UID in record. The object might have been deleted and then recreated")
-        if pod["spec"].get("nodeName") != node:
-            raise _refuse(request, "node requested token bound to a pod scheduled on a different node")
-        audiences = spec.get("audiences") or [""]
-        if len(audiences) > 1:
-            raise _refuse(request, "node may only request 0 or 1 audiences")
-        if audiences[0] not in token_audiences(pod) and audiences[0] not in set(self._driver_audiences(pod, request.namespace)):
-            raise _refuse(request, f'audience "{audiences[0]}" not found in pod spec volume')
-
-    def _driver_audiences(self, pod: Object, namespace: str) -> Iterator[str]:
-        for kind, name in drivers_of(pod):
-            driver = name if kind == "driver" else self._driver_of_claim(namespace, name)
-            found = self._source.get(CSI_DRIVERS, "", driver) if driver else None
-            for wanted in ((found or {}).get("spec") or {}).get("tokenRequests") or ():
-                yield str(wanted.get("audience") or "")
-
-    def _driver_of_claim(self, namespace: str, name: str) -> str:
-        claim = self._source.get(PERSISTENT_VOLUME_CLAIMS, namespace, name) or {}
-        volume_name = (claim.get("spec") or {}).get("volumeName")
-        volume = (self._source.get(PERSISTENT_VOLUMES, "", volume_name) if volume_name else None) or {}
-        return str(((volume.get("spec") or {}).get("csi") or {}).get("driver", ""))
-
     def _check_claim(self, request: AdmissionRequest, node: str) -> None:
         if request.operation != UPDATE or request.subresource != "status":
             raise _refuse(request, f'node "{node}" may only update the status of claims')
@@ -170,8 +136,8 @@ class NodeRestriction(Plugin):
         if spec.get("signerName") not in NODE_SIGNERS:
             return
         try:
-            subject = x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or "")).subject
-        except (binascii.Error, ValueError) as error:
+            subject = subject_of(request.obj)
+        except ValueError as error:
             raise _refuse(request, f"unable to parse csr: {error}") from error
         names = [part.value for part in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         groups = [part.value for part in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]

@@ -2,14 +2,15 @@
 
 from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver.access import Access
-from wherry.orchestration.apiserver.admission.chain import Chain, Plugin
-from wherry.orchestration.apiserver.admission.defaults import (
+from wherry.orchestration.apiserver.admission.certificates import (
+    CertificateApproval,
     CertificateIdentity,
-    ClaimResize,
-    DefaultClasses,
-    StorageProtection,
-    TaintNewNodes,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+    ClusterTrustBundleAttest,
 )
+from wherry.orchestration.apiserver.admission.chain import Chain, Plugin
+from wherry.orchestration.apiserver.admission.defaults import ClaimResize, DefaultClasses, StorageProtection, TaintNewNodes
 from wherry.orchestration.apiserver.admission.limits import LimitRanger
 from wherry.orchestration.apiserver.admission.namespaces import NamespaceLifecycle
 from wherry.orchestration.apiserver.admission.node_restriction import NodeRestriction
@@ -34,7 +35,7 @@ def default_chain(
         NamespaceLifecycle(source, registry),
         LimitRanger(source),
         ServiceAccountPlugin(source, clock),
-        NodeRestriction(source),
+        NodeRestriction(source, access.authorizer),
         TaintNewNodes(),
         Priority(source),
         DefaultTolerationSeconds(),
@@ -43,6 +44,10 @@ def default_chain(
         ClaimResize(source),
         RuntimeClassPlugin(source),
         CertificateIdentity(),
+        CertificateApproval(access.authorizer),
+        CertificateSigning(access.authorizer),
+        ClusterTrustBundleAttest(access.authorizer),
+        CertificateSubjectRestriction(),
         PodSecurity(source),
         ReservedPorts(settings.reserved),
         DenyServiceExternalIPs(settings.reserved, is_allowed=settings.allows_external_ips),

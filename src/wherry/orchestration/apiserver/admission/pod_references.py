@@ -1,7 +1,7 @@
 """What API objects a Pod makes its node read: the question that decides what a node may say of itself.
 
 In:    a Pod as it is on the wire.
-Out:   the first reference as a word for a message, "" when there is none; the audiences its token volumes ask for.
+Out:   the first reference as a word for a message, "" when there is none; the audiences and signers its volumes ask for.
 Spec:  upstream pkg/api/pod HasAPIObjectReference; KEP-4935 (audiences of a node's token requests).
 Never: follows a reference.
 """
@@ -69,10 +69,19 @@ def _of_projection(projected: Mapping[str, Any]) -> Iterator[str]:
 
 def token_audiences(pod: Object) -> frozenset[str]:
     """The audiences of the projected tokens of `pod`; "" is the API server's own."""
-    return frozenset(
-        str(source["serviceAccountToken"].get("audience") or "")
-        for volume in (pod.get("spec") or {}).get("volumes") or ()
-        for source in (volume.get("projected") or {}).get("sources") or () if source.get("serviceAccountToken"))
+    return frozenset(str(source["serviceAccountToken"].get("audience") or "") for source in _projections(pod)
+                     if source.get("serviceAccountToken"))
+
+
+def certificate_signers(pod: Object) -> frozenset[str]:
+    """The signers of the projected certificates of `pod`."""
+    return frozenset(str(source["podCertificate"].get("signerName") or "") for source in _projections(pod)
+                     if source.get("podCertificate"))
+
+
+def _projections(pod: Object) -> Iterator[Mapping[str, Any]]:
+    for volume in (pod.get("spec") or {}).get("volumes") or ():
+        yield from (volume.get("projected") or {}).get("sources") or ()
 
 
 def drivers_of(pod: Object) -> Iterator[tuple[str, str]]:
