@@ -1,5 +1,6 @@
 """What Envoy refuses costs the object it comes from, which is told, and nobody else. A real Envoy, a real API server."""
 
+import asyncio
 import datetime
 from dataclasses import replace
 from typing import Any
@@ -115,6 +116,52 @@ async def test_a_refused_route_after_a_restart_is_found_and_nothing_that_is_serv
         while (await rig.get("/new")).status != 200:
             answers.update([(await rig.get(f"/r{number}")).status for number in range(5)])
         assert answers <= {200}
+
+
+async def test_the_last_good_version_of_a_refused_route_outlives_the_control_plane() -> None:
+    async with gateway_rig() as rig:
+        await begin_spoilt(rig, bad_expression)
+        await rig.backend("web")
+        await rig.create(gateway(), http_route("other", to("web", path="/other")), http_route("r", to("web", path="/first")))
+        await rig.eventually("/first", 200)
+        await rig.eventually("/other", 200)
+        await rig.replace(http_route("r", to("web", path="/spoilt")))
+        await rig.status("HTTPRoute", "r", lambda s: accepted(s)[0] == "False")
+        for number in range(2):  # the second start knows of it from the first one's file only
+            await begin_spoilt(rig, bad_expression)
+            await rig.create(http_route(f"new{number}", to("web", path=f"/new{number}")))
+            await rig.eventually(f"/new{number}", 200)
+            assert [(await rig.get(path)).status for path in ("/first", "/other")] == [200, 200]
+            told = accepted(await rig.status("HTTPRoute", "r", lambda s: accepted(s)[0] == "False"))
+            assert "Envoy refused it" in told[2]
+        await rig.replace(http_route("r", to("web", path="/second")))
+        await rig.eventually("/second", 200)
+
+
+@pytest.mark.parametrize("is_away", [
+    pytest.param(True, id="while nobody was there to see it"),
+    pytest.param(False, id="after a start at which nothing had to be sent"),
+])
+async def test_a_change_that_is_refused_after_a_restart_costs_no_version_that_worked(is_away: bool) -> None:
+    async with gateway_rig() as rig:
+        await begin_spoilt(rig, bad_expression)
+        await rig.backend("web")
+        await rig.create(gateway(), http_route("other", to("web", path="/other")), http_route("r", to("web", path="/first")))
+        await rig.eventually("/first", 200)
+        await rig.eventually("/other", 200)
+        await rig.controller.feed.wait_applied()
+        await rig.stop_controller()
+        if not is_away:
+            await begin_spoilt(rig, bad_expression)
+            async with asyncio.timeout(10):
+                await rig.controller.feed.wait_applied()
+        await rig.replace(http_route("r", to("web", path="/spoilt")))
+        if is_away:
+            await begin_spoilt(rig, bad_expression)
+        await rig.status("HTTPRoute", "r", lambda s: accepted(s)[0] == "False")
+        await rig.create(http_route("new", to("web", path="/new")))
+        await rig.eventually("/new", 200)
+        assert [(await rig.get(path)).status for path in ("/first", "/other")] == [200, 200]
 
 
 async def test_a_cluster_envoy_refuses_is_told_to_the_routes_that_need_it_and_the_others_go_on() -> None:

@@ -28,6 +28,7 @@ def gateway_settings(settings: ClusterSettings) -> GatewaySettings:
     """The gateway's part of the cluster's settings."""
     return GatewaySettings(
         run_dir=settings.run_dir / "gateway",
+        taken_file=settings.data_dir / "gateway-routes.json",
         addresses=(node_address(settings),),
         http_port=settings.gateway_http_port,
         https_port=settings.gateway_https_port,

@@ -37,7 +37,7 @@ def free_port() -> int:
 def envoy_settings(folder: Path, **given: object) -> GatewaySettings:
     """Settings with free loopback ports and sockets in `folder` (a short path: socket names end at 107 characters)."""
     settings = GatewaySettings(
-        run_dir=folder, addresses=("127.0.0.1",), bind_address="127.0.0.1",
+        run_dir=folder, taken_file=folder / "taken.json", addresses=("127.0.0.1",), bind_address="127.0.0.1",
         http_port=free_port(), https_port=free_port(), ready_port=free_port(),
         manages_envoy=False, cluster_removal_delay_s=30.0, concurrency=1,
     )  # fmt: skip

@@ -32,11 +32,15 @@ class Envoy:
         version = repr(hosts)
         self.isolation.sent(table, version, hosts)
         owners = {owner_of(route) for host in hosts for route in host.routes}
-        if owners & self.bad or self.pair and self.pair <= owners:
+        if self.refuses(owners, hosts):
             return self.isolation.refused(table, version, "no")
         if table != PROBE:
             self.serves = hosts
         return self.isolation.taken(table, version)
+
+    def refuses(self, owners: set[str], hosts: Hosts) -> bool:
+        del hosts
+        return bool(owners & self.bad or self.pair and self.pair <= owners)
 
     def settle(self, wanted: Hosts) -> None:
         while self.judge("port-80", self.isolation.offered("port-80", wanted)):

@@ -18,6 +18,7 @@ from wherry.application.gateway.compiler import Compiled, Compiler
 from wherry.application.gateway.dialects.contract import Dialect, Notice, Status, Watched
 from wherry.application.gateway.dialects.known import dialects_for
 from wherry.application.gateway.freshness import revisions_wanted
+from wherry.application.gateway.keeping import TakenFile
 from wherry.application.gateway.model import GatewayModel
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.snapshot import Snapshot
@@ -83,10 +84,11 @@ class GatewayController:
         self._clock = clock
         self._dialects = tuple(dialects_for(settings) if dialects is None else dialects)
         self._compiler = Compiler(self._dialects)
-        self._builder = Builder(settings)
+        self._taken = TakenFile(settings.taken_file, clock)
+        self._builder = Builder(settings, self._taken.read())
         self.feed = Feed()
         self.feed.on_report = self._note
-        self.feed.on_verdict = self._builder.judged
+        self.feed.on_verdict = self._judged
         self._model = GatewayModel()
         self._server = AdsServer(self.feed, settings)
         self._informers = Informers(client, clock)
@@ -108,6 +110,8 @@ class GatewayController:
             tasks.create_task(keep_running("gateway discovery service", self._server.run), name="gateway-ads")
             tasks.create_task(self._keep_published(), name="gateway-publish")
             tasks.create_task(keep_running("gateway statuses", self._keep_written), name="gateway-statuses")
+            keep_taken = partial(self._taken.keep, lambda: self._builder.isolation.last_good)
+            tasks.create_task(keep_running("gateway routes taken", keep_taken), name="gateway-taken")
 
     async def _install(self) -> None:
         await install.ensure(self._client, self._settings, has_image=self._has_image)
@@ -217,6 +221,12 @@ class GatewayController:
 
     def _note(self) -> None:
         self._changed.set()
+
+    def _judged(self, kind: str, name: str, version: str, message: str) -> bool:
+        has_more = self._builder.judged(kind, name, version, message)
+        if kind == ROUTES and not message:
+            self._taken.note()
+        return has_more
 
     async def _keep_written(self) -> None:
         while True:

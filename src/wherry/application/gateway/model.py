@@ -106,7 +106,7 @@ class Backend:
         name = f"{self.namespace}/{self.service}/{self.port}"
         if self.protocol is not BackendProtocol.HTTP1:
             name = f"{name}/{self.protocol}"
-        if self.tls is not PLAIN:
+        if self.tls != PLAIN:
             content = repr((self.tls.hostname, self.tls.authorities, self.tls.names)).encode()
             name = f"{name}/tls-{blake2b(content, digest_size=8).hexdigest()}"
         return name

@@ -12,6 +12,7 @@ class GatewaySettings:
     """Ports are TCP ports of the machine. Port 80 and 443 of listeners are bound at `http_port` and `https_port`."""
 
     run_dir: Path  # holds xds.sock and Envoy's admin socket; only root may enter
+    taken_file: Path | None = None  # routes as Envoy last took them, for the next control plane; None: it begins with nothing
     addresses: tuple[str, ...] = ()  # written into statuses: where clients reach the gateway
     http_port: int = 80
     https_port: int = 443

@@ -39,7 +39,7 @@ def cluster(backend: Backend, settings: GatewaySettings) -> cluster_pb2.Cluster:
         else:
             explicit.http_protocol_options.SetInParent()
         out.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options)
-    if backend.tls is not PLAIN:
+    if backend.tls != PLAIN:
         out.transport_socket.name = "envoy.transport_sockets.tls"
         out.transport_socket.typed_config.Pack(_tls(backend))
     return out

@@ -10,7 +10,7 @@ ones, until one is found that it does not take beside those: that one is refused
 table itself stays as it was sent meanwhile, so Envoy serves on with the last good one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wherry.application.gateway.model import Route, VirtualHost
@@ -59,11 +59,12 @@ def owner_of(route: Route) -> str:
 
 
 class Isolation:
-    """One for all Envoys of a control plane: they are sent the same."""
+    """One for all Envoys of a control plane: they are sent the same. `earlier` is what one before this had as `last_good`."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Mapping[str, Hosts] | None = None) -> None:
         self._sent: dict[str, _Sent] = {}
-        self._taken: dict[str, Hosts] = {}  # by table, as Envoy last confirmed it
+        self._taken: dict[str, Hosts] = dict(earlier or {})  # by table, as Envoy last confirmed it
+        self._hearsay = set(self._taken)  # confirmed to an earlier control plane; this Envoy may be another
         self._trials: dict[str, _Trial] = {}
         self._refusals: dict[str, dict[str, _Refusal]] = {}  # table to owner
 
@@ -91,6 +92,7 @@ class Isolation:
         for held in (self._sent, self._taken, self._trials, self._refusals):
             for table in [table for table in held if table not in wanted and table != PROBE]:
                 del held[table]
+        self._hearsay &= wanted
 
     def probe(self) -> Hosts:
         """The hosts to try just now, () for none."""
@@ -109,6 +111,7 @@ class Isolation:
         if table == PROBE:
             return self._judge("")
         self._taken[table] = sent.hosts
+        self._hearsay.discard(table)
         return False
 
     def refused(self, table: str, version: str, message: str) -> bool:
@@ -121,6 +124,10 @@ class Isolation:
         if table in self._trials:
             return False
         suspects = _suspects(self._taken.get(table, ()), sent.hosts)
+        if not suspects and table in self._hearsay:  # it does not hold any more
+            self._hearsay.discard(table)
+            del self._taken[table]
+            suspects = _suspects((), sent.hosts)
         if suspects:
             self._trials[table] = _Trial(sent.hosts, message, suspects, _halves(suspects))
         return bool(suspects)
@@ -128,6 +135,11 @@ class Isolation:
     def is_tried(self, table: str) -> bool:
         """Nobody is to blame yet."""
         return table in self._trials
+
+    @property
+    def last_good(self) -> Mapping[str, Hosts]:
+        """By table, as Envoy last confirmed it."""
+        return self._taken
 
     @property
     def refusals(self) -> dict[str, str]:

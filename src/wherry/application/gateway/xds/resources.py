@@ -13,7 +13,7 @@ from wherry.application.gateway.model import Backend, GatewayModel
 from wherry.application.gateway.ports import ports_of
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.xds import clusters, listeners
-from wherry.application.gateway.xds.isolation import PROBE, Isolation
+from wherry.application.gateway.xds.isolation import PROBE, Hosts, Isolation
 from wherry.application.gateway.xds.route_tables import RouteTables
 from wherry.application.gateway.xds.wire import version_of
 
@@ -50,12 +50,12 @@ class ResourceSet:
 
 
 class Builder:
-    """Makes resource sets; remembers serialised parts from one to the next."""
+    """Makes resource sets; remembers serialised parts from one to the next. `earlier`: see `Isolation`."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, earlier: Mapping[str, Hosts] | None = None) -> None:
         self._settings = settings
         self._tables = RouteTables()
-        self.isolation = Isolation()
+        self.isolation = Isolation(earlier)
         self._kept: dict[tuple[str, str], tuple[object, EnvoyResource]] = {}
 
     def build(self, model: GatewayModel) -> ResourceSet:

@@ -150,7 +150,7 @@ class Session:
         if not state.is_begun:
             state.is_begun = True
             state.owes_answer = True
-            state.sent.update(request.initial_resource_versions)
+            self._take_up(request, state)
             state.is_wildcard = not request.resource_names_subscribe
             if request.type_url == CLUSTER:
                 self._note_lingering()
@@ -167,6 +167,14 @@ class Session:
             state.names.discard(name)
             state.owed.discard(name)
             state.sent.pop(name, None)
+
+    def _take_up(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
+        """A peer that comes back has confirmed what it holds, if to somebody else."""
+        state.sent.update(request.initial_resource_versions)
+        current = self._feed.current.of(request.type_url) if self._feed.current else {}
+        held = {name: version for name, version in request.initial_resource_versions.items()
+                if name in current and current[name].version == version}
+        self._feed.accepted(request.type_url, held)
 
     async def _flush(self, type_url: str) -> None:
         """Send what is owed or changed. Under a lock, so that versions reach the peer in the order they were noted."""
