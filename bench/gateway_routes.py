@@ -25,6 +25,7 @@ from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.snapshot import snapshot_of
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.resources import Builder
+from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.envoy import control_plane, envoy_settings, free_port, running_envoy, wait_until_ready
@@ -45,7 +46,7 @@ class Cluster:
     """The objects, and everything that turns them into answers."""
 
     def __init__(self, settings: GatewaySettings, feed: Feed, ports: dict[str, int], count: int, *, one_host: bool) -> None:
-        self._feed, self._compiler, self._builder = feed, Compiler(dialects_for(settings)), Builder(settings)
+        self._feed, self._compiler, self._builder = feed, Compiler(dialects_for(settings), SystemClock().now), Builder(settings)
         self._delay_s = settings.coalesce_s
         self.one_host = one_host
         gateway = obj("gw", spec={"gatewayClassName": CLASS_NAME, "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]})

@@ -12,6 +12,7 @@ from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDi
 from wherry.application.gateway.dialects.ingress import IngressDialect
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.xds.resources import Builder
+from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.meta import Object
 
 STRANGE = st.sampled_from(["", "/", "\x00", "é" * 70, "*", "*.*", "a" * 300, "%", "{", "(", "0", "-1", "🛶"])
@@ -74,6 +75,6 @@ def spoiled(draw: st.DrawFn) -> list[Object]:
 @settings(max_examples=200, deadline=None)
 @given(spoiled())
 def test_no_object_ends_the_control_loop(objects: list[Object]) -> None:
-    compiler = Compiler([IngressDialect(("192.0.2.1",)), GatewayApiDialect(("192.0.2.1",))])
+    compiler = Compiler([IngressDialect(("192.0.2.1",)), GatewayApiDialect(("192.0.2.1",))], SystemClock().now)
     compiled = compiler.compile(snapshot(*objects))
     Builder(GatewaySettings(run_dir=None)).build(compiled.model)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from gateway_objects import backend, ingress, obj, rule, service, slice_of, snap
 from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.dialects.ingress import IngressDialect
 from wherry.application.gateway.model import Answer, Backend, Endpoint, Forward, Listener, PathKind, Redirect, Route
+from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.meta import Object
 
 
@@ -100,7 +101,7 @@ def test_ssl_redirect_needs_a_tls_host() -> None:
 ])
 def test_endpoints_follow_their_conditions(slices: list[Object], wanted: list[tuple[str, bool]]) -> None:
     item = ingress("web", defaultBackend=backend("web"))
-    model = Compiler([IngressDialect(())]).compile(snapshot(item, service("web", 80), *slices)).model
+    model = Compiler([IngressDialect(())], SystemClock().now).compile(snapshot(item, service("web", 80), *slices)).model
     assert model.endpoints == ((Backend("default", "web", 80), tuple(Endpoint(a, 8080, d) for a, d in wanted)),)
 
 

@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 from gateway_objects import condition_of, gateway, listener, obj, snapshot
 
 from wherry.application.gateway.certificates import secret_of
+from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.crds.definitions import NOT_ENFORCED, custom_resource_definitions
 from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDialect
 from wherry.application.gateway.dialects.gateway_api.unserved import ROUTES
@@ -23,13 +24,15 @@ from wherry.application.gateway.snapshot import Snapshot
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object
 
+ENDS = datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC)  # of the certificate of `secret`
+
 
 def secret(key: Any) -> Object:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.test")])
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now).not_valid_after(now + datetime.timedelta(days=9))
+        .not_valid_before(now).not_valid_after(ENDS)
         .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     data = {"tls.crt": certificate.public_bytes(serialization.Encoding.PEM), "tls.key": pem}
@@ -58,14 +61,17 @@ def test_keys_envoy_takes_are_taken(key: Any) -> None:
     assert secret_of(secret(key)).name == "default/s"
 
 
-def test_a_certificate_that_has_expired_is_served_and_the_listener_says_when_it_ended() -> None:
+@pytest.mark.parametrize(("late_s", "word"), [(-1, "is"), (0, "was")])
+def test_a_certificate_that_has_expired_is_served_and_the_listener_says_when_it_ended(late_s: int, word: str) -> None:
     secure = listener("s", 443, "HTTPS", tls={"certificateRefs": [{"name": "s"}]})
     objects = snapshot(gateway("gw", secure), secret(ec.generate_private_key(ec.SECP256R1())))
-    found = GatewayApiDialect(("192.0.2.1",)).compile(objects, {})
+    now = ENDS + datetime.timedelta(seconds=late_s)
+    found = Compiler([GatewayApiDialect(("192.0.2.1",))], lambda: now).compile(objects)
     conditions = next(s.desired for s in found.statuses if s.name == "gw")["listeners"][0]["conditions"]
-    assert condition_of(conditions, "Programmed") == ("True", "Programmed") and found.listeners
+    assert condition_of(conditions, "Programmed") == ("True", "Programmed") and found.model.listeners
     told = next(c["message"] for c in conditions if c["type"] == "ResolvedRefs")
-    assert told == "default/s is valid until 2026-01-10T00:00:00+00:00"
+    assert told == f"default/s {word} valid until 2026-01-10T00:00:00+00:00"
+    assert [notice.reason for notice in found.notices] == (["CertificateExpired"] if word == "was" else [])
 
 
 def test_a_client_certificate_for_backends_is_not_presented_and_that_is_told() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from gateway_objects import condition_of, gateway, ingress, listener, obj, rule, service, snapshot
-from test_gateway_told import secret
+from test_gateway_told import ENDS, secret
 
 from wherry.application.gateway.backend_tls import policies_of
+from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.dialects.contract import Notice
 from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDialect
 from wherry.application.gateway.dialects.ingress import IngressDialect
@@ -18,7 +19,6 @@ from wherry.application.gateway.model import ClientValidation, Listener
 from wherry.orchestration.objects.meta import Object
 
 KEY = ec.generate_private_key(ec.SECP256R1())
-ENDS = datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC)  # of the certificate of `secret`
 
 
 def authority(name: str) -> tuple[Object, str]:
@@ -131,9 +131,11 @@ def test_a_name_that_is_not_understood_reaches_nobody(name: Object) -> None:
 
 def notices(now: datetime.datetime) -> list[Notice]:
     item = ingress("web", rule("a.test", ("Prefix", "/", "web")), tls=[{"hosts": ["a.test"], "secretName": "s"}])
-    part = IngressDialect(("192.0.2.1",), lambda: now).compile(snapshot(item, service("web", 80), secret(KEY)), {})
-    assert [one.port for one in part.listeners] == [80, 443], "it is served all the same"
-    return [notice for notice in part.notices if notice.reason == "CertificateExpired"]
+    compiler = Compiler([IngressDialect(("192.0.2.1",))], lambda: now)
+    compiled = compiler.compile(snapshot(item, service("web", 80), secret(KEY)))
+    assert [one.port for one in compiled.model.listeners] == [80, 443], "it is served all the same"
+    assert compiled.due_at == (None if now >= ENDS else ENDS)
+    return [notice for notice in compiled.notices if notice.reason == "CertificateExpired"]
 
 
 def test_an_ended_certificate_of_an_ingress_is_told() -> None:

@@ -1,16 +1,18 @@
 """Everything the dialects say, as one model with endpoints and certificates, and all statuses.
 
-In:    a snapshot; what Envoy refused.
+In:    a snapshot; what Envoy refused; the time.
 Out:   `Compiled`. Pure but for what it remembers to be quick.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from wherry.application.gateway import certificates, ownership, ownership_told
 from wherry.application.gateway.backend_tls import BACKEND_TLS, POLICY_VIEWS, policies_of
 from wherry.application.gateway.dialects.contract import Dialect, Notice, Status
+from wherry.application.gateway.ending import CertificateEnds
 from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES
 from wherry.application.gateway.model import Backend, Endpoint, GatewayModel, Listener, Secret, backends_of
@@ -30,13 +32,16 @@ class Compiled:
     statuses: tuple[Status, ...]
     notices: tuple[Notice, ...] = ()
     lacks: frozenset[Lack] = frozenset()  # what was looked for in vain, but for what was so the last time
+    due_at: datetime | None = None  # when the same snapshot says something else: the next end of a certificate
 
 
 class Compiler:
-    """Compiles snapshot after snapshot with the same dialects."""
+    """Compiles snapshot after snapshot with the same dialects. `now` is asked at each."""
 
-    def __init__(self, dialects: Sequence[Dialect]) -> None:
+    def __init__(self, dialects: Sequence[Dialect], now: Callable[[], datetime]) -> None:
         self._dialects = tuple(dialects)
+        self._now = now
+        self._ends = CertificateEnds()
         self._endpoints: Memo[tuple[Endpoint, ...]] = Memo()
         self._secrets: Memo[Secret] = Memo()
 
@@ -45,6 +50,7 @@ class Compiler:
         snapshot = snapshot.with_table(SLICES_BY_SERVICE, by_service(snapshot.all(ENDPOINT_SLICES)))
         secured, policies = policies_of(snapshot.all(BACKEND_TLS_POLICIES), snapshot)
         snapshot = snapshot.with_table(BACKEND_TLS, secured).with_table(POLICY_VIEWS, {"": policies})
+        snapshot, due_at = self._ends.look(snapshot, self._now())
         parts = [dialect.compile(snapshot, dict(rejected or {})) for dialect in self._dialects]
         listeners = tuple(listener for part in parts for listener in part.listeners)
         listeners, conflicts = ownership.settle(listeners, snapshot)
@@ -54,7 +60,7 @@ class Compiler:
             statuses = ownership_told.statuses_with(statuses, conflicts, listeners)
             notices += tuple(ownership_told.notices_of(conflicts, snapshot))
         model = GatewayModel(listeners, self._all_endpoints(listeners, snapshot), self._all_secrets(listeners, snapshot))
-        return Compiled(model, statuses, notices, frozenset(snapshot.lacking))
+        return Compiled(model, statuses, notices, frozenset(snapshot.lacking), due_at)
 
     def _all_endpoints(
         self, listeners: tuple[Listener, ...], snapshot: Snapshot

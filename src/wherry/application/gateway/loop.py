@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 from wherry.application.gateway import install, statuses
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 STATUS_WRITERS = 8  # at the same time
 STATUS_RETRY_S = 1.0
+DATE_LOOK_S = 60.0  # somebody may set the machine's clock
 BEHIND_S = 3.0  # a change is held back so long at most while a watch that it refers to is behind
 DEFINITIONS_WAIT_S = 10.0  # kinds that are not there by then are taken as absent until they come
 
@@ -83,7 +85,7 @@ class GatewayController:
         self._settings = settings
         self._clock = clock
         self._dialects = tuple(dialects_for(settings) if dialects is None else dialects)
-        self._compiler = Compiler(self._dialects)
+        self._compiler = Compiler(self._dialects, clock.now)
         self._taken = TakenFile(settings.taken_file, clock)
         self._builder = Builder(settings, self._taken.read())
         self.feed = Feed()
@@ -125,9 +127,22 @@ class GatewayController:
             compiled, waited_s = await self._compiled()
             self._publish(compiled)
             rested_at = 2 * loop.time() - began_at - waited_s
-            await self._changed.wait()
+            await self._until_changed(compiled.due_at)
             # Under a stream of changes at most half of the time is spent here; a change by itself is not delayed.
             await self._clock.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
+
+    async def _until_changed(self, due_at: datetime | None) -> None:
+        """A change, or a moment that is one."""
+        async with asyncio.TaskGroup() as tasks:
+            timer = tasks.create_task(self._note_at(due_at), name="gateway-certificate-end")
+            await self._changed.wait()
+            timer.cancel()
+
+    async def _note_at(self, moment: datetime | None) -> None:
+        while moment is not None and (left := (moment - self._clock.now()).total_seconds()) > 0:
+            await self._clock.sleep(min(left, DATE_LOOK_S))
+        if moment is not None:
+            self._note()
 
     async def _compiled(self) -> tuple[Compiled, float]:
         """The newest state, understood, and how long the waiting was.

@@ -8,9 +8,8 @@ Refused: paths that are none (expressions meant for other controllers) are not s
        `services.backend_for` refuses answer 500; the Ingress stays in use.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from wherry.application.gateway import certificates
@@ -19,6 +18,7 @@ from wherry.application.gateway.dialects.contract import Notice, Part, Status, W
 from wherry.application.gateway.dialects.ingress_annotations import NGINX, PREFIXES, Meaning, meaning_of
 from wherry.application.gateway.dialects.ingress_canaries import Place, Share, with_canaries
 from wherry.application.gateway.dialects.ordering import INGRESS_RANK, order_of
+from wherry.application.gateway.ending import ENDED, told
 from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.hostnames import covers, specificity
 from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER
@@ -40,7 +40,6 @@ from wherry.application.gateway.model import (
 from wherry.application.gateway.paths import checked_path
 from wherry.application.gateway.services import backend_for
 from wherry.application.gateway.snapshot import Memo, Reader, Snapshot
-from wherry.kit.clock import SystemClock
 from wherry.kit.errors import Invalid, NotFound, Unsupported, WherryError
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, INGRESSES, SECRETS, SERVICES
 from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of, namespace_of
@@ -58,19 +57,18 @@ Hosts = dict[str, tuple[Route, ...]]
 
 
 class IngressDialect:
-    """See the module docstring. `addresses` are where clients reach the gateway; `now` tells whether a certificate has ended."""
+    """See the module docstring. `addresses` are where clients reach the gateway."""
 
     name = "ingress"
     watched = (
         Watched(INGRESSES), Watched(INGRESS_CLASSES), Watched(SERVICES), Watched(SECRETS, certificates.TLS_SECRETS),
     )  # fmt: skip
 
-    def __init__(self, addresses: tuple[str, ...], now: Callable[[], datetime] | None = None) -> None:
-        self._now = now or SystemClock().now
+    def __init__(self, addresses: tuple[str, ...]) -> None:
         self._status = {"loadBalancer": {"ingress": [address_entry(address) for address in addresses]}}
         self._memo: Memo[tuple[Listener, ...]] = Memo()
         self._tls_problems: Memo[tuple[str, ...]] = Memo()
-        self._tls_ends: Memo[tuple[tuple[str, datetime], ...]] = Memo()
+        self._tls_secrets: Memo[tuple[str, ...]] = Memo()
 
     def compile(self, snapshot: Snapshot, rejected: dict[str, str]) -> Part:
         """Listeners, statuses and notices of every Ingress of our classes."""
@@ -92,13 +90,11 @@ class IngressDialect:
         return Part(tuple(listeners), statuses, (*_notices(ours, snapshot), *notices))
 
     def _expired(self, ours: list[Object], snapshot: Snapshot) -> Iterable[Notice]:
-        """An ended certificate is presented all the same, and clients refuse it: they do not say why."""
-        self._tls_ends.keep_only(map(key_of, ours))
-        now = self._now()
+        self._tls_secrets.keep_only(map(key_of, ours))
         for obj in ours:
-            for secret, end in self._tls_ends.of(key_of(obj), obj, snapshot, tls_ends_of):
-                if end <= now:
-                    yield Notice(obj, "CertificateExpired", f"the certificate of secret {secret} was valid until {end.isoformat()}")
+            for secret in self._tls_secrets.of(key_of(obj), obj, snapshot, tls_secrets_of):
+                if (end := snapshot.get(ENDED, secret)) is not None:
+                    yield Notice(obj, "CertificateExpired", told(secret, end))
 
 
 def is_ours(obj: Object, snapshot: Snapshot) -> bool:
@@ -279,11 +275,9 @@ def tls_problems_of(obj: Object, reader: Reader) -> tuple[str, ...]:
     return tuple(found)
 
 
-def tls_ends_of(obj: Object, reader: Reader) -> tuple[tuple[str, datetime], ...]:
-    """Each secret that is served, and when its certificate ends."""
-    names = dict.fromkeys(_tls_hosts(obj, reader).values())
-    held = [(name, reader.get(SECRETS.qualified_name, name)) for name in names]
-    return tuple((name, certificates.valid_until(certificates.secret_of(secret))) for name, secret in held if secret is not None)
+def tls_secrets_of(obj: Object, reader: Reader) -> tuple[str, ...]:
+    """Each secret that is served."""
+    return tuple(dict.fromkeys(_tls_hosts(obj, reader).values()))
 
 
 def _secret_problem(obj: Object, entry: dict[str, Any], reader: Reader) -> str:

@@ -5,13 +5,16 @@ Out:   listeners with the hosts and routes attached to them; the statuses of all
 Spec:  Gateway API v1.6 standard channel. `FEATURES` names what is there, and nothing else is claimed.
 """
 
+from collections.abc import Iterable
+
 from wherry.application.gateway import certificates
-from wherry.application.gateway.dialects.contract import Part, Watched
+from wherry.application.gateway.dialects.contract import Notice, Part, Watched
 from wherry.application.gateway.dialects.gateway_api import gateways, http_routes, statuses, unserved
 from wherry.application.gateway.dialects.gateway_api.gateways import PORT_HOLDERS, GatewayView, ListenerView
 from wherry.application.gateway.dialects.gateway_api.grants import GRANTS_BY_NAMESPACE
 from wherry.application.gateway.dialects.gateway_api.http_routes import GATEWAY_VIEWS, RouteView
 from wherry.application.gateway.dialects.gateway_api.policies import policy_statuses
+from wherry.application.gateway.ending import ENDED, told
 from wherry.application.gateway.kinds import (
     BACKEND_TLS_POLICIES,
     CONTROLLER,
@@ -71,10 +74,18 @@ class GatewayApiDialect:
             *(statuses.of_route(view.status, rejected) for view in routes),
             *policy_statuses(snapshot, views, rejected),
             *unserved.statuses_of(snapshot, views),
-        ))  # fmt: skip
+        ), tuple(_expired(ours, views, snapshot)))  # fmt: skip
 
     def _gateway_view(self, obj: Object, reader: Reader) -> GatewayView:
         return gateways.view_of(obj, reader, addresses=self._addresses, reserved=self._reserved)
+
+
+def _expired(ours: list[Object], views: dict[str, GatewayView], snapshot: Snapshot) -> Iterable[Notice]:
+    for obj in ours:
+        names = dict.fromkeys(name for listener in views[key_of(obj)].listeners for name in listener.certificates)
+        for name in names:
+            if (end := snapshot.get(ENDED, name)) is not None:
+                yield Notice(obj, "CertificateExpired", told(name, end))
 
 
 def _age(obj: Object) -> tuple[str, str]:

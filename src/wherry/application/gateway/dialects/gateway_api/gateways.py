@@ -15,6 +15,7 @@ from wherry.application.gateway import certificates
 from wherry.application.gateway.authorities import Refused, authorities_of
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.grants import is_granted
+from wherry.application.gateway.ending import ENDED
 from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.hostnames import is_hostname
 from wherry.application.gateway.kinds import GATEWAY_GROUP
@@ -205,7 +206,8 @@ class _Listener:
     def _validity(self, names: tuple[str, ...]) -> str:
         """When the certificates end: an expired one is served, and this says why clients refuse it."""
         secrets = ((name, self.reader.get(SECRETS.qualified_name, name)) for name in names)
-        ends = (f"{name} is valid until {certificates.valid_until(certificates.secret_of(secret)).isoformat()}"
+        ends = (f"{name} {'is' if self.reader.get(ENDED, name) is None else 'was'} valid until "
+                f"{certificates.valid_until(certificates.secret_of(secret)).isoformat()}"
                 for name, secret in secrets if secret is not None)
         return ", ".join(ends)[:VALIDITY_TOLD_MAX]
 
