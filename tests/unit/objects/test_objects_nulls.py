@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import zstandard
 from wherry.orchestration.objects.decoding import typed
 from wherry.orchestration.objects.defaulting import apply_defaults
 from wherry.orchestration.objects.kinds import BUILTIN
-from wherry.orchestration.objects.meta import Object
-from wherry.orchestration.objects.schema_data import structure_of
+from wherry.orchestration.objects.meta import Object, with_condition
+from wherry.orchestration.objects.schema_data import definition, structure_of
 from wherry.orchestration.objects.structure import Node
 from wherry.orchestration.objects.validation import Cause, validate
 
@@ -66,3 +67,12 @@ def test_a_null_is_defaulted_and_validated_as_what_is_not_there(resource: Any) -
         assert fields(validate(resource, defaulted)) == fields(validate(resource, same)), key
         assert fields(validate(resource, defaulted, deepcopy(defaulted))) == fields(validate(resource, same, deepcopy(same))), key
         place[key] = held
+
+
+def test_a_condition_set_again_is_what_the_api_has_of_it() -> None:
+    """Else whoever compares before writing writes for ever, or after the condition has been taken away."""
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    condition = {"type": "Resizing", "status": "True"}
+    held = typed({"conditions": with_condition(None, condition, now)}, definition("io.k8s.api.core.v1.PersistentVolumeClaimStatus")).obj
+    assert held["conditions"][0]["lastProbeTime"] is None
+    assert with_condition(held["conditions"], condition, now) == held["conditions"]

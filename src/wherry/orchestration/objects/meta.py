@@ -84,9 +84,12 @@ def condition_of(conditions: Sequence[Mapping[str, Any]] | None, kind: str) -> M
 def with_condition(
     conditions: Sequence[Mapping[str, Any]] | None, new: Mapping[str, Any], now: datetime
 ) -> list[Object]:
-    """A copy with `new` (type, status, reason, message, ...) set; lastTransitionTime moves only when status changes."""
+    """A copy with `new` (type, status, reason, message, ...) set; lastTransitionTime moves only when status changes.
+
+    What the API wrote as null stays: the same condition set again is equal to what is there.
+    """
     old = condition_of(conditions, new["type"])
-    stamped = dict(new)
+    stamped = {**{key: None for key, value in (old or {}).items() if value is None}, **new}
     if old is not None and old.get("status") == new.get("status"):
         stamped["lastTransitionTime"] = old.get("lastTransitionTime") or rfc3339(now)
     else:
