@@ -72,7 +72,10 @@ def _verb(request: Request, name: str, is_watch: bool) -> str:
 
 @dataclass(slots=True)
 class Call:
-    """One request on its way: who, what, and the options every write shares. Warnings become headers."""
+    """One request on its way: who, what, and the options every write shares. Warnings become headers.
+
+    `body_bytes` is the length of a body that was read.
+    """
 
     request: Request
     user: User
@@ -82,6 +85,7 @@ class Call:
     dry_run: bool = False
     field_manager: str = ""
     field_validation: str = "Warn"
+    body_bytes: int = 0
 
     @property
     def namespace(self) -> str:

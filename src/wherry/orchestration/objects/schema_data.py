@@ -9,6 +9,7 @@ Never: knows custom resources (`crd_schema.py` makes their nodes).
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from threading import RLock
 from typing import Any
 
 import orjson
@@ -18,6 +19,8 @@ from wherry.orchestration.objects.structure import ANY, Node, Shape
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _nodes: dict[str, Node] = {}
+_unfinished: dict[str, Node] = {}
+_building = RLock()  # trees are asked for by the event loop and beside it
 
 
 @cache
@@ -47,6 +50,23 @@ def definition(name: str) -> Node:
     found = _nodes.get(name)
     if found is not None:
         return found
+    with _building:
+        return _nodes.get(name) or _unfinished.get(name) or _finished(name)
+
+
+def _finished(name: str) -> Node:
+    """Others see a tree when all of it is there: one that contains itself is entered before its fields are built."""
+    if _unfinished:
+        return _built(name)
+    try:
+        node = _built(name)
+        _nodes.update(_unfinished)
+        return node
+    finally:
+        _unfinished.clear()
+
+
+def _built(name: str) -> Node:
     raw = data()["definitions"][name]
     fields: dict[str, Node] = {}
     zeros: dict[str, Any] = {}
@@ -59,8 +79,7 @@ def definition(name: str) -> Node:
         omits=_go_omits(name),
         zeros=zeros,
     )
-    # Entered before its fields are built: JSONSchemaProps contains itself.
-    _nodes[name] = node
+    _unfinished[name] = node
     for key, sub in raw["fields"].items():
         fields[key] = _field(sub)
     for key, zero in go_zeros(name).items():

@@ -16,7 +16,7 @@ from wherry.orchestration.apiserver.rendering import Renderer, deleted_status, d
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.verbs import deleting, watching
-from wherry.orchestration.apiserver.verbs.bodies import Read, decoded, read_object, read_typed
+from wherry.orchestration.apiserver.verbs.bodies import Read, beside, decoded, read_object, read_typed
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.apiserver.verbs.listing import Listing, list_objects
 from wherry.orchestration.apiserver.verbs.metadata import check_uid, replacing
@@ -131,7 +131,7 @@ class Verbs:
         except errors.ApiError as error:
             if error.code != 404 or patch.create is None:
                 raise
-            cached, status = await self._apply_new(call, patch.create()), 201
+            cached, status = await self._apply_new(call, await beside(call.body_bytes, patch.create)), 201
         return with_warnings(renderer.one(cached, status), call.warnings)
 
     async def _apply_new(self, call: Call, obj: Object) -> Cached:

@@ -3,10 +3,12 @@
 In:    a `Call` and the object (create), or a function that makes the new object from the newest one (update, patch,
        status, scale and every other subresource).
 Out:   the written entry. A write that changes nothing returns the entry as it was; its revision stays.
-Never: half applies: everything is decided before the one write.
+Never: half applies: everything is decided before the one write. Nor is the event loop held up by what is large: it is
+       worked on in a thread (`bodies.beside`), also what a strategy does, so that takes nothing that others may take too.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from wherry.kit.clock import Clock
 from wherry.kit.errors import Invalid
@@ -17,6 +19,7 @@ from wherry.orchestration.apiserver.registry.codec import encode, with_revision
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs import metadata as meta
+from wherry.orchestration.apiserver.verbs.bodies import beside
 from wherry.orchestration.objects.apply import track_update
 from wherry.orchestration.objects.meta import Object, name_of
 from wherry.orchestration.store.contract import RevisionMismatch
@@ -66,16 +69,20 @@ class Writer:
 
     async def _prepared_create(self, call: Call, obj: Object, is_tracked: bool) -> Object:
         served, rules = call.served, call.served.rules
-        obj = rules.default(obj)
+        obj = await beside(call.body_bytes, lambda: rules.default(obj))
         request = self._admission(CREATE, call, name_of(obj), obj, None, "")
         await self.chain.admit(request)
-        obj = _admitted(call, request)
-        served.strategy.prepare_create(obj)
-        rules.complete_status(obj, None)
-        if not is_tracked:
-            obj = self._tracked(call, None, obj, "")
-        rules.check(obj, None, "")
-        request.obj = obj
+
+        def decide() -> Object:
+            new = _admitted(call, request)
+            served.strategy.prepare_create(new)
+            rules.complete_status(new, None)
+            if not is_tracked:
+                new = self._tracked(call, None, new, "")
+            rules.check(new, None, "")
+            return new
+
+        request.obj = obj = await beside(call.body_bytes, decide)
         await self.chain.validate(request)
         return obj
 
@@ -93,10 +100,9 @@ class Writer:
             current = await self.registry.read(served.cache, key)
             if current is None:
                 raise errors.not_found(served.resource, name)
-            old = served.obj(current)
-            new = change(served.obj(current))
-            meta.check_revision(call, new, old["metadata"]["resourceVersion"])
-            new = await self._prepared_update(call, new, old, subresource, prepare, is_tracked)
+            size_bytes = len(current.data) + call.body_bytes
+            old, new = await beside(size_bytes, partial(_changed, call, current, change))
+            new = await self._prepared_update(call, new, old, subresource, prepare, is_tracked, size_bytes)
             try:
                 return await self._write(call, key, current, new, old)
             except RevisionMismatch:
@@ -105,23 +111,29 @@ class Writer:
 
     async def _prepared_update(
         self, call: Call, new: Object, old: Object, subresource: str, prepare: Prepare | None, is_tracked: bool,
+        size_bytes: int,
     ) -> Object:
-        served, rules = call.served, call.served.rules
-        meta.carry_over(call, new, old)
-        if prepare is None:
-            prepare = served.strategy.prepare_status if subresource == "status" else served.strategy.prepare_update
-        new = rules.default(new)
+        """`old` itself when nothing differs."""
+        strategy, rules = call.served.strategy, call.served.rules
+        prepared = prepare or (strategy.prepare_status if subresource == "status" else strategy.prepare_update)
         request = self._admission(UPDATE, call, name_of(old), new, old, subresource)
         await self.chain.admit(request)
-        new = _admitted(call, request)
-        prepare(new, old)
-        rules.complete_status(new, old)
-        if not is_tracked:
-            new = self._tracked(call, old, new, subresource)
-        new = meta.without_news_of_time(new, old)
-        if new == old:
+
+        def decide() -> Object:
+            new = _admitted(call, request)
+            prepared(new, old)
+            rules.complete_status(new, old)
+            if not is_tracked:
+                new = self._tracked(call, old, new, subresource)
+            new = meta.without_news_of_time(new, old)
+            if new == old:
+                return old
+            rules.check(new, old, subresource)
             return new
-        rules.check(new, old, subresource)
+
+        new = await beside(size_bytes, decide)
+        if new is old:
+            return old
         request.obj = new
         await self.chain.validate(request)
         return new
@@ -155,6 +167,16 @@ class Writer:
         return track_update(
             old, new, served.node, manager=call.field_manager, api_version=served.resource.api_version,
             subresource=subresource, now=self.clock.now(), reset=served.strategy.not_written(subresource))
+
+
+def _changed(call: Call, current: Cached, change: Change) -> tuple[Object, Object]:
+    """The newest object, and what `change` makes of it, defaulted; neither is shared."""
+    served = call.served
+    old = served.obj(current)
+    new = change(served.obj(current))
+    meta.check_revision(call, new, old["metadata"]["resourceVersion"])
+    meta.carry_over(call, new, old)
+    return old, served.rules.default(new)
 
 
 def _admitted(call: Call, request: AdmissionRequest) -> Object:
