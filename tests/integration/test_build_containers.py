@@ -50,6 +50,7 @@ class Yard:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        root.mkdir(exist_ok=True)
         self.content = Content(ContentSettings(root / "content", registry="registry.wherry.local:5050"))
         self.images = ContentImages(self.content)
         self.settings = BuildSettings(root / "data", CACHE)

@@ -27,6 +27,10 @@ NAME = "registry.wherry.local:5050"
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
+    return certificate_for(tmp_path / "tls.pem", "registry.wherry.local")
+
+
+def certificate_for(path: Path, host: str) -> Path:
     """A file with key and certificate, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "registry")])
@@ -34,10 +38,9 @@ def certificate(tmp_path: Path) -> Path:
     made = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
         .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("registry.wherry.local")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
     )
-    path = tmp_path / "tls.pem"
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
     return path

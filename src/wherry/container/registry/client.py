@@ -107,7 +107,7 @@ class RegistryClient:
         endpoint, url = await self._own(reference, lambda one: manifest_url(one, reference, wanted))
         headers = {"Content-Type": media_type}
         async with self.exchange.send("PUT", url, endpoint, reference, login, write=True, headers=headers, body=data) as reply:
-            self._check(reply, reference)
+            self._check_written(reply, reference)
             return "oci-subject" in reply.headers
 
     async def mount(self, reference: Reference, digest: str, source: str, login: Login = ()) -> str:
@@ -116,7 +116,7 @@ class RegistryClient:
         if source:
             url += f"?mount={quote(digest, safe=':')}&from={quote(source, safe='')}"
         async with self.exchange.send("POST", url, endpoint, reference, login, write=True, other=source) as reply:
-            self._check(reply, reference)
+            self._check_written(reply, reference)
             if reply.status == 201:
                 return ""
             location = reply.headers.get("location", "")
@@ -132,7 +132,7 @@ class RegistryClient:
         url = location + ("&" if "?" in location else "?") + f"digest={quote(digest, safe=':')}"
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         async with self.exchange.send("PUT", url, endpoint, reference, login, write=True, headers=headers, stream=parts) as reply:
-            self._check(reply, reference)
+            self._check_written(reply, reference)
 
     async def referrers(self, reference: Reference, digest: str, login: Login = ()) -> documents.Index:
         """What refers to a manifest, by the API or by the tag that stands in for it at older registries."""
@@ -170,7 +170,7 @@ class RegistryClient:
         wanted = reference.digest or reference.tag
         endpoint, url = await self._own(reference, lambda one: manifest_url(one, reference, wanted))
         async with self.exchange.send("DELETE", url, endpoint, reference, login, write=True) as reply:
-            self._check(reply, reference)
+            self._check_written(reply, reference)
 
     async def _own(self, reference: Reference, url: Callable[[Endpoint], str]) -> tuple[Endpoint, str]:
         """The registry itself, not a mirror; of HTTPS and HTTP on loopback the one that answers."""
@@ -178,6 +178,15 @@ class RegistryClient:
         if len(own) > 1:
             own = [await self.exchange.answering(own)]
         return own[0], url(own[0])
+
+    def _check_written(self, reply: Reply, reference: Reference) -> None:
+        if reply.status not in (401, 403):
+            self._check(reply, reference)
+            return
+        mend = "log in with an account that may push"
+        if self.settings.docker_config:
+            mend += f"; logins are read from {self.settings.docker_config}, where `docker login {reference.domain}` writes them"
+        raise Forbidden(f"push access denied for {reference.familiar}: {reply.host}: {reply.message()}; {mend}")
 
     def _check(self, reply: Reply, reference: Reference) -> None:
         if reply.status < 300:
