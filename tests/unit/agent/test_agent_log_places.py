@@ -1,5 +1,6 @@
 """Logs lie where collectors look, under names that tell clusters apart, and one cluster clears only its own."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ def test_a_collector_finds_the_log_by_both_names(tmp_path: Path) -> None:
     assert (tmp_path / "pods" / f"{namespace}_{name}_u-1" / "main" / "0.log").read_text() == "a line\n"
     assert (tmp_path / "containers" / f"{name}_{namespace}_main-id-of-u-1.log").read_text() == "a line\n"
     assert (tmp_path / "pods" / log_folder(obj)).stat().st_mode & 0o077 == 0
+
+
+def test_no_expression_is_compiled_for_a_container(tmp_path: Path) -> None:
+    """Each would be kept, and 512 of them are most of a megabyte."""
+    re.purge()
+    where = settings(tmp_path, "one")
+    for number in range(20):
+        found = pod()
+        found["metadata"]["name"] = f"p-{number}"
+        places.link_container(where, found, "main", "id", str(tmp_path / "log"))
+    assert len(re._cache) < 20  # type: ignore[attr-defined]
 
 
 def test_a_pod_that_goes_takes_its_folder_link_and_note_with_it(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Events: repeats count, storms are held back, failures never reach the caller."""
 
-from wherry.orchestration.client.recorder import ALIKE_MAX, ALIKE_WINDOW_S, BURST, NORMAL, Recorder
+from wherry.orchestration.client.recorder import ALIKE_MAX, BURST, NORMAL, REFILL_S, WINDOW_S, Recorder
 from wherry.orchestration.objects.kinds import EVENTS
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.fake_api import FakeApi, HandClock, Refused
@@ -30,17 +30,30 @@ async def test_many_alike_become_one_combined_event() -> None:
     assert len(api.all(EVENTS)) == ALIKE_MAX + 1 and combined[0]["count"] == 5
 
 
-async def test_objects_that_came_and_went_are_forgotten_with_their_window() -> None:
+async def test_objects_that_came_and_went_are_forgotten_whole_with_their_window() -> None:
     api, clock = FakeApi(), HandClock()
     recorder = Recorder(api.client(), "tester", clock=clock)
-    for number in range(20):
-        recorder.event({**POD, "metadata": {**POD["metadata"], "uid": f"u{number}"}}, NORMAL, "Started", "started it")
-    await recorder.drain()
-    assert len(recorder._sink._alike) == 20
-    clock.advance(ALIKE_WINDOW_S + 1)
-    recorder.event(POD, NORMAL, "Started", "started it")
-    await recorder.drain()
-    assert len(recorder._sink._alike) == 1
+    kept = []
+    for number in range(3 * int(WINDOW_S) // 10):  # a pod every ten seconds, each with three events
+        pod = {**POD, "metadata": {**POD["metadata"], "uid": f"u{number}"}}
+        for reason in ("Pulled", "Created", "Started"):
+            recorder.event(pod, NORMAL, reason, f"{reason} it")
+        await recorder.drain()
+        clock.advance(10)
+        kept.append(recorder._sink.remembered)
+    window, allowance = int(WINDOW_S) // 10, 3 * int(REFILL_S) // 10
+    assert max(kept) <= (3 + 3) * (window + 1) + allowance
+    assert kept[-1] == kept[-window], "it grows for as long as pods come and go"
+
+
+async def test_an_event_that_is_not_repeated_for_a_window_starts_over() -> None:
+    api, clock = FakeApi(), HandClock()
+    recorder = Recorder(api.client(), "tester", clock=clock)
+    for pause_s in (0.0, WINDOW_S - 1, WINDOW_S + 1):
+        clock.advance(pause_s)
+        recorder.event(POD, NORMAL, "Started", "started it")
+        await recorder.drain()
+    assert sorted(event["count"] for event in api.all(EVENTS)) == [1, 2]
 
 
 async def test_a_storm_is_cut_off_and_refills_slowly() -> None:

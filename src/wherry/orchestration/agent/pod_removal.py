@@ -1,7 +1,6 @@
 """Remove everything of a pod from this machine: sandboxes, containers, mounts, files, logs, watches."""
 
 import asyncio
-import glob
 
 from wherry.orchestration.agent.logs import places
 from wherry.orchestration.agent.parts import Parts
@@ -28,8 +27,8 @@ async def remove_unknown(parts: Parts, uid: str) -> None:
         for history in parts.view.runs(uid).values():
             tasks.create_task(parts.engine.stop_container(history[-1].id, grace_s=grace_s), name="stop")
     await remove_from_engine(parts, uid)
-    for folder in parts.settings.log_dir.glob(f"*_{glob.escape(uid)}"):
-        await asyncio.to_thread(places.remove, parts.settings, folder.name)
+    for name in places.folders_of(parts.settings, uid):
+        await asyncio.to_thread(places.remove, parts.settings, name)
     await parts.volumes.remove_folder(uid)
 
 

@@ -5,13 +5,16 @@ Out:   core/v1 Events, written by `run()` in the background.
 Spec:  client-go tools/record: EventCorrelator (same event: count + 1; more than 10 alike in 10 min become one
        "(combined from similar events)"; 25 per source and object, then one in 5 min).
 Lossy: at most `QUEUE_MAX` wait; the oldest are dropped. An event the server refuses is dropped with a debug line.
+Keeps: of an object what could still matter: an event that is not repeated for ten minutes starts over, a full allowance is none.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from wherry.kit.clock import Clock, SystemClock, rfc3339
 from wherry.kit.errors import NotFound, Unavailable, WherryError
@@ -28,16 +31,20 @@ QUEUE_MAX = 1000
 MESSAGE_MAX = 1024
 SEEN_MAX = 4096
 ALIKE_MAX = 10
-ALIKE_WINDOW_S = 600.0
-BURST = 25.0
-REFILL_PER_S = 1 / 300
+WINDOW_S = 600.0
+BURST = 25
+REFILL_S = 300.0
 SEND_TRIES = 3
+
+Key = tuple[str, ...]
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
 class _Written:
     name: str
     count: int
+    at: float
 
 
 @dataclass(slots=True)
@@ -54,9 +61,9 @@ class EventSink:
         self._clock = clock
         self._waiting: deque[Object] = deque(maxlen=QUEUE_MAX)
         self._some = asyncio.Event()
-        self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
-        self._alike: OrderedDict[tuple[str, ...], _Alike] = OrderedDict()
-        self._tokens: OrderedDict[tuple[str, ...], tuple[float, float]] = OrderedDict()
+        self._written: OrderedDict[Key, _Written] = OrderedDict()
+        self._alike: OrderedDict[Key, _Alike] = OrderedDict()
+        self._full_at: OrderedDict[Key, float] = OrderedDict()  # when a source and object may speak BURST times again
         self._made = 0
 
     def offer(self, event: Object) -> None:
@@ -98,11 +105,18 @@ class EventSink:
                 log.debug("event %s dropped: %s", event["reason"], error)
                 return
 
-    async def _send(self, event: Object, key: tuple[str, ...]) -> None:
-        namespace = event["metadata"]["namespace"]
+    @property
+    def remembered(self) -> int:
+        """How many facts about objects are kept."""
+        return len(self._written) + len(self._alike) + len(self._full_at)
+
+    async def _send(self, event: Object, key: Key) -> None:
+        namespace, now = event["metadata"]["namespace"], self._clock.monotonic()
+        _forget(self._written, lambda written: now - written.at > WINDOW_S)
         known = self._written.get(key)
         if known is not None:
             known.count += 1
+            known.at = now
             patch = {"count": known.count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
             try:
                 await self._client.patch(EVENTS, known.name, namespace, patch)
@@ -114,29 +128,26 @@ class EventSink:
         stamp = int(self._clock.now().timestamp() * 1_000_000_000) + self._made
         event["metadata"]["name"] = f"{event['involvedObject']['name']}.{stamp:x}"
         created = await self._client.create(EVENTS, event, namespace)
-        self._written[key] = _Written(name_of(created), 1)
-        if len(self._written) > SEEN_MAX:
-            self._written.popitem(last=False)
+        self._written[key] = _Written(name_of(created), 1, now)
 
-    def _may_pass(self, source: tuple[str, ...]) -> bool:
+    def _may_pass(self, source: Key) -> bool:
         now = self._clock.monotonic()
-        tokens, at = self._tokens.pop(source, (BURST, now))
-        tokens = min(BURST, tokens + (now - at) * REFILL_PER_S)
-        self._tokens[source] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
-        if len(self._tokens) > SEEN_MAX:
-            self._tokens.popitem(last=False)
-        return tokens >= 1
+        full_at = max(now, self._full_at.pop(source, now))
+        may_pass = full_at - now <= (BURST - 1) * REFILL_S
+        self._full_at[source] = full_at + REFILL_S if may_pass else full_at
+        _forget(self._full_at, lambda full_at: full_at <= now)
+        return may_pass
 
-    def _combine(self, event: Object, group: tuple[str, ...]) -> bool:
+    def _combine(self, event: Object, group: Key) -> bool:
         """True when `event` is one of too many alike; its message says so then."""
         now = self._clock.monotonic()
         alike = self._alike.pop(group, None)
-        if alike is None or now - alike.since > ALIKE_WINDOW_S:
+        if alike is None or now - alike.since > WINDOW_S:
             alike = _Alike(set(), now)
         alike.messages.add(event["message"])
         alike.since = now
         self._alike[group] = alike
-        self._forget_old(now)
+        _forget(self._alike, lambda alike: now - alike.since > WINDOW_S)
         if len(alike.messages) <= ALIKE_MAX:
             return False
         alike.messages.pop()
@@ -144,14 +155,13 @@ class EventSink:
         event["message"] = f"(combined from similar events): {event['message']}"
         return True
 
-
-    def _forget_old(self, now: float) -> None:
-        """Groups whose window is over say nothing any more: objects that came and went must not stay for `SEEN_MAX` more."""
-        while self._alike:
-            oldest = next(iter(self._alike))
-            if len(self._alike) <= SEEN_MAX and now - self._alike[oldest].since <= ALIKE_WINDOW_S:
-                return
-            del self._alike[oldest]
+def _forget(entries: OrderedDict[Key, Value], is_over: Callable[[Value], bool]) -> None:
+    """Drop the oldest that say nothing any more: objects that came and went must not stay until `SEEN_MAX` more have come."""
+    while entries:
+        oldest = next(iter(entries))
+        if len(entries) <= SEEN_MAX and not is_over(entries[oldest]):
+            return
+        del entries[oldest]
 
 
 class Recorder:

@@ -37,10 +37,18 @@ def link_container(settings: AgentSettings, pod: Object, container: str, contain
         return
     links.mkdir(parents=True, exist_ok=True, mode=SHARED_MODE)
     prefix = f"{name_of(pod)}_{namespace_of(pod)}_{container}-"
-    for old in links.glob(f"{prefix}*.log"):
+    for name in os.listdir(links):  # not glob: it compiles, and keeps, an expression for every container there ever was
+        old = links / name
+        if not name.startswith(prefix) or not name.endswith(".log"):
+            continue
         if old.is_symlink() and not old.exists() and Path(os.readlink(old)).is_relative_to(settings.log_dir / log_folder(pod)):
             old.unlink(missing_ok=True)
     _link(links / f"{prefix}{container_id}.log", Path(log_path))
+
+
+def folders_of(settings: AgentSettings, uid: str) -> list[str]:
+    """The names of a pod's log folders, when nothing but its uid is known."""
+    return [name for name in os.listdir(settings.log_dir) if name.endswith(f"_{uid}")] if settings.log_dir.is_dir() else []
 
 
 def remove(settings: AgentSettings, folder_name: str) -> None:

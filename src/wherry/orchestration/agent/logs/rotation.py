@@ -6,6 +6,7 @@ Spec: kubelet containerLogMaxSize 10Mi, containerLogMaxFiles 5, looked at every 
 import asyncio
 import gzip
 import logging
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -68,7 +69,8 @@ def compact(path: Path, files_max: int, compressed_bytes_max: int = sys.maxsize)
     One that grew past `compressed_bytes_max` between two looks is dropped: whoever writes faster than we compress would
     fill the disk, and hold up the rotation of everybody else's logs.
     """
-    rotated = sorted(p for p in path.parent.glob(f"{path.name}.*") if not p.name.endswith(".tmp"))
+    names = os.listdir(path.parent)
+    rotated = sorted(path.with_name(name) for name in names if name.startswith(f"{path.name}.") and not name.endswith(".tmp"))
     for old in rotated[: max(len(rotated) - (files_max - 1), 0)]:
         old.unlink()
     for plain in rotated[max(len(rotated) - (files_max - 1), 0) : -1]:

@@ -48,7 +48,8 @@ class Claims:
         """Unmount what only this pod used. Raises what the engine raises; call again."""
         for record in (self._pods_dir / uid / "claims").glob("*"):
             async with self._lock(record.name):
-                others = [other for other in self._pods_dir.glob(f"*/claims/{record.name}") if other != record]
+                held = (folder / "claims" / record.name for folder in self._pods_dir.iterdir())
+                others = [other for other in held if other != record and other.exists()]
                 if not others and self._engine is not None:
                     await self._engine.unmount(record.name)
                 record.unlink(missing_ok=True)

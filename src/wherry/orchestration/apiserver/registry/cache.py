@@ -170,19 +170,19 @@ class ResourceCache:
         self.listeners: list[Callable[[CacheEvent], None]] = []
         self.lines = Lines()
         self._warm_for: Fields | None = None  # the reader for which all entries were made ready
-        self._unwarmed: list[Cached] = []  # those that have come since
+        self._unwarmed: set[str] = set()  # keys of those that have come or changed since: what they were before is let go of
         self.index: FieldIndex | None = None
 
     async def warm(self, fields: Fields) -> None:
         """Have ready what selectors will look at; later only what has changed is gone through."""
         if self._warm_for is fields:
-            changed, self._unwarmed = self._unwarmed, []
-            await warmed(changed, fields)
+            changed, self._unwarmed = self._unwarmed, set()
+            await warmed([self.items[key] for key in changed], fields)
         else:
             items = self.items
             await warmed(list(items.values()), fields)
             if items is self.items:  # not loaded anew meanwhile
-                self._warm_for, self._unwarmed = fields, []
+                self._warm_for, self._unwarmed = fields, set()
 
     async def indexed(self, fields: Fields, place: int) -> "FieldIndex":
         """The index of one selectable field; made when first asked for, kept from then on."""
@@ -198,7 +198,7 @@ class ResourceCache:
         self.items = {item.key: item for item in items}
         self._order = sorted(self.items)
         self.revision = revision
-        self.index, self._warm_for, self._unwarmed = None, None, []
+        self.index, self._warm_for, self._unwarmed = None, None, set()
         self._recent.clear()
         self._recent_bytes = 0
         self._recent_after = revision
@@ -223,12 +223,9 @@ class ResourceCache:
         else:
             return
         self.revision = revision
-        if new is not None and self._warm_for is not None:
-            self._unwarmed.append(new)
-            if len(self._unwarmed) > UNWARMED_MAX:
-                self._warm_for, self._unwarmed = None, []
         if self.index is not None:
             self.index.apply(old, new)
+        self._note_unwarmed(key, new)
         event = CacheEvent(revision, new, old)
         self._recent.append(event)
         self._recent_bytes += event.size_bytes
@@ -239,6 +236,14 @@ class ResourceCache:
             watcher.push(event)
         for listener in self.listeners:
             listener(event)
+
+    def _note_unwarmed(self, key: str, new: Cached | None) -> None:
+        if new is None:
+            self._unwarmed.discard(key)
+        elif self._warm_for is not None and not new.is_warm(self._warm_for):
+            self._unwarmed.add(key)
+            if len(self._unwarmed) > UNWARMED_MAX:
+                self._warm_for, self._unwarmed = None, set()
 
     def keys(self, namespace: str = "", after: str = "") -> list[str]:
         """Keys in order, of one namespace when given, later than `after` when given."""
