@@ -78,6 +78,18 @@ async def test_close_lets_waiting_writes_finish(tmp_path: Path) -> None:
     assert sorted(w.result() for w in writes) == list(range(2, 602))
 
 
+async def test_writes_of_one_turn_of_the_loop_share_one_commit(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "state.db")
+    statements: list[str] = []
+    store._connections[0].set_trace_callback(statements.append)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(32):
+            tasks.create_task(store.put(f"/r/{number}", b"v", expected=0))
+    await store.close()
+    assert statements.count("COMMIT") == 1
+    assert len(statements) <= 2 * 32 + 4, "a creation takes two statements"
+
+
 async def test_a_second_opener_is_refused(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "state.db")
     with pytest.raises(Unavailable, match="in use by another process"):

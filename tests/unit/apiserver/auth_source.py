@@ -55,8 +55,8 @@ class DictSource:
         found = self._objects.get(resource, {})
         return [copy.deepcopy(obj) for key, obj in sorted(found.items()) if namespace in ("", key[0])]
 
-    def revision(self, resource: Resource) -> int:
-        return self._revisions.get(resource, 0)
+    def revision(self, *resources: Resource) -> int:
+        return max(self._revisions.get(resource, 0) for resource in resources)
 
     def _moved(self, resource: Resource) -> None:
         self._revision += 1

@@ -23,6 +23,7 @@ from wherry.orchestration.apiserver.auth.user import ADMIN, Unauthorized, User
 from wherry.orchestration.apiserver.errors import ApiError
 from wherry.orchestration.apiserver.pki import certificates
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.resources import Resource
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -112,6 +113,27 @@ def test_token_proves_the_account() -> None:
     assert user.name == "system:serviceaccount:default:default" and user.uid == "uid-default"
     assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated")
     assert user.extra["authentication.kubernetes.io/pod-name"] == ("web",)
+
+
+def test_a_token_is_looked_at_again_only_when_something_of_its_own_kinds_changed() -> None:
+    source, clock = DictSource(account()), StepClock()
+    found = tokens(source, clock)
+    token = found.issue(account(), {})["status"]["token"]
+    found.verify(token)
+    looked: list[Resource] = []
+    get = source.get
+
+    def counted(resource: Resource, namespace: str, name: str) -> Object | None:
+        looked.append(resource)
+        return get(resource, namespace, name)
+
+    source.get = counted  # type: ignore[method-assign]
+    source.put(pod("p"))
+    found.verify(token)
+    assert looked == []
+    source.remove(account())
+    with pytest.raises(Invalid, match="is gone"):
+        found.verify(token)
 
 
 def test_browser_token_comes_as_a_websocket_protocol() -> None:

@@ -19,5 +19,5 @@ class ObjectSource(Protocol):
     def list(self, resource: Resource, namespace: str = "") -> Sequence[Object]:
         """All objects of `resource`, in key order; of one namespace when `namespace` is given."""
 
-    def revision(self, resource: Resource) -> int:
-        """The revision of the last change to any object of `resource`; lets readers keep an index until it moves."""
+    def revision(self, *resources: Resource) -> int:
+        """The revision of the last change to any object of `resources`; lets readers keep an index until it moves."""

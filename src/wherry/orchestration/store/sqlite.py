@@ -2,7 +2,8 @@
 
 In:    a path; the calls of `contract.Store`, from one event loop.
 Out:   the contract's promises. A write returns after the commit that holds it is on disk.
-Order: writes that arrive while a commit is under way go into the next one together, in the order they came.
+Order: writes that arrive in one turn of the loop, or while a commit is under way, go into the next commit together, in the
+       order they came.
 Space: a reserve of disk blocks is kept for deletions; while it is not whole, ordinary writes are refused with `NoSpace`.
 Never: shares the file: a second process is refused with `Unavailable`.
 """
@@ -187,7 +188,8 @@ class SqliteStore:
         self._waiting.append((write, done))
         self._quiet.clear()
         if not self._is_committing:
-            self._start_commit()
+            self._is_committing = True
+            self._loop.call_soon(self._start_commit)  # whoever else writes in this turn shares the commit
         return await done
 
     def _start_commit(self) -> None:
@@ -265,7 +267,7 @@ class SqliteStore:
                 done.set_exception(result if isinstance(result, RevisionMismatch) else type(result)(str(result)))
             else:
                 done.set_result(result)
-        self._start_commit()
+        self._loop.call_soon(self._start_commit)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -37,8 +37,10 @@ COLLECTION_FIELDS = ("ownerReferences", "finalizers", "managedFields", "resource
 class CertificateIdentity(Plugin):
     """A certificate signing request says who asked; the caller cannot choose that."""
 
+    places = frozenset({REQUESTS})
+
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.place != REQUESTS or request.operation != CREATE or request.obj is None:
+        if request.operation != CREATE or request.obj is None:
             return
         spec = request.obj.setdefault("spec", {})
         user = request.user
@@ -54,11 +56,13 @@ class CertificateIdentity(Plugin):
 class CertificateApproval(Plugin):
     """Whoever approves or denies holds `approve` on the signer."""
 
+    places = frozenset({REQUESTS})
+
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.place != REQUESTS or request.subresource != "approval" or request.operation != UPDATE:
+        if request.subresource != "approval" or request.operation != UPDATE:
             return
         signer = _signer_of(request.old)
         if not may_act_for(self._authorizer, request.user, "approve", signer):
@@ -68,15 +72,16 @@ class CertificateApproval(Plugin):
 class CertificateSigning(Plugin):
     """Whoever writes a certificate or the conditions of a request holds `sign` on the signer."""
 
+    places = frozenset({REQUESTS, POD_REQUESTS})
+
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, request: AdmissionRequest) -> None:
-        fields = SIGNED_FIELDS.get(request.place)
-        if fields is None or request.subresource != "status" or request.operation != UPDATE:
+        if request.subresource != "status" or request.operation != UPDATE:
             return
         new, old = _status_of(request.obj), _status_of(request.old)
-        if all((new.get(field) or None) == (old.get(field) or None) for field in fields):
+        if all((new.get(field) or None) == (old.get(field) or None) for field in SIGNED_FIELDS[request.place]):
             return
         signer = _signer_of(request.old)
         if not may_act_for(self._authorizer, request.user, "sign", signer):
@@ -86,11 +91,13 @@ class CertificateSigning(Plugin):
 class ClusterTrustBundleAttest(Plugin):
     """Whoever writes a trust bundle of a signer holds `attest` on it."""
 
+    places = frozenset({TRUST_BUNDLES})
+
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.place != TRUST_BUNDLES or request.operation == DELETE:
+        if request.operation == DELETE:
             return
         signer = _signer_of(request.obj)
         if not signer or _without_collection(request.obj) == _without_collection(request.old):
@@ -102,8 +109,10 @@ class ClusterTrustBundleAttest(Plugin):
 class CertificateSubjectRestriction(Plugin):
     """Nobody gets a client certificate of the group that is allowed everything."""
 
+    places = frozenset({REQUESTS})
+
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.place != REQUESTS or request.subresource or request.operation != CREATE:
+        if request.subresource or request.operation != CREATE:
             return
         if _signer_of(request.obj) != CLIENT_SIGNER:
             return

@@ -4,7 +4,7 @@ DefaultStorageClass, DefaultIngressClass, StorageObjectInUseProtection, TaintNod
 """
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CLAIM_PLACE, CREATE, UPDATE, AdmissionRequest, Place, Plugin
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, STORAGE_CLASSES
@@ -16,8 +16,9 @@ DEFAULT_STORAGE_CLASS_BETA = "storageclass.beta.kubernetes.io/is-default-class"
 STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
 INGRESS_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-PROTECTION = {("", "persistentvolumeclaims"): "kubernetes.io/pvc-protection",
-              ("", "persistentvolumes"): "kubernetes.io/pv-protection"}
+INGRESS_PLACE: Place = ("networking.k8s.io", "ingresses")
+PROTECTION: dict[Place, str] = {
+    CLAIM_PLACE: "kubernetes.io/pvc-protection", ("", "persistentvolumes"): "kubernetes.io/pv-protection"}
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 
 
@@ -31,6 +32,8 @@ def newest_default(source: ObjectSource, resource: Resource, *annotations: str) 
 class DefaultClasses(Plugin):
     """Claims without a class get the default StorageClass, Ingresses the default IngressClass."""
 
+    places = frozenset({CLAIM_PLACE, INGRESS_PLACE})
+
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
@@ -40,14 +43,14 @@ class DefaultClasses(Plugin):
         spec = request.obj.get("spec")
         if not isinstance(spec, dict):
             return
-        if request.place == ("", "persistentvolumeclaims"):
+        if request.place == CLAIM_PLACE:
             has_own = spec.get("storageClassName") is not None or STORAGE_CLASS_ANNOTATION in annotations_of(request.obj)
             if not has_own:
                 found = newest_default(
                     self._source, STORAGE_CLASSES, DEFAULT_STORAGE_CLASS, DEFAULT_STORAGE_CLASS_BETA)
                 if found is not None:
                     spec["storageClassName"] = name_of(found)
-        elif request.place == ("networking.k8s.io", "ingresses"):
+        else:
             has_own = spec.get("ingressClassName") is not None or INGRESS_CLASS_ANNOTATION in annotations_of(request.obj)
             found = None if has_own else newest_default(self._source, INGRESS_CLASSES, DEFAULT_INGRESS_CLASS)
             if found is not None:
@@ -57,10 +60,12 @@ class DefaultClasses(Plugin):
 class StorageProtection(Plugin):
     """Volumes and claims in use are not deleted: their finalizers are set from the start."""
 
+    places = PROTECTION.keys()
+
     async def admit(self, request: AdmissionRequest) -> None:
-        finalizer = PROTECTION.get(request.place)
-        if finalizer is None or request.operation != CREATE or request.subresource or request.obj is None:
+        if request.operation != CREATE or request.subresource or request.obj is None:
             return
+        finalizer = PROTECTION[request.place]
         finalizers = request.obj["metadata"].setdefault("finalizers", [])
         if finalizer not in finalizers:
             finalizers.append(finalizer)
@@ -69,11 +74,13 @@ class StorageProtection(Plugin):
 class ClaimResize(Plugin):
     """A claim grows only when its class allows it."""
 
+    places = frozenset({CLAIM_PLACE})
+
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.place != ("", "persistentvolumeclaims") or request.operation != UPDATE or request.subresource:
+        if request.operation != UPDATE or request.subresource:
             return
         assert request.obj is not None and request.old is not None
         new, old = _requested(request.obj), _requested(request.old)
@@ -96,8 +103,10 @@ def _requested(claim: Object) -> str | None:
 class TaintNewNodes(Plugin):
     """A node takes no Pods before the node controller has seen it ready."""
 
+    places = frozenset({("", "nodes")})
+
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.place != ("", "nodes") or request.operation != CREATE or request.obj is None:
+        if request.operation != CREATE or request.obj is None:
             return
         taints = request.obj.setdefault("spec", {}).setdefault("taints", [])
         if not any(t.get("key") == NOT_READY["key"] and t.get("effect") == NOT_READY["effect"] for t in taints):

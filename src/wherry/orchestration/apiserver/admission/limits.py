@@ -6,7 +6,7 @@ Spec:  https://kubernetes.io/docs/concepts/policy/limit-range/
 from collections.abc import Callable, Iterator
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CLAIM_PLACE, CREATE, POD_PLACE, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pods import is_new_pod
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects import quantity
@@ -20,6 +20,8 @@ Amounts = dict[str, str]
 class LimitRanger(Plugin):
     """See the module docstring."""
 
+    places = frozenset({POD_PLACE, CLAIM_PLACE})
+
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
@@ -32,9 +34,9 @@ class LimitRanger(Plugin):
         if request.operation != CREATE or request.obj is None or request.subresource:
             return
         problems: list[str] = []
-        if request.place == ("", "pods"):
+        if request.place == POD_PLACE:
             self._check_pod(request.namespace, request.obj, problems)
-        elif request.place == ("", "persistentvolumeclaims"):
+        else:
             for item in self._items(request.namespace, "PersistentVolumeClaim"):
                 amounts = ((request.obj.get("spec") or {}).get("resources") or {}).get("requests") or {}
                 _check_bounds(item, "PersistentVolumeClaim", amounts, amounts, problems)

@@ -47,12 +47,12 @@ class NodeRestriction(Plugin):
             REQUESTS: self._check_signing_request,
             POD_REQUESTS: identities.check_certificate,
         }
+        self.places = self._checks.keys()
 
     async def validate(self, request: AdmissionRequest) -> None:
         node = request.user.node_name
-        check = self._checks.get(request.place) if node else None
-        if check is not None:
-            check(request, node)
+        if node:
+            self._checks[request.place](request, node)
 
     def _check_pod(self, request: AdmissionRequest, node: str) -> None:
         if request.operation == CREATE and not request.subresource:

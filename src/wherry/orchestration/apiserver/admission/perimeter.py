@@ -7,7 +7,7 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/admission-control
 
 from wherry.kit.reserved import Reserved
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, UPDATE, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pod_security import TEMPLATES, template_of
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.placement import reserved_ports
@@ -18,13 +18,15 @@ EXTERNAL_IPS_DEPRECATED = "spec.externalIPs is deprecated"
 class ReservedPorts(Plugin):
     """A Pod gets no hostPort of the cluster's own; what makes such Pods is warned of."""
 
+    places = TEMPLATES | {POD_PLACE}
+
     def __init__(self, reserved: Reserved) -> None:
         self._reserved = reserved
 
     async def validate(self, request: AdmissionRequest) -> None:
         if request.operation not in (CREATE, UPDATE) or request.obj is None or request.subresource:
             return
-        if request.place == ("", "pods") and request.operation == CREATE:
+        if request.place == POD_PLACE and request.operation == CREATE:
             causes = [
                 errors.cause("FieldValueInvalid", path, f"Invalid value: {value}: is reserved for {owner}")
                 for path, value, owner in reserved_ports(request.obj, self._reserved)
@@ -42,13 +44,14 @@ class ReservedPorts(Plugin):
 class DenyServiceExternalIPs(Plugin):
     """A Service may keep or give up external addresses it has; new ones only where the operator allows them."""
 
+    places = frozenset({("", "services")})
+
     def __init__(self, reserved: Reserved, *, is_allowed: bool) -> None:
         self._reserved = reserved
         self._is_allowed = is_allowed
 
     async def validate(self, request: AdmissionRequest) -> None:
-        is_service = request.place == ("", "services") and request.operation in (CREATE, UPDATE) and not request.subresource
-        if not is_service or request.obj is None:
+        if request.operation not in (CREATE, UPDATE) or request.subresource or request.obj is None:
             return
         wanted = request.obj["spec"].get("externalIPs") or []
         if wanted:

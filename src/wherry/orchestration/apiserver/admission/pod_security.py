@@ -6,7 +6,7 @@ Spec:  https://kubernetes.io/docs/concepts/security/pod-security-admission/ . Ve
 """
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, UPDATE, AdmissionRequest, Place, Plugin
 from wherry.orchestration.apiserver.admission.pod_security_checks import LEVELS, violations
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import NAMESPACES
@@ -14,14 +14,17 @@ from wherry.orchestration.objects.meta import Object, labels_of
 
 PREFIX = "pod-security.kubernetes.io/"
 MODES = ("enforce", "audit", "warn")
-TEMPLATES = {
+NAMESPACE_PLACE: Place = ("", "namespaces")
+TEMPLATES = frozenset({
     ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"), ("apps", "daemonsets"),
-    ("batch", "jobs"), ("", "replicationcontrollers"), ("batch", "cronjobs"), ("", "podtemplates")}
+    ("batch", "jobs"), ("", "replicationcontrollers"), ("batch", "cronjobs"), ("", "podtemplates")})
 POD_SUBRESOURCES = ("", "ephemeralcontainers")
 
 
 class PodSecurity(Plugin):
     """See the module docstring."""
+
+    places = TEMPLATES | {POD_PLACE, NAMESPACE_PLACE}
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
@@ -29,9 +32,9 @@ class PodSecurity(Plugin):
     async def validate(self, request: AdmissionRequest) -> None:
         if request.operation not in (CREATE, UPDATE) or request.obj is None:
             return
-        if request.place == ("", "namespaces") and not request.subresource:
+        if request.place == NAMESPACE_PLACE and not request.subresource:
             self._check_labels(request)
-        elif request.place == ("", "pods") and request.subresource in POD_SUBRESOURCES:
+        elif request.place == POD_PLACE and request.subresource in POD_SUBRESOURCES:
             if request.operation == UPDATE and request.old is not None and request.obj["spec"] == request.old["spec"]:
                 return
             self._check_pod(request, request.obj, is_enforced=True)

@@ -4,7 +4,7 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/admission-control
 """
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, AdmissionRequest, Place, Plugin
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import PRIORITY_CLASSES, RUNTIME_CLASSES
 from wherry.orchestration.objects.meta import Object, name_of
@@ -12,15 +12,18 @@ from wherry.orchestration.objects.meta import Object, name_of
 UNREACHABLE_S = 300
 TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 PREEMPTION_DEFAULT = "PreemptLowerPriority"
+CLASS_PLACE: Place = ("scheduling.k8s.io", "priorityclasses")
 
 
 def is_new_pod(request: AdmissionRequest) -> bool:
     """A Pod is being created."""
-    return request.operation == CREATE and request.place == ("", "pods") and not request.subresource
+    return request.operation == CREATE and request.place == POD_PLACE and not request.subresource
 
 
 class Priority(Plugin):
     """Turns priorityClassName into a number; only one class may be the default."""
+
+    places = frozenset({POD_PLACE, CLASS_PLACE})
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
@@ -47,7 +50,7 @@ class Priority(Plugin):
         spec["priority"], spec["preemptionPolicy"] = value, policy
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.place != ("scheduling.k8s.io", "priorityclasses") or request.obj is None:
+        if request.place != CLASS_PLACE or request.obj is None:
             return
         if request.obj.get("globalDefault"):
             others = [c for c in self._source.list(PRIORITY_CLASSES)
@@ -72,6 +75,8 @@ class Priority(Plugin):
 class DefaultTolerationSeconds(Plugin):
     """A Pod stays bound for five minutes to a node that is not ready or not reachable, unless it says otherwise."""
 
+    places = frozenset({POD_PLACE})
+
     async def admit(self, request: AdmissionRequest) -> None:
         if not is_new_pod(request) or request.obj is None:
             return
@@ -85,6 +90,8 @@ class DefaultTolerationSeconds(Plugin):
 
 class RuntimeClassPlugin(Plugin):
     """Copies overhead and scheduling constraints of the runtime class into the Pod."""
+
+    places = frozenset({POD_PLACE})
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source

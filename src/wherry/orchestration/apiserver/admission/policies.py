@@ -93,7 +93,7 @@ class AdmissionPolicies(Plugin):
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
-        self._known: tuple[tuple[int, ...], list[Bound]] = ((), [])
+        self._known: tuple[int, list[Bound]] = (-1, [])
 
     async def validate(self, request: AdmissionRequest) -> None:
         if request.resource.group == "admissionregistration.k8s.io" and request.resource.plural in EXEMPT:
@@ -117,12 +117,12 @@ class AdmissionPolicies(Plugin):
             request.warnings.append(text)
 
     def _bound(self) -> list[Bound]:
-        revisions = tuple(self._source.revision(kind) for kind in _WATCHED)
-        if self._known[0] != revisions:
+        revision = self._source.revision(*_WATCHED)
+        if self._known[0] != revision:
             found: list[Bound] = []
             for policies, bindings in (_WATCHED[:2], _WATCHED[2:]):
                 found += self._of(policies, bindings)
-            self._known = (revisions, found)
+            self._known = (revision, found)
         return self._known[1]
 
     def _of(self, policies: Resource, bindings: Resource) -> list[Bound]:

@@ -9,9 +9,11 @@ GROUP = "rbac.authorization.k8s.io"
 class RoleEscalation(Plugin):
     """See the module docstring."""
 
+    places = frozenset((GROUP, plural) for plural in ("roles", "clusterroles", "rolebindings", "clusterrolebindings"))
+
     def __init__(self, check: EscalationCheck) -> None:
         self._check = check
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.resource.group == GROUP and request.operation != DELETE and request.obj is not None:
+        if request.operation != DELETE and request.obj is not None:
             self._check.check(request.user, request.resource, request.obj, request.old)

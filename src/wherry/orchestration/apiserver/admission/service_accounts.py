@@ -7,7 +7,7 @@ import random
 
 from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, UPDATE, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pod_references import first_reference
 from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.source import ObjectSource
@@ -27,12 +27,14 @@ DEFAULT_RETRY_S = 0.1
 class ServiceAccountPlugin(Plugin):
     """See the module docstring."""
 
+    places = frozenset({POD_PLACE})
+
     def __init__(self, source: ObjectSource, clock: Clock) -> None:
         self._source = source
         self._clock = clock
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.place != ("", "pods") or request.obj is None:
+        if request.obj is None:
             return
         pod = request.obj
         if request.operation == UPDATE and request.subresource == "ephemeralcontainers":

@@ -76,7 +76,7 @@ class RbacAuthorizer:
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
-        self._revisions: tuple[int, ...] = ()
+        self._revision = -1
         self._built: _Index | None = None
         self._decisions: BoundedCache[tuple[object, ...], Decision] = BoundedCache(DECISIONS_MAX)
 
@@ -116,9 +116,9 @@ class RbacAuthorizer:
         return self._index().raw.get((namespace if kind == "Role" else "", name))
 
     def _index(self) -> _Index:
-        revisions = tuple(self._source.revision(resource) for resource in _KINDS)
-        if self._built is None or revisions != self._revisions:
-            self._built, self._revisions = _Index(self._source), revisions
+        revision = self._source.revision(*_KINDS)
+        if self._built is None or revision != self._revision:
+            self._built, self._revision = _Index(self._source), revision
             self._decisions.clear()
         return self._built
 

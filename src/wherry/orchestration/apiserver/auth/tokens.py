@@ -4,7 +4,7 @@ In:    the account's key, an `ObjectSource`, a clock.
 Out:   signed tokens; `VerifiedToken`; the OIDC discovery document and key set.
 Spec:  https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/ , RFC 7519, OpenID Connect
        Discovery 1.0.
-Cost:  bench: verify 0.1 ms the first time, then until a pod, account, secret or node changes a dictionary look-up.
+Cost:  bench: verify 0.1 ms the first time, then until something of the kinds it is bound to changes a dictionary look-up.
 """
 
 import uuid
@@ -38,7 +38,6 @@ EXTENDED_EXPIRATION_S = 365 * 24 * 3600
 DELETION_LEEWAY_S = 60  # bound objects that are being deleted still count for this long after their grace period
 CLOCK_SKEW_S = 60  # another API server's clock may be this far ahead
 TOKEN_LENGTH_MAX = 16 * 1024
-_WATCHED = (SERVICE_ACCOUNTS, PODS, SECRETS, NODES)
 _BOUND_KINDS = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 
@@ -52,9 +51,12 @@ class VerifiedToken:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    revisions: tuple[int, ...]
-    until: float
+    """Holds until then, while nothing of what the token refers to changes."""
+
     user: User
+    until: float
+    resources: tuple[Resource, ...]
+    revision: int
 
 
 class ServiceAccountTokens:
@@ -173,17 +175,16 @@ class ServiceAccountTokens:
 
     def _checked_user(self, token: str, claims: Mapping[str, Any]) -> User:
         now = self._clock.now().timestamp()
-        revisions = tuple(self._source.revision(resource) for resource in _WATCHED)
         checked = self._checked.get(token)
-        if checked is not None and checked.revisions == revisions and now < checked.until:
-            return checked.user
-        user, until = self._check(token, claims, now)
-        self._checked.put(token, _Checked(revisions, until, user))
-        return user
+        if checked is None or now >= checked.until or self._source.revision(*checked.resources) != checked.revision:
+            checked = self._check(token, claims, now)
+            self._checked.put(token, checked)
+        return checked.user
 
-    def _check(self, token: str, claims: Mapping[str, Any], now: float) -> tuple[User, float]:
+    def _check(self, token: str, claims: Mapping[str, Any], now: float) -> _Checked:
         if claims["iss"] == LEGACY_ISSUER:
-            return self._check_legacy(token, claims), float("inf")
+            resources: tuple[Resource, ...] = (SERVICE_ACCOUNTS, SECRETS)
+            return _Checked(self._check_legacy(token, claims), float("inf"), resources, self._source.revision(*resources))
         until = float(claims.get("exp") or 0)
         if now >= until:
             raise Invalid("service account token has expired")
@@ -199,7 +200,9 @@ class ServiceAccountTokens:
             checks.append((NODES, "", private["node"]))
         for resource, inside, reference in checks:
             until = min(until, self._live_until(resource, inside, reference, now))
-        return service_account_user(namespace, account["name"], account["uid"], _extra(claims, private)), until
+        user = service_account_user(namespace, account["name"], account["uid"], _extra(claims, private))
+        resources = tuple(resource for resource, _, _ in checks)
+        return _Checked(user, until, resources, self._source.revision(*resources))
 
     def _live_until(self, resource: Resource, namespace: str, reference: Mapping[str, str], now: float) -> float:
         obj = self._source.get(resource, namespace, reference.get("name", ""))

@@ -20,5 +20,6 @@ class CachedObjects:
         served = self._table.of(resource)
         return [served.obj(cached) for cached in served.cache.select(namespace)]
 
-    def revision(self, resource: Resource) -> int:
-        return self._table.of(resource).cache.revision
+    def revision(self, *resources: Resource) -> int:
+        of = self._table.of
+        return max([of(resource).cache.revision for resource in resources])

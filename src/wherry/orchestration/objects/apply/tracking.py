@@ -26,6 +26,8 @@ _UNTRACKED_METADATA = frozenset(
      "resourceVersion")
 )  # fmt: skip
 
+_skeletons: dict[str, Object] = {}  # by upstream's definition name; of a custom resource there is nothing to keep
+
 
 def track_update(
     old: Object | None,
@@ -131,6 +133,11 @@ def _entries(obj: Object | None) -> list[Any]:
 
 
 def _skeleton(node: Node) -> Object:
-    """What an empty object of a kind looks like: the structs and zero values that are always written."""
-    structs = {name: _skeleton(node.fields[name]) for name, zero in node.zeros.items() if zero.__class__ is dict}
-    return {**node.zeros, **structs}
+    """What an empty object of a kind looks like: the structs and zero values that are always written. Shared: never changed."""
+    found = _skeletons.get(node.type_name)
+    if found is None:
+        structs = {name: _skeleton(node.fields[name]) for name, zero in node.zeros.items() if zero.__class__ is dict}
+        found = {**node.zeros, **structs}
+        if node.type_name:
+            _skeletons[node.type_name] = found
+    return found
