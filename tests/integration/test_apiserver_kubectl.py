@@ -90,6 +90,24 @@ async def test_apply_is_idempotent_on_either_side(kubectl: Kubectl) -> None:
     assert web["spec"]["replicas"] == 4 and web["metadata"]["generation"] >= 2
 
 
+@pytest.mark.parametrize("way", [(), ("--server-side",)], ids=["client", "server"])
+async def test_nulls_that_go_writes_survive_apply_edit_and_replace(kubectl: Kubectl, way: tuple[str, ...]) -> None:
+    bare = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r, namespace: default}\n"
+    ruled = bare + "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n"
+    await kubectl.ok("create", "-f", "-", stdin=bare)
+    for manifest, rules in ((bare, None), (ruled, 1), (ruled, 1), (bare, None)):
+        await kubectl.ok("apply", *way, "-f", "-", stdin=manifest)
+        shown = json.loads(await kubectl.ok("get", "role", "r", "-o", "json"))
+        assert len(shown["rules"] or ()) == (rules or 0) and (shown["rules"] is None) == (rules is None)
+    assert "rules: null" in (text := await kubectl.ok("get", "role", "r", "-o", "yaml"))
+    await kubectl.ok("replace", "-f", "-", stdin=text)
+    code, out, _ = await kubectl.run("diff", "-f", "-", stdin=text)
+    assert (code, out) == (0, "")
+    await kubectl.ok("patch", "role", "r", "--type=json", "-p", '[{"op": "replace", "path": "/rules", "value": []}]')
+    await kubectl.ok("auth", "reconcile", "-f", "-", stdin=ruled)
+    await kubectl.ok("describe", "role", "r")
+
+
 async def test_imperative_commands_create_what_they_say(kubectl: Kubectl) -> None:
     for words in (
         "create namespace team", "create configmap c --from-literal=a=b", "create secret generic s --from-literal=p=x",
