@@ -7,6 +7,7 @@ Never: waits, or reads other objects (admission does).
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 
 from wherry.orchestration.objects.meta import Object
 
@@ -36,7 +37,7 @@ class Strategy:
         if self.has_status and not self.keeps_status_on_create:
             obj.pop("status", None)
             if self.initial_status is not None:
-                obj["status"] = dict(self.initial_status)
+                obj["status"] = deepcopy(self.initial_status)
         if self.tracks_generation:
             obj["metadata"]["generation"] = 1
 
