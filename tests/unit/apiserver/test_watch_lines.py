@@ -4,8 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import uvloop
+
+from wherry.orchestration.apiserver.auth.user import ADMIN
+from wherry.orchestration.apiserver.negotiation import form_of
 from wherry.orchestration.apiserver.registry.cache import LINES_BYTES_MAX, LINES_KEPT_MAX, Lines
-from wherry.testing.api import TestApi, api_server
+from wherry.orchestration.apiserver.rendering import Renderer
+from wherry.orchestration.apiserver.verbs import watching
+from wherry.orchestration.apiserver.verbs.options import read_options
+from wherry.orchestration.objects.kinds import CONFIG_MAPS
+from wherry.testing.api import TestApi, api_server, request_for
 
 PATH = "/api/v1/namespaces/default/configmaps"
 
@@ -49,3 +57,22 @@ async def follow(api: TestApi, accept: str = "application/json") -> AsyncIterato
     assert response.status == 200
     lines: AsyncIterator[bytes] = response.body
     return lines
+
+
+def test_watches_end_at_times_between_two_ticks_of_the_loops_clock() -> None:
+    """uvloop's clock has milliseconds and its timers are rounded to them: some ring before their time has come."""
+    async def lines(api: TestApi, timeout_s: float) -> list[bytes]:
+        served = api.server.table.of(CONFIG_MAPS)
+        options = read_options(request_for("GET", f"{PATH}?watch=true", b"", ADMIN), served)
+        stream = await watching.watch(
+            api.server.registry, served, "default", options, Renderer(served, form_of(""), api.server.clock),
+            timeout_s=timeout_s, bookmark_period_s=0)
+        return [line async for line in stream]
+
+    async def all_end() -> None:
+        async with api_server() as api, asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            for number in range(300):
+                tasks.create_task(lines(api, 0.005 + number * 0.00011))
+                await asyncio.sleep(0.001)
+
+    uvloop.run(all_end())

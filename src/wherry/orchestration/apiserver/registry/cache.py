@@ -27,6 +27,7 @@ UNWARMED_MAX = 10_000  # changes remembered for the next selector; with more, ev
 LINES_KEPT_MAX, LINES_BYTES_MAX = 16, 4 << 20  # watch events as text; a single larger one is kept, too
 
 TURN = 100  # objects parsed before others may go on: about 3 ms
+WAKE_TURN = 100  # watchers woken before others may go on: each writes to its connection, some 6 ms together
 
 Fields = Callable[[Object], tuple[str, ...]]
 
@@ -124,12 +125,13 @@ class Watcher:
     """A bounded queue of events. `is_cut` tells that it overflowed or the cache was rebuilt: end the watch."""
 
     events: deque[CacheEvent] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
     is_cut: bool = False
+    is_in_line: bool = False  # to be woken: what comes meanwhile is taken with the rest
     _bytes: int = 0
+    _waiter: asyncio.Future[None] | None = None
 
     def push(self, event: CacheEvent) -> None:
-        """Add an event; past the limit the watcher is cut off, and nothing comes after the gap."""
+        """Add an event, and `wake` it later; past the limit the watcher is cut off, and nothing comes after the gap."""
         if self.is_cut:
             return
         self._bytes += event.size_bytes
@@ -137,7 +139,17 @@ class Watcher:
             self.cut()
             return
         self.events.append(event)
-        self.wake.set()
+
+    async def woken(self) -> None:
+        """Wait for the next `wake`. Look at `events` and `is_cut` before: what came earlier wakes nobody."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def wake(self) -> None:
+        """Let the reader look, when it waits."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def later_than(self, revision: int) -> Iterator[CacheEvent]:
         """What has come after `revision`, oldest first; each is let go of as it is handed out. A cut ends it."""
@@ -151,7 +163,7 @@ class Watcher:
         """End the watch."""
         self.is_cut = True
         self.events.clear()
-        self.wake.set()
+        self.wake()
 
 
 class ResourceCache:
@@ -167,6 +179,8 @@ class ResourceCache:
         self._recent_bytes = 0
         self._recent_after = revision  # every event later than this is in `_recent`
         self.watchers: set[Watcher] = set()
+        self._line: deque[Watcher] = deque()  # those that have something new and are not woken yet
+        self._is_waking = False
         self.listeners: list[Callable[[CacheEvent], None]] = []
         self.lines = Lines()
         self._warm_for: Fields | None = None  # the reader for which all entries were made ready
@@ -234,8 +248,23 @@ class ResourceCache:
             self._recent_after, self._recent_bytes = oldest.revision, self._recent_bytes - oldest.size_bytes
         for watcher in self.watchers:
             watcher.push(event)
+            if not watcher.is_in_line:
+                watcher.is_in_line = True
+                self._line.append(watcher)
+        if self._line and not self._is_waking:
+            self._wake_some()
         for listener in self.listeners:
             listener(event)
+
+    def _wake_some(self) -> None:
+        """The first in line; the others in later turns of the loop, so that a crowd of watchers holds up nobody else."""
+        for _ in range(min(WAKE_TURN, len(self._line))):
+            watcher = self._line.popleft()
+            watcher.is_in_line = False
+            watcher.wake()
+        self._is_waking = bool(self._line)
+        if self._is_waking:
+            asyncio.get_running_loop().call_soon(self._wake_some)
 
     def _note_unwarmed(self, key: str, new: Cached | None) -> None:
         if new is None:

@@ -7,7 +7,7 @@ Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-de
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Protocol
 
 from wherry.kit.errors import TimedOut
@@ -20,6 +20,7 @@ from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.store.contract import Compacted
 
 CHUNK_BYTES_MAX = 256 * 1024
+CLOCK_GRAIN_S = 0.001  # uvloop's timers may ring up to half of one early
 
 
 class Encoder(Protocol):
@@ -48,12 +49,12 @@ def check(options: ListOptions) -> None:
 
 
 class WatchStream:
-    """The body of a watch. It follows the cache from the moment it is made; close it to stop."""
+    """The body of a watch: what was before, then what comes. It follows the cache from the moment it is made; close it to stop."""
 
-    def __init__(self, cache: ResourceCache, watcher: Watcher, chunks: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, cache: ResourceCache, past: AsyncGenerator[bytes, None], live: "Live") -> None:
         self._cache = cache
-        self._watcher = watcher
-        self._chunks = chunks
+        self._past: AsyncGenerator[bytes, None] | None = past
+        self._live = live
 
     def __aiter__(self) -> "WatchStream":
         return self
@@ -61,17 +62,31 @@ class WatchStream:
     async def __anext__(self) -> bytes:
         has_ended = True
         try:
-            chunk = await anext(self._chunks)
-            has_ended = False
-            return chunk
+            chunk = await self._next()
+            has_ended = not chunk
         finally:
             if has_ended:
-                self._cache.watchers.discard(self._watcher)
+                self._end()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
     async def aclose(self) -> None:
         """End the watch. Idempotent."""
-        self._cache.watchers.discard(self._watcher)
-        await self._chunks.aclose()
+        self._end()
+        if self._past is not None:
+            await self._past.aclose()
+
+    async def _next(self) -> bytes:
+        if self._past is not None:
+            async for chunk in self._past:
+                return chunk
+            self._past = None
+        return await self._live.chunk()
+
+    def _end(self) -> None:
+        self._cache.watchers.discard(self._live.watcher)
+        self._live.close()
 
 
 async def watch(
@@ -92,19 +107,20 @@ async def watch(
     wants_initial = options.initial_events if options.initial_events is not None else not asked
     # No await from here to the end: what is in the cache now and what the watcher gets make one history.
     initial = list(served.cache.select(namespace)) if wants_initial else None
-    chunks = _stream(registry, served, namespace, options, encoder, watcher, registry.revision, initial, timeout_s,
-                     bookmark_period_s if options.bookmarks else 0.0)
-    return WatchStream(served.cache, watcher, chunks)
+    start = registry.revision
+    matches = matcher(served, namespace, options)
+    past = _past(registry, served, options, matches, encoder, watcher, start, initial)
+    after = start if initial is not None else max(start, asked or 0)
+    live = Live(registry, watcher, after, matches, encoder, timeout_s, bookmark_period_s if options.bookmarks else 0.0)
+    return WatchStream(served.cache, past, live)
 
 
-async def _stream(
-    registry: Registry, served: Served, namespace: str, options: ListOptions, encoder: Encoder, watcher: Watcher,
-    start: int, initial: list[Cached] | None, timeout_s: float, bookmark_period_s: float,
+async def _past(
+    registry: Registry, served: Served, options: ListOptions, matches: Matches | None, encoder: Encoder, watcher: Watcher,
+    start: int, initial: list[Cached] | None,
 ) -> AsyncGenerator[bytes, None]:
     """`start` is the revision the watcher follows from; `initial` what was there then, when it is to be sent."""
-    matches = matcher(served, namespace, options)
     asked = options.revision
-    deadline = asyncio.get_running_loop().time() + timeout_s
     if initial is not None:
         selected = (cached for cached in initial if matches is None or matches(cached))
         for chunk in _chunks(encoder.event("ADDED", cached) for cached in selected):
@@ -115,13 +131,12 @@ async def _stream(
             async for chunk in _missed(registry, served, asked, start, matches, encoder):
                 yield chunk
         except Compacted as error:
+            watcher.cut()
             yield encoder.error(errors.too_old(error.asked, error.oldest).status())
             return
         start = max(start, asked)
     if options.initial_events and options.bookmarks:
         yield encoder.bookmark(start, ends_initial_events=True)
-    async for chunk in _live(registry, watcher, start, matches, encoder, deadline, bookmark_period_s):
-        yield chunk
 
 
 def default_timeout_s(asked_s: float | None, minimum_s: float) -> float:
@@ -156,38 +171,73 @@ async def _history(registry: Registry, served: Served, after: int, until: int) -
     return events
 
 
-async def _live(
-    registry: Registry, watcher: Watcher, after: int, matches: Matches | None, encoder: Encoder,
-    deadline: float, bookmark_period_s: float,
-) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    next_bookmark = loop.time() + bookmark_period_s if bookmark_period_s else deadline
-    # One timer for the whole wait until a bookmark: most wake-ups are events, and a thousand watchers share each.
-    timer = loop.call_at(min(deadline, next_bookmark), watcher.wake.set)
-    try:
+class Live:
+    """What comes after the revision `after`, until the timeout or a cut. A wake-up takes all that waits."""
+
+    def __init__(
+        self, registry: Registry, watcher: Watcher, after: int, matches: Matches | None, encoder: Encoder, timeout_s: float,
+        bookmark_period_s: float,
+    ) -> None:
+        self.watcher = watcher
+        self._registry = registry
+        self._after = after
+        self._matches = matches
+        self._encoder = encoder
+        self._bookmark_period_s = bookmark_period_s
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + timeout_s
+        self._set_due()
+
+    async def chunk(self) -> bytes:
+        """The next events or a bookmark; empty at the end."""
+        watcher = self.watcher
         while True:
             if watcher.events:
-                for chunk in _chunks(_encoded(watcher.later_than(after), matches, encoder)):
-                    yield chunk
+                if chunk := self._taken():
+                    return chunk
                 continue
             if watcher.is_cut:
-                return
-            watcher.wake.clear()
-            await watcher.wake.wait()
-            if watcher.events or loop.time() < min(deadline, next_bookmark):
-                continue
-            if bookmark_period_s:
-                yield encoder.bookmark(max(registry.revision, after), ends_initial_events=False)
-            if loop.time() >= deadline:
-                return
-            next_bookmark = loop.time() + bookmark_period_s if bookmark_period_s else deadline
-            timer = loop.call_at(min(deadline, next_bookmark), watcher.wake.set)
-    finally:
-        timer.cancel()
+                return b""
+            if self._is_due:
+                return self._bookmark()
+            await watcher.woken()
+
+    def close(self) -> None:
+        """Nobody waits any more. Idempotent."""
+        self._timer.cancel()
+
+    def _taken(self) -> bytes:
+        """What waits, up to a chunk; empty when nothing of it is selected."""
+        lines, size = [], 0
+        for line in _encoded(self.watcher.later_than(self._after), self._matches, self._encoder):
+            lines.append(line)
+            size += len(line)
+            if size >= CHUNK_BYTES_MAX:
+                break
+        return lines[0] if len(lines) == 1 else b"".join(lines)
+
+    def _bookmark(self) -> bytes:
+        """What is sent when the time for it, or all time, is over."""
+        if self._loop.time() + CLOCK_GRAIN_S >= self._deadline:
+            self.watcher.cut()
+        else:
+            self._set_due()
+        if not self._bookmark_period_s:
+            return b""
+        return self._encoder.bookmark(max(self._registry.revision, self._after), ends_initial_events=False)
+
+    def _set_due(self) -> None:
+        """One timer for the whole wait until a bookmark: most wake-ups are events, and a thousand watchers share each."""
+        next_bookmark = self._loop.time() + self._bookmark_period_s if self._bookmark_period_s else self._deadline
+        self._is_due = False
+        self._timer = self._loop.call_at(min(self._deadline, next_bookmark), self._ring)
+
+    def _ring(self) -> None:
+        self._is_due = True
+        self.watcher.wake()
 
 
-def _encoded(events: Iterator[CacheEvent] | list[CacheEvent], matches: Matches | None, encoder: Encoder
-             ) -> Iterator[bytes]:
+def _encoded(events: Iterable[CacheEvent], matches: Matches | None, encoder: Encoder) -> Iterator[bytes]:
     for event in events:
         new, old = event.new, event.old
         is_selected = new is not None and (matches is None or matches(new))
