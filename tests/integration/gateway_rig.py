@@ -270,7 +270,7 @@ async def tls_request(port: int, server_name: str, host: str, path: str = "/") -
 
 
 @asynccontextmanager
-async def gateway_rig(**given: Any) -> AsyncIterator[Rig]:
+async def gateway_rig(*, has_envoy: bool = True, **given: Any) -> AsyncIterator[Rig]:
     """A running gateway with nothing behind it."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="wherry-gw-")))
@@ -282,6 +282,7 @@ async def gateway_rig(**given: Any) -> AsyncIterator[Rig]:
         controller = GatewayController(api.client, settings, SystemClock())
         rig = Rig(api.client, settings, folder, http, controller, tasks, servers, tasks.create_task(controller.run()))
         stack.callback(lambda: rig.running.cancel())
-        await stack.enter_async_context(running_envoy(settings))
-        await wait_until_ready(settings)
+        if has_envoy:
+            await stack.enter_async_context(running_envoy(settings))
+            await wait_until_ready(settings)
         yield rig

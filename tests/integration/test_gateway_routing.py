@@ -273,7 +273,7 @@ async def test_a_listener_may_have_any_free_port_and_says_when_it_is_taken() -> 
 
         def is_told(status: dict[str, Any]) -> bool:
             entries = {entry["name"]: entry["conditions"] for entry in status.get("listeners", ())}
-            return any(c["type"] == "Programmed" and c["status"] == "False" and "Envoy" in c["message"] for c in entries.get("other", ()))
+            return any(c["type"] == "Programmed" and c["status"] == "False" and "Envoy refused" in c["message"] for c in entries.get("other", ()))
 
         await rig.status("Gateway", "gw", is_told)
 

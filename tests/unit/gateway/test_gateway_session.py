@@ -279,6 +279,22 @@ async def test_a_peer_that_never_confirms_is_not_waited_for() -> None:
         await peer.next(LISTENER)
 
 
+async def test_what_a_slow_peer_says_late_counts_and_only_then_it_has_everything() -> None:
+    feed = Feed()
+    feed.publish(resources(**ONE))
+    feed.streams = 1
+    async with peer_of(feed, ack_timeout_s=0.1) as peer:
+        await peer.subscribe(CLUSTER)
+        await peer.subscribe(LISTENER)
+        cluster, listener = await peer.next(CLUSTER), await peer.next(LISTENER)
+        await asyncio.sleep(0.3)  # both are not waited for any more
+        assert feed.held == ()
+        await peer.confirm(cluster)
+        assert feed.held == ()
+        await peer.confirm(listener, "no")
+        assert feed.held == (feed.current,) and feed.rejections == {(LISTENER, "door"): "no"}
+
+
 async def test_large_sets_are_sent_in_parts() -> None:
     feed = Feed()
     big = {name: EnvoyResource(b"x" * 1_500_000, "1") for name in "abc"}

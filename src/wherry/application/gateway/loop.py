@@ -21,6 +21,7 @@ from wherry.application.gateway.dialects.known import dialects_for
 from wherry.application.gateway.freshness import revisions_wanted
 from wherry.application.gateway.keeping import TakenFile
 from wherry.application.gateway.model import GatewayModel
+from wherry.application.gateway.programmed import Programmed, held_back
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.snapshot import Snapshot
 from wherry.application.gateway.xds.feed import Feed
@@ -91,6 +92,8 @@ class GatewayController:
         self.feed = Feed()
         self.feed.on_report = self._note
         self.feed.on_verdict = self._judged
+        self.feed.on_applied = self._note_applied
+        self._programmed = Programmed()
         self._model = GatewayModel()
         self._server = AdsServer(self.feed, settings)
         self._informers = Informers(client, clock)
@@ -176,6 +179,8 @@ class GatewayController:
         resources = self._builder.build(compiled.model)
         if self.feed.current is None or resources.by_type != self.feed.current.by_type:
             self.feed.publish(resources)
+        self._programmed.published(self.feed.current or resources, compiled.model.listeners)
+        self._note_applied()
         self._wanted = compiled.statuses
         self._tell(compiled.notices)
         self._to_write.set()
@@ -237,6 +242,10 @@ class GatewayController:
     def _note(self) -> None:
         self._changed.set()
 
+    def _note_applied(self) -> None:
+        if self._programmed.confirmed(self.feed.held):
+            self._to_write.set()
+
     def _judged(self, kind: str, name: str, version: str, message: str) -> bool:
         has_more = self._builder.judged(kind, name, version, message)
         if kind == ROUTES and not message:
@@ -256,7 +265,7 @@ class GatewayController:
                 self._to_write.set()
 
     def _due(self) -> Iterable[tuple[Status, Object]]:
-        now = self._clock.now()
+        now, pending = self._clock.now(), self._programmed.pending(self._model.listeners)
         said: dict[tuple[Resource, str], tuple[Status, Object]] = {}
         for status in self._wanted:
             key = (status.resource, status.key)
@@ -266,10 +275,12 @@ class GatewayController:
             known = self._said.get(key)
             if known is not None and known[0] is status and known[1] is obj:
                 said[key] = known
-            elif (patch := statuses.patch_for(obj, status.desired, now)) is None:
-                said[key] = (status, obj)
-            else:
+                continue
+            desired = held_back(status, obj, pending) if pending else status.desired
+            if (patch := statuses.patch_for(obj, desired, now)) is not None:
                 yield status, patch
+            elif desired is status.desired:
+                said[key] = (status, obj)
         self._said = said
 
     async def _write(self, limit: asyncio.Semaphore, status: Status, patch: Object) -> bool:

@@ -7,7 +7,7 @@ Promise: a stream that is slow gets the newest set, not each one.
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from wherry.application.gateway.xds.resources import ResourceSet
 
@@ -24,6 +24,7 @@ class Feed:
         self.on_report: Callable[[], None] = lambda: None
         # (type URL, name, version, Envoy's words or "" where it took it); True when there is something else to send now
         self.on_verdict: Callable[[str, str, str, str], bool] = lambda *_: False
+        self.on_applied: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._applied: dict[int, ResourceSet] = {}
@@ -49,6 +50,12 @@ class Feed:
             self._applied[stream] = resources
         settled, self._settled = self._settled, asyncio.Event()
         settled.set()
+        self.on_applied()
+
+    @property
+    def held(self) -> Sequence[ResourceSet]:
+        """What each connected Envoy has confirmed; () while there is none, or one that has confirmed nothing."""
+        return tuple(self._applied.values()) if len(self._applied) == self.streams else ()
 
     async def wait_applied(self) -> None:
         """Return once every connected Envoy, at least one, has confirmed the newest set."""

@@ -48,6 +48,7 @@ class _Subscription:
     owed: set[str] = field(default_factory=set)  # to be answered even when unchanged or absent
     owes_answer: bool = False  # the first request is answered even when there is nothing
     unconfirmed: dict[str, dict[str, str]] = field(default_factory=dict)  # nonce to names with their versions
+    late: dict[str, dict[str, str]] = field(default_factory=dict)  # those that are not waited for any more
 
     def wants(self, name: str) -> bool:
         return self.is_wildcard or name in self.names
@@ -63,6 +64,7 @@ class Session:
         self._send = send
         self._types = {type_url: _Subscription() for type_url in TYPES}
         self._target = ResourceSet()
+        self._advanced: ResourceSet | None = None  # all of it was sent
         self._open: tuple[str, ...] = ()  # types that may be sent just now; the others wait for their turn
         self._lingering: dict[str, float] = {}  # cluster to the loop's time of its removal
         self._lingers = asyncio.Event()
@@ -91,7 +93,12 @@ class Session:
             while True:
                 seen = await self._feed.newer_than(seen)
                 await self._advance(seen)
-                self._feed.applied(self.number, seen)
+                self._advanced = seen
+                self._tell_applied()
+
+    def _tell_applied(self) -> None:
+        if self._advanced is not None and not any(state.late for state in self._types.values()):
+            self._feed.applied(self.number, self._advanced)
 
     async def _advance(self, target: ResourceSet) -> None:
         old, self._target = self._target, target
@@ -107,9 +114,15 @@ class Session:
             await self._until(self._is_confirmed)
 
     async def _confirm(self, request: pb.DeltaDiscoveryRequest, state: _Subscription) -> None:
-        sent = state.unconfirmed.pop(request.response_nonce, None)
+        is_late = request.response_nonce in state.late
+        sent = (state.late if is_late else state.unconfirmed).pop(request.response_nonce, None)
         if sent is None:
             return
+        await self._judge(request, sent)
+        if is_late:
+            self._tell_applied()
+
+    async def _judge(self, request: pb.DeltaDiscoveryRequest, sent: dict[str, str]) -> None:
         if not request.HasField("error_detail"):
             self._feed.accepted(request.type_url, sent)
             return
@@ -244,6 +257,7 @@ class Session:
         except TimeoutError:
             log.warning("envoy has not confirmed within %s s, going on", self._settings.ack_timeout_s)
             for state in self._types.values():
+                state.late.update(state.unconfirmed)
                 state.unconfirmed.clear()
 
     def _progressed(self) -> None:
