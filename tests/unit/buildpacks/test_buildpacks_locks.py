@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from test_buildpacks_packs import build
 
 from wherry.buildpacks.lifecycle.failure import PhaseFailed
 from wherry.buildpacks.platform import builder as builders
+from wherry.container.content.snapshots import layer_tar
 
 needs_npm = pytest.mark.skipif(not shutil.which("npm", path="/usr/bin:/bin"), reason="npm is not in /usr/bin")
 
@@ -88,15 +90,64 @@ def test_poetrys_constraints_are_read(wish: str, is_met: bool) -> None:
 
 
 @pytest.mark.usefixtures("lib")
-@pytest.mark.parametrize(("text", "expected"), [
-    pytest.param("-i https://pypi.org/simple\na==1 \\\n    --hash=sha256:0\n", ["a==1      --hash=sha256:0"], id="the machine's index stays in force"),
-    pytest.param("-i https://index.example/simple\na==1\n", ["-i https://index.example/simple", "a==1"], id="an index of the project's own"),
-    pytest.param("a==1 --hash=sha256:0 --hash=sha256:1\nb @ git+https://x/y\n", ["a==1", "b @ git+https://x/y"], id="hashes of all or of none"),
+@pytest.mark.parametrize(("text", "hashed", "others"), [
+    pytest.param("-i https://pypi.org/simple\na==1 \\\n    --hash=sha256:0\n", ["a==1      --hash=sha256:0"], [],
+                 id="the machine's index stays in force"),
+    pytest.param("-i https://index.example/simple\na==1\n", [], ["-i https://index.example/simple", "a==1"],
+                 id="an index of the project's own"),
+    pytest.param("a==1 --hash=sha256:0 --hash=sha256:1\nb @ git+https://x/y\n-e ./c\n",
+                 ["a==1 --hash=sha256:0 --hash=sha256:1"], ["b @ git+https://x/y", "./c"],
+                 id="what has no hash takes none from the rest, and of the source a copy is installed"),
 ])  # fmt: skip
-def test_export_becomes_what_pip_takes(text: str, expected: list[str]) -> None:
+def test_export_becomes_what_pip_takes(text: str, hashed: list[str], others: list[str]) -> None:
     import locks
 
-    assert locks.readable(text).splitlines() == expected
+    assert [part.splitlines() for part in locks.readable(text)] == [hashed, others]
+
+
+@pytest.mark.usefixtures("lib")
+@pytest.mark.parametrize(("name", "text", "is_local"), [
+    pytest.param("uv.lock", 'source = { virtual = "." }', False, id="uv: the application itself"),
+    pytest.param("uv.lock", 'source = { editable = "packages/lib" }', True, id="uv: a member of the workspace"),
+    pytest.param("poetry.lock", '[package.source]\ntype = "directory"\nurl = "lib"', True, id="poetry: a path"),
+    pytest.param("poetry.lock", '[package.source]\ntype = "git"\nurl = "https://x/y"', False, id="poetry: a repository"),
+    pytest.param("pdm.lock", 'name = "lib"\npath = "./packages/lib"', True, id="pdm: a path"),
+    pytest.param("Pipfile.lock", '{"lib": {"path": "./packages/lib"}}', True, id="pipenv: a path"),
+    pytest.param("Pipfile.lock", '{"a": {"version": "==1"}}', False, id="pipenv: none"),
+])
+def test_a_lock_that_names_packages_of_the_source_is_seen(name: str, text: str, is_local: bool, tmp_path: Path) -> None:
+    import locks
+
+    (tmp_path / name).write_text(text)
+    assert locks.has_local(name, tmp_path) is is_local
+
+
+@needs_npm
+async def test_workspaces_of_npm_are_in_the_image_and_still_there_in_the_next(shop: Shop) -> None:
+    """What `node_modules` linked to beside itself was not there once it was a layer; without the network."""
+    root = {"name": "shop", "version": "1.0.0", "workspaces": ["packages/*"], "dependencies": {"lib": "1.0.0"}}
+    lib = {"name": "lib", "version": "1.0.0"}
+    lock = {"name": "shop", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": {
+        "": root, "node_modules/lib": {"resolved": "packages/lib", "link": True}, "packages/lib": {"version": "1.0.0"}}}
+    files = {"package.json": json.dumps(root), "package-lock.json": json.dumps(lock), "server.js": "require('lib')",
+             "packages/lib/package.json": json.dumps(lib), "packages/lib/index.js": ""}
+    links = []
+    for _ in range(2):
+        await build(shop, files)
+        links.append({entry.name.rpartition("/layers/")[2]: entry.linkname for entry in entries(shop) if entry.issym()})
+    link = next(target for name, target in links[0].items() if name.endswith("modules/node_modules/lib"))
+    assert link.startswith("/") and link.endswith("/workspace/packages/lib")
+    assert links[0].keys() == links[1].keys()
+    assert b"unchanged: using those of the last image" in shop.progress.text
+
+
+def entries(shop: Shop) -> list[tarfile.TarInfo]:
+    """Of all layers of the image."""
+    found: list[tarfile.TarInfo] = []
+    for layer in shop.image().layers:
+        with layer_tar(shop.content, layer) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            found += list(archive)
+    return found
 
 
 @needs_npm

@@ -1,11 +1,12 @@
 """Lock files that pip does not read, as requirements it does: exported by the tool that wrote them.
 
 In:    the application's folder; a folder for the tool, kept between builds.
-Out:   the text of a requirements file with hashes; `LockRefused` with what to do instead.
+Out:   the texts of two requirements files, with hashes and without; `LockRefused` with what to do instead.
 Never: resolves anything: what the lock pins is what is installed.
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -26,14 +27,15 @@ class Tool:
     name: str
     requirements: tuple[str, ...]  # pip's
     export: tuple[str, ...]  # to standard output, without development dependencies and without the project itself
+    for_local: tuple[str, ...] = ()  # what it needs besides where packages of the source are among them
 
 
 TOOLS = {
     "uv.lock": Tool("uv", ("uv",), (
-        "uv", "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", "--quiet",
+        "uv", "export", "--frozen", "--no-dev", "--no-editable", "--no-emit-project", "--no-header", "--no-annotate", "--quiet",
     )),
     "poetry.lock": Tool("poetry", ("poetry>=2,<3", "poetry-plugin-export"), ("poetry", "export", "--only=main")),
-    "pdm.lock": Tool("pdm", ("pdm",), ("pdm", "export", "--prod", "--format=requirements")),
+    "pdm.lock": Tool("pdm", ("pdm",), ("pdm", "export", "--prod", "--format=requirements"), ("--no-hashes",)),
     "Pipfile.lock": Tool("pipenv", ("pipenv",), ("pipenv", "requirements", "--hash")),
 }  # fmt: skip
 ENV = {
@@ -42,6 +44,8 @@ ENV = {
     "POETRY_VIRTUALENVS_CREATE": "false", "POETRY_NO_INTERACTION": "1",
     "PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NOSPIN": "1",
 }  # fmt: skip
+# A package of the source itself: a workspace's member, a path dependency. "." is the application.
+LOCAL = re.compile(r'''\b(editable|directory|virtual|path) = "(?!\."|")|\btype = "(directory|file)"|"path": "''')
 PUBLIC_INDEX = ("-i https://pypi.org/simple", "--index-url https://pypi.org/simple")
 
 
@@ -59,25 +63,39 @@ def by_hand(name: str) -> str:
     return f"{shlex.join(TOOLS[name].export)} > requirements.txt"
 
 
-def exported(name: str, app: Path, folder: Path) -> str:
-    """Requirements that pin what the lock pins."""
+def exported(name: str, app: Path, folder: Path) -> tuple[str, str]:
+    """Requirements that pin what the lock pins: with hashes, and the rest. Neither needs anything that is in none of them."""
     tool = TOOLS[name]
     _installed(name, folder)
     env = {**os.environ, **ENV, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
-    done = subprocess.run(tool.export, cwd=app, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    command = (*tool.export, *(tool.for_local if has_local(name, app) else ()))
+    done = subprocess.run(command, cwd=app, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-SAID_MAX:]
-        raise LockRefused(f"{name}: {shlex.join(tool.export)} ended with code {done.returncode}: {said}")
+        raise LockRefused(f"{name}: {shlex.join(command)} ended with code {done.returncode}: {said}")
     return readable(done.stdout)
 
 
-def readable(text: str) -> str:
-    """What pip takes: the machine's own index stays in force, and hashes are asked for of all or of none."""
+def has_local(name: str, app: Path) -> bool:
+    """Whether the lock names packages of the source: then what is installed depends on all of it."""
+    return bool(LOCAL.search((app / name).read_text(errors="replace")))
+
+
+def readable(text: str) -> tuple[str, str]:
+    """What pip takes, in two parts: what has a hash, and what has none because it is of the source or of a repository.
+
+    The machine's own index stays in force, and of the source copies are installed: the image has it once more, unchanged.
+    """
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip() and line.strip() not in PUBLIC_INDEX]
-    wanted = [line for line in lines if not line.lstrip().startswith(("#", "-i ", "--"))]
-    if any("--hash" not in line for line in wanted):  # a git or path dependency has none, and pip would refuse the rest
-        lines = [line.split(" --hash", 1)[0] for line in lines]
-    return "\n".join(lines) + "\n"
+    wanted = [line.strip().removeprefix("-e ") for line in lines if not line.lstrip().startswith(("#", "-i ", "--"))]
+    options = [line for line in lines if line.lstrip().startswith(("-i ", "--"))]
+    hashed = [line for line in wanted if "--hash" in line]
+    others = [line for line in wanted if "--hash" not in line]
+    return _text(options, hashed), _text(options, others)
+
+
+def _text(options: list[str], wanted: list[str]) -> str:
+    return "\n".join([*options, *wanted]) + "\n" if wanted else ""
 
 
 def _installed(name: str, folder: Path) -> None:

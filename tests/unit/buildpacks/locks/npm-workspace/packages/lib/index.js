@@ -1,0 +1,1 @@
+exports.days = () => require('ms')('2 days');
