@@ -42,16 +42,16 @@ class FairQueue:
         queue = self._waiting.setdefault(user, deque())
         if len(queue) >= self._user_waiting_max:
             raise _too_many()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
         queue.append(turn)
+        patience = loop.call_later(WAIT_S_MAX, _give_up, turn)
         is_seated = False
         try:
-            async with asyncio.timeout(WAIT_S_MAX):
-                await turn
+            await turn
             is_seated = True
-        except TimeoutError as error:
-            raise _too_many() from error
         finally:
+            patience.cancel()
             if not is_seated:
                 self._leave(user, turn)
 
@@ -91,7 +91,7 @@ class FairQueue:
 
     def _leave(self, user: str, turn: "asyncio.Future[None]") -> None:
         """A waiter went away, perhaps just after it was given its seat."""
-        if turn.done() and not turn.cancelled():
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
             self.give_back(user)
             return
         queue = self._waiting.get(user)
@@ -99,6 +99,11 @@ class FairQueue:
             queue.remove(turn)
             if not queue:
                 del self._waiting[user]
+
+
+def _give_up(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():
+        turn.set_exception(_too_many())
 
 
 def _too_many() -> errors.ApiError:

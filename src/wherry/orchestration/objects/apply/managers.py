@@ -92,6 +92,8 @@ def changed(managers: Managers, change: Callable[[Fields], Fields]) -> dict[Mana
 
 def capped(managers: Managers) -> Managers:
     """At most `UPDATERS_MAX` updaters: the oldest of each version are put together as `ANCIENT`."""
+    if len(managers) <= UPDATERS_MAX:
+        return managers
     updaters = sorted((o for o in managers.values() if o.manager.operation == UPDATE), key=lambda o: (o.time, o.manager.name))
     excess = len(updaters) - UPDATERS_MAX
     if excess <= 0:
