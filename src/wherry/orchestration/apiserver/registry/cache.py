@@ -143,7 +143,10 @@ class Watcher:
     async def woken(self) -> None:
         """Wait for the next `wake`. Look at `events` and `is_cut` before: what came earlier wakes nobody."""
         self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None  # a cancelled one holds the frames that wait for it
 
     def wake(self) -> None:
         """Let the reader look, when it waits."""
