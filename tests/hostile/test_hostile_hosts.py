@@ -9,6 +9,7 @@ from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDi
 from wherry.application.gateway.dialects.ingress import IngressDialect
 from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS
 from wherry.application.gateway.snapshot import snapshot_of
+from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, INGRESSES, SERVICES
 from wherry.orchestration.objects.meta import Object
 
@@ -44,7 +45,7 @@ def compiled(*objects: Object) -> Compiled:
         if not item["metadata"]["namespace"]:
             del item["metadata"]["namespace"]
     tables = snapshot_of((r, [o for o in every if o["kind"] == r.kind]) for r in RESOURCES)
-    return Compiler((IngressDialect(("192.0.2.1",)), GatewayApiDialect(("192.0.2.1",)))).compile(tables)
+    return Compiler((IngressDialect(("192.0.2.1",)), GatewayApiDialect(("192.0.2.1",))), SystemClock().now).compile(tables)
 
 
 def namespaces(found: Compiled) -> set[str]:

@@ -14,7 +14,6 @@ import signal
 import ssl
 import subprocess
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from wherry.assembly import supervisor
@@ -139,18 +138,24 @@ def stop(settings: ClusterSettings) -> None:
     if settings.run_dir.exists():
         supervisor.stopping_file(settings).touch()  # so that no component starts a new supervisor
     for name in ("supervisor", *reversed(supervisor.COMPONENTS)):
-        _end(supervisor.lock_path(settings, name))
+        if pid := supervisor.holder(supervisor.lock_path(settings, name)):
+            _end(pid)
+        for pid in supervisor.started(settings, name):  # just started by a supervisor that is no more
+            _end(pid)
 
 
-def _end(lock: Path) -> None:
-    for number, limit_s in ((signal.SIGTERM, SUPERVISOR_STOP_LIMIT_S), (signal.SIGKILL, KILL_LIMIT_S)):
-        pid = supervisor.holder(lock)
-        if not pid:
-            return
-        try:
-            descriptor = os.pidfd_open(pid)
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return
-        select.select([descriptor], [], [], limit_s)  # readable once the process has ended
+def _end(pid: int) -> None:
+    """TERM, and KILL after a while. Returns when the process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number, limit_s in ((signal.SIGTERM, SUPERVISOR_STOP_LIMIT_S), (signal.SIGKILL, KILL_LIMIT_S)):
+            signal.pidfd_send_signal(descriptor, number)
+            if select.select([descriptor], [], [], limit_s)[0]:  # readable once the process has ended
+                return
+    except ProcessLookupError:
+        return
+    finally:
         os.close(descriptor)

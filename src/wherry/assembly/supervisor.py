@@ -87,6 +87,19 @@ def command(settings: ClusterSettings, name: str) -> list[str]:
     return [sys.executable, "-m", "wherry.cli.main", "run", name, "--data-dir", str(settings.data_dir)]
 
 
+def started(settings: ClusterSettings, name: str) -> list[int]:
+    """Processes of a component, also one that is so young that it does not hold its lock yet."""
+    wanted, found = command(settings, name)[1:], []
+    for folder in Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0") if folder.name.isdigit() else []
+        except OSError:  # it has ended
+            continue
+        if words[1:-1] == wanted:
+            found.append(int(folder.name))
+    return found
+
+
 async def gone(pid: int) -> None:
     """Return when process `pid`, ours or not, has ended."""
     try:

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from wherry.assembly import process, supervisor
+from wherry.assembly import daemon, process, supervisor
 from wherry.assembly.settings import ClusterSettings
 
 HOLDER = """
@@ -34,6 +35,12 @@ async def held(path: Path, *, other_than: int = 0) -> int:
         while (pid := supervisor.holder(path)) in (0, other_than):
             await asyncio.sleep(0.02)
     return pid
+
+
+async def eventually(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not check():
+            await asyncio.sleep(0.02)
 
 
 def runs(pid: int) -> bool:
@@ -68,6 +75,25 @@ async def test_a_killed_component_is_started_again_and_stopped_in_the_end(settin
         await asyncio.wait([task])
     assert supervisor.holder(path) == 0
     assert not runs(second), "it runs no more; at most it waits to be reaped by us"
+
+
+def test_stopping_ends_a_component_that_is_so_young_that_it_does_not_hold_its_lock(tmp_path: Path) -> None:
+    """Its supervisor was killed a moment after it had started it; it would have come up after `wherry down` had ended."""
+    (tmp_path / "wherry" / "cli").mkdir(parents=True)
+    for name in ("__init__.py", "cli/__init__.py"):
+        (tmp_path / "wherry" / name).touch()
+    (tmp_path / "wherry" / "cli" / "main.py").write_text("import time; time.sleep(60)")  # imports, for a very long time
+    ours, others = (ClusterSettings(data_dir=tmp_path / name) for name in ("ours", "others"))
+    young, other = (subprocess.Popen(supervisor.command(one, "agent"), cwd=tmp_path) for one in (ours, others))
+    try:
+        asyncio.run(eventually(lambda: supervisor.started(ours, "agent") == [young.pid]))
+        daemon.stop(ours)
+        assert young.wait(10) == -signal.SIGTERM
+        assert other.poll() is None, "one of another cluster"
+    finally:
+        for one in (young, other):
+            one.kill()
+            one.wait()
 
 
 async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: ClusterSettings, tmp_path: Path) -> None:
