@@ -23,11 +23,12 @@ class JobStrategy(Strategy):
             return
         metadata = template.setdefault("metadata", {})
         labels = dict(metadata.get("labels") or {})
-        if labels and not labels_of(obj):
-            obj["metadata"]["labels"] = dict(labels)
+        are_shared = labels_of(obj) == labels  # upstream's default of the Job's own labels is the template's, not a copy of them
         for prefix in ("", PREFIX):
             labels[f"{prefix}controller-uid"] = uid_of(obj)
             labels[f"{prefix}job-name"] = name_of(obj)
         metadata["labels"] = labels
+        if are_shared:
+            obj["metadata"]["labels"] = dict(labels)
         selector = spec.setdefault("selector", {})
         selector["matchLabels"] = {**(selector.get("matchLabels") or {}), f"{PREFIX}controller-uid": uid_of(obj)}

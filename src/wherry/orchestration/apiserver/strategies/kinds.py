@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from wherry.orchestration.apiserver.custom.definitions import CLEANUP_FINALIZER
+from wherry.orchestration.apiserver.strategies.claims import ClaimStrategy
+from wherry.orchestration.apiserver.strategies.daemonsets import DaemonSetStrategy
 from wherry.orchestration.apiserver.strategies.jobs import JobStrategy
 from wherry.orchestration.apiserver.strategies.pods import PodStrategy
 from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
@@ -16,7 +18,7 @@ from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 
 _TRACKS_GENERATION = {
-    ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"), ("apps", "daemonsets"),
+    ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"),
     ("", "replicationcontrollers"), ("batch", "jobs"), ("batch", "cronjobs"), ("networking.k8s.io", "ingresses"),
     ("networking.k8s.io", "ingressclasses"), ("networking.k8s.io", "networkpolicies"),
     ("policy", "poddisruptionbudgets"), ("apiextensions.k8s.io", "customresourcedefinitions"),
@@ -44,13 +46,10 @@ _NEEDS_REVISION = {
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
 }
 _INITIAL_STATUS: dict[tuple[str, str], Object] = {
-    ("", "persistentvolumeclaims"): {"phase": "Pending"},
     ("", "persistentvolumes"): {"phase": "Pending"},
     ("", "namespaces"): {"phase": "Active"},
     ("apps", "replicasets"): {"replicas": 0},
     ("", "replicationcontrollers"): {"replicas": 0},
-    ("apps", "daemonsets"): {
-        "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0},
     ("apps", "statefulsets"): {"replicas": 0, "availableReplicas": 0},
     ("networking.k8s.io", "ingresses"): {"loadBalancer": {}},
     ("policy", "poddisruptionbudgets"): {
@@ -180,6 +179,8 @@ _SPECIAL: dict[tuple[str, str], Callable[[], Strategy]] = {
     ("", "namespaces"): NamespaceStrategy,
     ("", "secrets"): SecretStrategy,
     ("", "nodes"): NodeStrategy,
+    ("", "persistentvolumeclaims"): ClaimStrategy,
+    ("apps", "daemonsets"): DaemonSetStrategy,
     ("batch", "jobs"): JobStrategy,
     ("certificates.k8s.io", "certificatesigningrequests"): lambda: CertificateRequestStrategy(
         has_status=True, initial_status={}),

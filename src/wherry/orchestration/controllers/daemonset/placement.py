@@ -13,7 +13,7 @@ from wherry.orchestration.objects.kinds import DAEMON_SETS
 from wherry.orchestration.objects.meta import Object, annotations_of, name_of
 from wherry.orchestration.objects.placement import matches_node, untolerated_taint
 
-GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"
+GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"  # written by the API server
 GENERATION_LABEL = "pod-template-generation"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _TOLERATED = (

@@ -39,7 +39,7 @@ def _stateful_set(obj: Object) -> None:
     strategy = section(spec, "updateStrategy")
     fill(strategy, type="RollingUpdate")
     if strategy["type"] == "RollingUpdate":
-        fill(section(strategy, "rollingUpdate"), partition=0)
+        fill(section(strategy, "rollingUpdate"), partition=0, maxUnavailable=1)
     fill(section(spec, "persistentVolumeClaimRetentionPolicy"), whenDeleted="Retain", whenScaled="Retain")
     for claim in each(spec, "volumeClaimTemplates"):
         fill(claim, apiVersion="v1", kind="PersistentVolumeClaim")
@@ -83,7 +83,7 @@ def _job(obj: Object) -> None:
     per_index = spec.get("backoffLimitPerIndex") is not None
     fill(
         spec, parallelism=1, backoffLimit=INT32_MAX if per_index else BACKOFF_LIMIT,
-        completionMode="NonIndexed", suspend=False,
+        completionMode="NonIndexed", suspend=False, manualSelector=False,
         podReplacementPolicy="Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed",
     )
     for rule in each(spec.get("podFailurePolicy") or {}, "rules"):

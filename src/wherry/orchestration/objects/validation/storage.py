@@ -35,11 +35,12 @@ def check_claim_spec(spec: Object, path: str, found: Causes) -> None:
     if class_name := spec.get("storageClassName"):
         found.invalid_each(f"{path}.storageClassName", class_name, names.subdomain_wrong(class_name))
     found.one_of(f"{path}.volumeMode", spec.get("volumeMode"), VOLUME_MODES, is_required=False)
-    source = spec.get("dataSource")
-    if source is not None:
+    for field in ("dataSource", "dataSourceRef"):
         for key in ("name", "kind"):
-            if not source.get(key):
-                found.required(f"{path}.dataSource.{key}")
+            if spec.get(field) is not None and not spec[field].get(key):
+                found.required(f"{path}.{field}.{key}")
+    if spec.get("dataSource") and spec.get("dataSourceRef", spec["dataSource"]) != spec["dataSource"]:
+        found.invalid(path, {}, "must match dataSourceRef")
 
 
 def _check_access(spec: Object, path: str, found: Causes) -> None:
