@@ -1,4 +1,7 @@
-"""Each lock file in the real build image, by the tool that wrote it: what it pins is in the image, and answers."""
+"""Each lock file in the real build image, by the tool that wrote it: what it pins is in the image, and answers.
+
+A build takes half a minute: `make test` builds one lock of each row here, `make locks` all of them.
+"""
 
 import asyncio
 import os
@@ -17,6 +20,11 @@ from wherry.container.content.snapshots import layer_tar
 
 pytestmark = [pytest.mark.node, pytest.mark.slow, pytest.mark.timeout(600)]
 LOCKS = Path(__file__).parents[1] / "unit/buildpacks/locks"
+
+
+def share(*locks: str) -> tuple[str, ...]:
+    """All of them, or the first."""
+    return locks if os.environ.get("WHERRY_LOCKS") == "every" else locks[:1]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +70,7 @@ async def said(yard: Yard) -> str:
     return (yard.root / "c.log").read_text()
 
 
-@pytest.mark.parametrize("lock", ["uv", "poetry", "pdm", "pipenv"])
+@pytest.mark.parametrize("lock", share("uv", "poetry", "pdm", "pipenv"))
 async def test_a_python_lock_is_followed_in_the_build_image(yard: Yard, lock: str) -> None:
     shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
     (yard.app / "app.py").write_text("from importlib.metadata import version\n\nprint('blinker is ' + version('blinker'))\n")
@@ -71,7 +79,7 @@ async def test_a_python_lock_is_followed_in_the_build_image(yard: Yard, lock: st
     assert "blinker is 1.9.0" in await said(yard)
 
 
-@pytest.mark.parametrize("lock", ["pnpm", "yarn1", "yarn4"])
+@pytest.mark.parametrize("lock", share("pnpm", "yarn1", "yarn4"))
 async def test_a_node_lock_is_followed_in_the_build_image(yard: Yard, lock: str) -> None:
     shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
     (yard.app / "server.js").write_text("console.log('ms is', require('ms/package.json').version, require('ms')('2 days'))\n")
@@ -80,7 +88,7 @@ async def test_a_node_lock_is_followed_in_the_build_image(yard: Yard, lock: str)
     assert "ms is 2.1.3 172800000" in await said(yard)
 
 
-@pytest.mark.parametrize("lock", ["uv-workspace", "poetry-workspace", "pdm-workspace", "pipenv-workspace"])
+@pytest.mark.parametrize("lock", share("uv-workspace", "poetry-workspace", "pdm-workspace", "pipenv-workspace"))
 async def test_a_python_package_of_the_source_itself_is_installed(yard: Yard, lock: str) -> None:
     """A member of a workspace, a path: with what the lock pins for it, and built anew when its source is another."""
     shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
@@ -93,7 +101,7 @@ async def test_a_python_package_of_the_source_itself_is_installed(yard: Yard, lo
     assert "lib has another" in await said(yard)
 
 
-@pytest.mark.parametrize("lock", ["npm-workspace", "pnpm-workspace", "yarn1-workspace", "yarn4-workspace"])
+@pytest.mark.parametrize("lock", share("npm-workspace", "pnpm-workspace", "yarn1-workspace", "yarn4-workspace"))
 async def test_a_node_workspace_is_linked_where_the_application_runs(yard: Yard, lock: str) -> None:
     shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
     (yard.app / "server.js").write_text("console.log('lib says ' + require('lib').days())\n")
