@@ -50,7 +50,7 @@ class ListSource:
     def list(self, resource: Resource, namespace: str = "") -> Sequence[Object]:
         return [obj for obj in self._of.get(resource, []) if namespace in ("", namespace_of(obj))]
 
-    def revision(self, resource: Resource) -> int:
+    def revision(self, *resources: Resource) -> int:
         return self._revision
 
 
