@@ -1,10 +1,13 @@
 """What the server adds to new Jobs, DaemonSets, StatefulSets and claims: each row as kube-apiserver 1.37.2 answered it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from wherry.kit.clock import parse_rfc3339, rfc3339
 from wherry.testing.api import api_server
+from wherry.testing.clock import FakeClock
 
 CORE, APPS, BATCH = "/api/v1/namespaces/default", "/apis/apps/v1/namespaces/default", "/apis/batch/v1/namespaces/default"
 POD = {"containers": [{"name": "main", "image": "x:1"}]}
@@ -76,3 +79,20 @@ async def test_sources_that_disagree_or_name_nothing_are_refused(asked: Any, mes
     async with api_server() as api:
         status, said = await api.call("POST", f"{CORE}/persistentvolumeclaims", {"metadata": {"name": "p"}, "spec": spec})
     assert status == 422 and said["message"].endswith(message), said["message"]
+
+
+async def test_a_volume_says_since_when_it_has_its_phase() -> None:
+    clock = FakeClock()
+    spec = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
+    said, times = "2020-01-01T00:00:00Z", []
+    async with api_server(clock=clock) as api:
+        _, made = await api.call("POST", "/api/v1/persistentvolumes", {"metadata": {"name": "v"}, "spec": spec})
+        first = made["status"]["lastPhaseTransitionTime"]
+        for status in ({"message": "m"}, {"phase": "Available"}, {"lastPhaseTransitionTime": None},
+                       {"phase": "Released", "lastPhaseTransitionTime": said}):
+            await clock.advance(60)
+            _, made = await api.call("PATCH", "/api/v1/persistentvolumes/v/status", {"status": status},
+                                     content_type="application/merge-patch+json")
+            times.append(made["status"]["lastPhaseTransitionTime"])
+    second = rfc3339(parse_rfc3339(first) + timedelta(minutes=2))
+    assert times == [first, second, second, said]

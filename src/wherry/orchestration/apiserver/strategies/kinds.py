@@ -14,6 +14,7 @@ from wherry.orchestration.apiserver.strategies.jobs import JobStrategy
 from wherry.orchestration.apiserver.strategies.pods import PodStrategy
 from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
 from wherry.orchestration.apiserver.strategies.strategy import Strategy, keep
+from wherry.orchestration.apiserver.strategies.volumes import VolumeStrategy
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 
@@ -46,7 +47,6 @@ _NEEDS_REVISION = {
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
 }
 _INITIAL_STATUS: dict[tuple[str, str], Object] = {
-    ("", "persistentvolumes"): {"phase": "Pending"},
     ("", "namespaces"): {"phase": "Active"},
     ("apps", "replicasets"): {"replicas": 0},
     ("", "replicationcontrollers"): {"replicas": 0},
@@ -180,6 +180,7 @@ _SPECIAL: dict[tuple[str, str], Callable[[], Strategy]] = {
     ("", "secrets"): SecretStrategy,
     ("", "nodes"): NodeStrategy,
     ("", "persistentvolumeclaims"): ClaimStrategy,
+    ("", "persistentvolumes"): VolumeStrategy,
     ("apps", "daemonsets"): DaemonSetStrategy,
     ("batch", "jobs"): JobStrategy,
     ("certificates.k8s.io", "certificatesigningrequests"): lambda: CertificateRequestStrategy(

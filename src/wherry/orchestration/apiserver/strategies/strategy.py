@@ -69,6 +69,9 @@ class Strategy:
                 if obj["metadata"][name] is None:
                     del obj["metadata"][name]
 
+    def stamp(self, obj: Object, old: Object | None, now: str) -> None:
+        """Note `now` (RFC 3339) where a prepared object says since when it is what it is; `old` None: it is new."""
+
     def not_written(self, subresource: str) -> tuple[str, ...]:
         """The top-level fields that a write of this subresource leaves alone, for ownership."""
         if subresource == "status":

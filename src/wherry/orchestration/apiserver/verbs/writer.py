@@ -10,7 +10,7 @@ Never: half applies: everything is decided before the one write. Nor is the even
 from collections.abc import Callable
 from functools import partial
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Chain
@@ -76,6 +76,7 @@ class Writer:
         def decide() -> Object:
             new = _admitted(call, request)
             served.strategy.prepare_create(new)
+            served.strategy.stamp(new, None, rfc3339(self.clock.now()))
             rules.complete_status(new, None)
             if not is_tracked:
                 new = self._tracked(call, None, new, "")
@@ -122,6 +123,7 @@ class Writer:
         def decide() -> Object:
             new = _admitted(call, request)
             prepared(new, old)
+            strategy.stamp(new, old, rfc3339(self.clock.now()))
             rules.complete_status(new, old)
             if not is_tracked:
                 new = self._tracked(call, old, new, subresource)
