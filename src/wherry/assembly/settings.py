@@ -198,15 +198,18 @@ def load(data_dir: Path) -> ClusterSettings:
 
 def remember(settings: ClusterSettings) -> None:
     """Note the cluster in the machine's list. Needs root."""
-    KNOWN_DIR.mkdir(mode=0o700, exist_ok=True)
     link = KNOWN_DIR / settings.id
-    if not link.is_symlink():
-        link.symlink_to(settings.data_dir)
+    while not link.is_symlink():
+        KNOWN_DIR.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another cluster, the last on the list, was just taken off it
+            link.symlink_to(settings.data_dir)
 
 
 def forget(settings: ClusterSettings) -> None:
-    """Take it off the list. Idempotent."""
+    """Take it off the list; the last one takes the list with it. Idempotent."""
     (KNOWN_DIR / settings.id).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others are on it
+        KNOWN_DIR.rmdir()
 
 
 def known(*besides: Path) -> list[ClusterSettings]:

@@ -43,3 +43,15 @@ def test_a_file_by_a_newer_wherry_is_refused_by_name(tmp_path: Path) -> None:
 def test_no_cluster_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="wherry up --data-dir"):
         settings.load(tmp_path)
+
+
+def test_the_last_cluster_takes_the_machines_list_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "KNOWN_DIR", tmp_path / "known")
+    one, other = (settings.ClusterSettings(data_dir=tmp_path / name) for name in ("one", "other"))
+    for made in (one, other):
+        settings.remember(made)
+    settings.forget(one)
+    assert [link.name for link in (tmp_path / "known").iterdir()] == [other.id]
+    settings.forget(other)
+    assert not (tmp_path / "known").exists()
+    settings.forget(other)
