@@ -46,6 +46,22 @@ async def test_the_server_counts_the_templates_of_a_daemon_set() -> None:
                     {COUNT: "5"}]
 
 
+@pytest.mark.parametrize(("said", "why"), [
+    ("x", "invalid syntax"), ("", None), ("-3", None), ("0" * 5000 + "7", None), ("9" * 5000, "value out of range"),
+    (str(2**63), "value out of range"), ("\u0663", "value out of range"), ("1.0", "invalid syntax")])
+async def test_a_count_that_is_no_int64_is_refused_when_it_is_new(said: str, why: str | None) -> None:
+    spec = {"selector": SELECTOR, "template": {"metadata": {"labels": {"a": "b"}}, "spec": POD}}
+    async with api_server() as api:
+        asked = {"metadata": {"name": "d", "annotations": {COUNT: said}}, "spec": spec}
+        status, made = await api.call("POST", f"{APPS}/daemonsets", asked)
+        assert (status == 201) == (why is None) and (why or "") in made.get("message", ""), made
+        if why is None:
+            assert made["metadata"]["annotations"][COUNT] == ("7" if said.endswith("7") else "1")
+            patch = {"metadata": {"annotations": {COUNT: "9" * 5000}}}
+            status, made = await api.call("PATCH", f"{APPS}/daemonsets/d", patch, content_type="application/merge-patch+json")
+            assert status == 400 and "value out of range" in made["message"]
+
+
 async def test_a_stateful_set_has_one_pod_away_at_a_time() -> None:
     spec = {"serviceName": "s", "selector": SELECTOR, "updateStrategy": {"rollingUpdate": {"partition": 2}},
             "template": {"metadata": {"labels": {"a": "b"}}, "spec": POD}}

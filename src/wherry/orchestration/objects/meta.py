@@ -8,6 +8,8 @@ from wherry.kit.clock import rfc3339
 
 Object = dict[str, Any]
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"  # annotation of a DaemonSet; the API server counts
+
 
 def name_of(obj: Mapping[str, Any]) -> str:
     """metadata.name, "" when absent."""

@@ -9,18 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wherry.orchestration.controllers.daemonset.placement import (
-    GENERATION_ANNOTATION,
-    GENERATION_LABEL,
-    Place,
-    place,
-    target_of,
-)
+from wherry.orchestration.controllers.daemonset.placement import GENERATION_LABEL, Place, place, target_of
 from wherry.orchestration.controllers.workload import pods as read
 from wherry.orchestration.controllers.workload.children import oldest_first
 from wherry.orchestration.controllers.workload.revision_history import REVISION_LABEL
 from wherry.orchestration.controllers.workload.status import without_zeros
-from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, labels_of, name_of
+from wherry.orchestration.objects.meta import TEMPLATE_GENERATION, Object, annotations_of, is_deleting, labels_of, name_of
 
 BURST = 250
 
@@ -124,7 +118,7 @@ def is_updated(daemon_set: Object, pod: Object, revision_hash: str) -> bool:
     """The pod was made from the current template."""
     if labels_of(pod).get(REVISION_LABEL) == revision_hash:
         return True
-    generation = annotations_of(daemon_set).get(GENERATION_ANNOTATION)
+    generation = annotations_of(daemon_set).get(TEMPLATE_GENERATION)
     return generation is not None and labels_of(pod).get(GENERATION_LABEL) == generation
 
 

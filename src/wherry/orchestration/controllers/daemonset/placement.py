@@ -10,10 +10,9 @@ from wherry.orchestration.controllers.workload.pod_template import pod_from
 from wherry.orchestration.controllers.workload.pods import node_of
 from wherry.orchestration.controllers.workload.revision_history import REVISION_LABEL
 from wherry.orchestration.objects.kinds import DAEMON_SETS
-from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+from wherry.orchestration.objects.meta import TEMPLATE_GENERATION, Object, annotations_of, name_of
 from wherry.orchestration.objects.placement import matches_node, untolerated_taint
 
-GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"  # written by the API server
 GENERATION_LABEL = "pod-template-generation"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _TOLERATED = (
@@ -58,7 +57,7 @@ def pod_for(daemon_set: Object, node_name: str, revision_hash: str) -> Object:
     """The pod of `daemon_set` for one node; the scheduler binds it there."""
     pod = pod_from(daemon_set["spec"]["template"], daemon_set, DAEMON_SETS)
     labels = pod["metadata"].setdefault("labels", {})
-    if generation := annotations_of(daemon_set).get(GENERATION_ANNOTATION):
+    if generation := annotations_of(daemon_set).get(TEMPLATE_GENERATION):
         labels[GENERATION_LABEL] = generation
     labels[REVISION_LABEL] = revision_hash
     spec = pod["spec"]
