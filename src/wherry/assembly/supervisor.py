@@ -88,15 +88,20 @@ def command(settings: ClusterSettings, name: str) -> list[str]:
 
 
 def started(settings: ClusterSettings, name: str) -> list[int]:
-    """Processes of a component, also one that is so young that it does not hold its lock yet."""
-    wanted, found = command(settings, name)[1:], []
+    """Processes of a component, also one that is so young that it does not hold its lock yet.
+
+    Not those of another user, or of a container, that go by the same words: they could hold up whoever ends them.
+    """
+    wanted, found, here = command(settings, name)[1:], [], os.readlink("/proc/self/ns/pid")
     for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
         try:
-            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0") if folder.name.isdigit() else []
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if words[1:-1] == wanted and folder.stat().st_uid == os.geteuid() and os.readlink(folder / "ns/pid") == here:
+                found.append(int(folder.name))
         except OSError:  # it has ended
             continue
-        if words[1:-1] == wanted:
-            found.append(int(folder.name))
     return found
 
 

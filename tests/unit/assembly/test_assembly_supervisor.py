@@ -96,6 +96,25 @@ def test_stopping_ends_a_component_that_is_so_young_that_it_does_not_hold_its_lo
             one.wait()
 
 
+@pytest.mark.node
+@pytest.mark.parametrize(("disguise", "is_ours"), [
+    ([], True), (["setpriv", "--reuid=65534", "--clear-groups"], False), (["unshare", "--pid", "--fork"], False)])
+def test_who_goes_by_the_same_words_is_ours_unless_of_another_user_or_in_a_container(
+    tmp_path: Path, disguise: list[str], is_ours: bool
+) -> None:
+    """It could ignore TERM and hold up `wherry down` for 45 seconds, one after the other."""
+    settings = ClusterSettings(data_dir=tmp_path)
+    words = supervisor.command(settings, "agent")[1:]
+    script = 'exec -a yes /usr/bin/busybox "$@"'
+    with subprocess.Popen([*disguise, "bash", "-c", script, "bash", *words], stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdout is not None
+        try:
+            assert child.stdout.readline().decode().split() == words, "it runs, and its words are these"
+            assert supervisor.started(settings, "agent") == ([child.pid] if is_ours else [])
+        finally:
+            os.killpg(child.pid, signal.SIGKILL)
+
+
 async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: ClusterSettings, tmp_path: Path) -> None:
     path = tmp_path / "server.lock"
     child = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)])
