@@ -47,8 +47,10 @@ def yard(tmp_path: Path, assembled: Path) -> Yard:
     return Yard(tmp_path)
 
 
-async def built(yard: Yard) -> set[str]:
-    """Build twice, the second time with nothing to install; the files of the image's own layers."""
+async def built(yard: Yard, lock: str, program: str, text: str) -> set[str]:
+    """Build `text` beside a lock twice, the second time with nothing to install; the files of the image's own layers."""
+    shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
+    (yard.app / program).write_text(text)
     lines = Lines()
     await yard.platform.build(yard.app, [NAME], BuildOptions(), lines)
     assert " pins" in lines.text, lines.text
@@ -72,18 +74,14 @@ async def said(yard: Yard) -> str:
 
 @pytest.mark.parametrize("lock", share("uv", "poetry", "pdm", "pipenv"))
 async def test_a_python_lock_is_followed_in_the_build_image(yard: Yard, lock: str) -> None:
-    shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
-    (yard.app / "app.py").write_text("from importlib.metadata import version\n\nprint('blinker is ' + version('blinker'))\n")
-    names = await built(yard)
+    names = await built(yard, lock, "app.py", "from importlib.metadata import version\n\nprint('blinker is ' + version('blinker'))\n")
     assert not any("iniconfig" in name for name in names), "a development dependency"
     assert "blinker is 1.9.0" in await said(yard)
 
 
 @pytest.mark.parametrize("lock", share("pnpm", "yarn1", "yarn4"))
 async def test_a_node_lock_is_followed_in_the_build_image(yard: Yard, lock: str) -> None:
-    shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
-    (yard.app / "server.js").write_text("console.log('ms is', require('ms/package.json').version, require('ms')('2 days'))\n")
-    names = await built(yard)
+    names = await built(yard, lock, "server.js", "console.log('ms is', require('ms/package.json').version, require('ms')('2 days'))\n")
     assert not any("/node_modules/inherits/" in name for name in names), "a development dependency"
     assert "ms is 2.1.3 172800000" in await said(yard)
 
@@ -91,9 +89,7 @@ async def test_a_node_lock_is_followed_in_the_build_image(yard: Yard, lock: str)
 @pytest.mark.parametrize("lock", share("uv-workspace", "poetry-workspace", "pdm-workspace", "pipenv-workspace"))
 async def test_a_python_package_of_the_source_itself_is_installed(yard: Yard, lock: str) -> None:
     """A member of a workspace, a path: with what the lock pins for it, and built anew when its source is another."""
-    shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
-    (yard.app / "app.py").write_text("import lib\n\nprint('lib has ' + lib.BLINKER)\n")
-    names = await built(yard)
+    names = await built(yard, lock, "app.py", "import lib\n\nprint('lib has ' + lib.BLINKER)\n")
     assert not any(name.startswith("workspace/") and ("egg-info" in name or "/build/" in name) for name in names)
     assert "lib has 1.9.0" in await said(yard)
     (yard.app / "packages/lib/lib.py").write_text("BLINKER = 'another'\n")
@@ -103,8 +99,6 @@ async def test_a_python_package_of_the_source_itself_is_installed(yard: Yard, lo
 
 @pytest.mark.parametrize("lock", share("npm-workspace", "pnpm-workspace", "yarn1-workspace", "yarn4-workspace"))
 async def test_a_node_workspace_is_linked_where_the_application_runs(yard: Yard, lock: str) -> None:
-    shutil.copytree(LOCKS / lock, yard.app, dirs_exist_ok=True)
-    (yard.app / "server.js").write_text("console.log('lib says ' + require('lib').days())\n")
-    names = await built(yard)
+    names = await built(yard, lock, "server.js", "console.log('lib says ' + require('lib').days())\n")
     assert not any("/node_modules/inherits/" in name for name in names), "a development dependency"
     assert "lib says 172800000" in await said(yard)

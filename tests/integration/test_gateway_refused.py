@@ -59,6 +59,17 @@ async def begin_spoilt(rig: Rig, spoil: Any) -> None:
     rig.running = rig.tasks.create_task(rig.controller.run())
 
 
+async def begin_with_a_refused_change(rig: Rig) -> None:
+    """Routes `other` and `r` are served; then `r` is changed to what Envoy refuses."""
+    await begin_spoilt(rig, bad_expression)
+    await rig.backend("web")
+    await rig.create(gateway(), http_route("other", to("web", path="/other")), http_route("r", to("web", path="/first")))
+    await rig.eventually("/first", 200)
+    await rig.eventually("/other", 200)
+    await rig.replace(http_route("r", to("web", path="/spoilt")))
+    await rig.status("HTTPRoute", "r", lambda s: accepted(s)[0] == "False")
+
+
 def accepted(status: dict[str, Any]) -> tuple[str, str, str]:
     found = [c for parent in status.get("parents", ()) for c in parent["conditions"] if c["type"] == "Accepted"]
     return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else ("", "", "")
@@ -87,13 +98,7 @@ async def test_a_route_envoy_refuses_costs_itself_and_is_told_in_its_status() ->
 
 async def test_a_refused_change_leaves_the_route_as_it_was_and_a_good_one_ends_the_refusal() -> None:
     async with gateway_rig() as rig:
-        await begin_spoilt(rig, bad_expression)
-        await rig.backend("web")
-        await rig.create(gateway(), http_route("other", to("web", path="/other")), http_route("r", to("web", path="/first")))
-        await rig.eventually("/first", 200)
-        await rig.eventually("/other", 200)
-        await rig.replace(http_route("r", to("web", path="/spoilt")))
-        await rig.status("HTTPRoute", "r", lambda s: accepted(s)[0] == "False")
+        await begin_with_a_refused_change(rig)
         await rig.replace(http_route("other", to("web", path="/changed")))
         await rig.eventually("/changed", 200)
         assert (await rig.get("/first")).status == 200, "the last good version stays"
@@ -120,13 +125,7 @@ async def test_a_refused_route_after_a_restart_is_found_and_nothing_that_is_serv
 
 async def test_the_last_good_version_of_a_refused_route_outlives_the_control_plane() -> None:
     async with gateway_rig() as rig:
-        await begin_spoilt(rig, bad_expression)
-        await rig.backend("web")
-        await rig.create(gateway(), http_route("other", to("web", path="/other")), http_route("r", to("web", path="/first")))
-        await rig.eventually("/first", 200)
-        await rig.eventually("/other", 200)
-        await rig.replace(http_route("r", to("web", path="/spoilt")))
-        await rig.status("HTTPRoute", "r", lambda s: accepted(s)[0] == "False")
+        await begin_with_a_refused_change(rig)
         for number in range(2):  # the second start knows of it from the first one's file only
             await begin_spoilt(rig, bad_expression)
             await rig.create(http_route(f"new{number}", to("web", path=f"/new{number}")))
