@@ -20,4 +20,7 @@ class ObjectSource(Protocol):
         """All objects of `resource`, in key order; of one namespace when `namespace` is given."""
 
     def revision(self, *resources: Resource) -> int:
-        """The revision of the last change to any object of `resources`; lets readers keep an index until it moves."""
+        """The revision of the last change to any object of `resources`; lets readers keep an index until it moves.
+
+        Changes of all resources come in the order of their revisions: the newest of several moves with each.
+        """
