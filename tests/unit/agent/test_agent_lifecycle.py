@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from agent_rig import Rig, container, pod
 
-from wherry.orchestration.objects.kinds import NODES, PODS
-from wherry.orchestration.objects.meta import condition_of
+from wherry.kit.http.message import Request, Response
+from wherry.orchestration.agent import loop
+from wherry.orchestration.objects.kinds import LEASES, NODES, PODS
+from wherry.orchestration.objects.meta import Object, condition_of
+from wherry.testing.fake_engine import FakeEngine
 
 
 @pytest.fixture
@@ -131,6 +134,44 @@ async def test_restarted_agent_adopts_running_containers(rig: Rig) -> None:
         assert [c.id for c in await rig.engine.containers()] == before
         assert ("stop_container", "app") not in rig.engine.calls
         assert condition_of(rig.status()["conditions"], "Ready")["status"] == "True"
+
+
+async def test_the_lease_of_a_new_life_comes_after_what_pods_say_of_it(rig: Rig) -> None:
+    """`wherry up` waits for that lease: a status of the life before said Ready of a container that was gone."""
+    async with rig.running():
+        await rig.create(pod())
+        await rig.phase("Running")
+    before = rig.status()["containerStatuses"][0]["containerID"]
+    rig.engine = FakeEngine()  # as after `down`: nothing runs
+    seen: list[Object] = []
+    handle = rig.api.handle
+
+    async def watched(request: Request) -> Response:
+        if "/leases" in request.path:
+            seen.append(rig.status()["containerStatuses"][0])
+        if request.method == "PATCH" and "/pods/" in request.path:
+            await asyncio.sleep(0.1)
+        return await handle(request)
+
+    rig.api.handle = watched
+    async with rig.running():
+        await rig.until(lambda: seen)
+    assert not seen[0]["ready"] or seen[0]["containerID"] != before
+
+
+async def test_a_pod_whose_status_the_api_does_not_take_does_not_hold_the_lease_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wherry.testing.fake_api import Refused
+
+    def refuse(method: str, path: str) -> None:
+        if method == "PATCH" and "/pods/" in path:
+            raise Refused(503, "ServiceUnavailable", "no")
+
+    monkeypatch.setattr(loop, "FIRST_LOOK_S_MAX", 0.05)
+    await rig.create(pod())
+    rig.api.fault = refuse
+    async with rig.running():
+        await rig.until(lambda: rig.api.all(LEASES))
+        assert rig.status() == {}
 
 
 async def test_pod_deleted_while_the_agent_was_down_is_removed_at_start(rig: Rig) -> None:

@@ -3,13 +3,15 @@
 In:    pods with spec.nodeName of this node (watch), engine events, ConfigMap/Secret changes.
 Out:   see `pod_worker.py`; the Node object; the node's HTTPS API.
 Order: adopt what runs (`engine.restore`), then pods as the API tells of them. What runs here and is not in the API is
-       removed only after the first complete list: an unreachable API never costs a container.
+       removed only after the first complete list: an unreachable API never costs a container. The lease of this life is
+       renewed once every pod says what is here of it: who waits for the node does not read what an earlier life saw.
 """
 
 import asyncio
 import logging
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 
 from wherry.container.image.service import ImageService
 from wherry.container.runtime.engine import Engine
@@ -49,6 +51,7 @@ from wherry.orchestration.objects.meta import Object, uid_of
 log = logging.getLogger(__name__)
 
 REMOVAL_RETRY_S = 10.0
+FIRST_LOOK_S_MAX = 5.0  # an eighth of a lease: a pod whose status cannot be sent does not cost the node its Ready
 
 
 class Agent:
@@ -77,6 +80,7 @@ class Agent:
         self._tls = tls
         self._workers: dict[str, PodWorker] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._has_looked = asyncio.Event()
         machine = machine or read_machine(settings.data_dir)
         self._pods = Informer(client, PODS, fields=f"spec.nodeName={settings.node_name}", clock=clock)
         self._pods.subscribe(self._pod_changed)
@@ -117,6 +121,7 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled; containers go on running then. May be called again after it failed."""
         self._workers.clear()
+        self._has_looked.clear()
         await self.engine.restore()
         await self.view.relist()
         self._monitor.went_round()
@@ -143,14 +148,26 @@ class Agent:
         if self._tls is not None:
             tasks.create_task(keep_running("node api", self._serve), name="node api")
         await self.node.register()
-        tasks.create_task(keep_running("node", self.node.run), name="node")
+        tasks.create_task(keep_running("node", self._keep_node), name="node")
         # Environment variables of Services must be complete before the first container of this life starts.
         await self._services.wait_synced()
         await self._pods.wait_synced()
         self._tasks = tasks  # from here on `_pod_changed` acts
         for pod in self._pods.list():
             self._pod_changed(None, pod)
+        tasks.create_task(self._look_first([*self._workers.values()]), name="first look")
         tasks.create_task(attempt("removal of unknown pods", self._remove_unknown()), name="unknown pods")
+
+    async def _look_first(self, workers: list[PodWorker]) -> None:
+        for worker in workers:
+            await worker.is_shown.wait()
+        self._has_looked.set()
+
+    async def _keep_node(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_S_MAX):
+                await self._has_looked.wait()
+        await self.node.run()
 
     def pods(self) -> list[Object]:
         """The pods of this node with their newest status."""

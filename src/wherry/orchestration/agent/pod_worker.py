@@ -43,10 +43,13 @@ DEADLINE_TEXT = "Pod was active on the node longer than the specified deadline"
 
 
 class PodWorker:
-    """`run()` ends once the pod is gone from the API and from this machine."""
+    """`run()` ends once the pod is gone from the API and from this machine.
+
+    `is_shown` is set once the API has, for the first time, what this worker saw; also when the worker ends."""
 
     def __init__(self, pod: Object, parts: Parts) -> None:
         self.uid = uid_of(pod)
+        self.is_shown = asyncio.Event()
         self._parts = parts
         self._wake = asyncio.Event()
         self._wake_at_ns: int | None = None
@@ -110,6 +113,7 @@ class PodWorker:
                 self._probes.stop()
         finally:
             self._probes.stop()
+            self.is_shown.set()
 
     async def _look_until_removed(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -282,7 +286,9 @@ class PodWorker:
     def _publish(self) -> None:
         if "status" not in self._operations.busy and self._is_due("status"):
             patch = self._report.due()
-            if patch is not None:
+            if patch is None:
+                self.is_shown.set()
+            else:
                 self._launch("status", lambda: self._report.send(patch))
 
     def _is_due(self, key: str) -> bool:
