@@ -23,7 +23,7 @@ import aiohttp
 import api_rates
 import figures
 
-from wherry.testing.envoy import free_port
+from wherry.testing.ports import free_port
 
 ADMIN = "bench-administrator"
 UP_S = 180.0

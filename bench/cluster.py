@@ -7,7 +7,6 @@ In:    nothing. Out: `Cluster`; its image `IMAGE` (static busybox) is in the con
 """
 
 import asyncio
-import socket
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
 from wherry.orchestration.objects.kinds import SERVICE_ACCOUNTS
 from wherry.testing.images import busybox_image
+from wherry.testing.ports import free_port
 
 IMAGE = "wherry.local/busybox:bench"
 POD_CIDR, SERVICE_CIDR = "10.243.0.0/22", "10.93.0.0/16"
@@ -55,21 +55,12 @@ async def wherry(*words: str) -> None:
         raise SystemExit(f"wherry {' '.join(words)}:\n{out.decode()}")
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now."""
-    probes = [socket.create_server(("", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @asynccontextmanager
 async def cluster(*, image: bool = True) -> AsyncIterator[Cluster]:
     """Up, without the gateway; yielded as soon as `wherry up` returns."""
     with tempfile.TemporaryDirectory(prefix="wherry-bench-", dir="/var/tmp") as folder:
         data = Path(folder) / "data"
-        api, node, registry = free_ports(3)
+        api, node, registry = free_port(), free_port(), free_port()
         flags = [
             "--kubeconfig", f"{folder}/kubeconfig", "--no-gateway", "--pod-cidr", POD_CIDR, "--service-cidr", SERVICE_CIDR,
             "--api-port", str(api), "--node-port", str(node), "--registry-port", str(registry),

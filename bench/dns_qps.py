@@ -23,6 +23,7 @@ from wherry.orchestration.dns.records import records_for
 from wherry.orchestration.dns.server import DnsServer
 from wherry.orchestration.dns.wire import A, name_bytes
 from wherry.orchestration.dns.zone import Zone
+from wherry.testing.ports import free_port
 
 IN_FLIGHT = 64
 SILENCE_S = 2.0
@@ -88,9 +89,7 @@ def drain(sock: socket.socket) -> int:
 
 async def measure(options: figures.Options) -> figures.Figures:
     seconds, services = (0.3, 50) if options.small else (options.seconds, options.services)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     cores = sorted(os.sched_getaffinity(0))
     process = await asyncio.create_subprocess_exec(
         sys.executable, __file__, "--serve", str(port), "--services", str(services), stdout=asyncio.subprocess.PIPE,

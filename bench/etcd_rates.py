@@ -15,9 +15,10 @@ from pathlib import Path
 
 import figures
 import grpc
-from cluster import free_ports
 from store_rates import VALUE_BYTES, WRITERS
 from store_rates import measure as store_figures
+
+from wherry.testing.ports import free_port
 
 START_LIMIT_S = 20.0
 
@@ -55,7 +56,7 @@ async def get_rate(get: Send, count: int) -> float:
 
 
 async def etcd_figures(folder: Path, count: int) -> dict[str, float]:
-    client, peer = free_ports(2)
+    client, peer = free_port(), free_port()
     url = f"http://127.0.0.1:{client}"
     process = await asyncio.create_subprocess_exec(
         "etcd", "--data-dir", str(folder / "etcd"), "--listen-client-urls", url, "--advertise-client-urls", url,

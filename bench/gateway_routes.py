@@ -28,7 +28,8 @@ from wherry.application.gateway.xds.resources import Builder
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES
 from wherry.orchestration.objects.meta import Object
-from wherry.testing.envoy import control_plane, envoy_settings, free_port, running_envoy, wait_until_ready
+from wherry.testing.envoy import control_plane, envoy_settings, running_envoy, wait_until_ready
+from wherry.testing.ports import free_port
 
 
 def obj(name: str, **rest: Any) -> Object:

@@ -35,7 +35,8 @@ from wherry.application.gateway.model import (
 )
 from wherry.application.gateway.xds.resources import Builder
 from wherry.kit import process
-from wherry.testing.envoy import control_plane, envoy_settings, free_port, running_envoy, wait_until_ready
+from wherry.testing.envoy import control_plane, envoy_settings, running_envoy, wait_until_ready
+from wherry.testing.ports import free_port
 
 BODY = "x" * 1000
 HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -14,16 +13,12 @@ from typing import TextIO
 
 import pytest
 
+from wherry.testing.ports import free_port
+
 ROOT = Path(__file__).parent.parent.parent
 CLIENTS = ROOT / ".cache" / "clients"
 WHERRY = ROOT / ".venv" / "bin" / "wherry"
 COMMAND_LIMIT_S = 120
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

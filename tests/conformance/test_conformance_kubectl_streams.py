@@ -5,10 +5,12 @@ import subprocess
 from typing import TextIO
 
 import pytest
-from conftest import Cluster, Kubectl, free_port
+from conftest import Cluster, Kubectl
 from manifests import IMAGE, deployment, dump, pod, service
 from terminal import COLUMNS, ROWS, talk
 from test_conformance_kubectl import eventually
+
+from wherry.testing.ports import free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.assembly import daemon, settings, supervisor
+from wherry.testing.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 KUBECTL, WHERRY = ROOT / ".cache" / "clients" / "kubectl", ROOT / ".venv" / "bin" / "wherry"
@@ -31,12 +31,6 @@ def eventually(check: Callable[[], bool], what: str, limit_s: float = 60) -> Non
     while not check():
         assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

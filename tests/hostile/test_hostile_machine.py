@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import pytest
 
 from wherry.assembly import settings, supervisor
 from wherry.assembly.address import node_address
+from wherry.testing.ports import free_port
 
 pytestmark = [pytest.mark.node, pytest.mark.cluster]
 
@@ -64,12 +64,6 @@ class Cluster:
                               capture_output=True, timeout=60)
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout + done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(check: Callable[[], bool], what: str, limit_s: float = 60) -> None:

@@ -30,7 +30,8 @@ from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.api import api_server
-from wherry.testing.envoy import envoy_settings, free_port, running_envoy, wait_until_ready
+from wherry.testing.envoy import envoy_settings, running_envoy, wait_until_ready
+from wherry.testing.ports import free_port
 
 RESOURCES = {
     resource.kind: resource

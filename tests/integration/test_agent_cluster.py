@@ -1,7 +1,6 @@
 """API server over TLS, node agent with its node certificate, real engine: what kubectl's user meets."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from wherry.orchestration.objects.kinds import CONFIG_MAPS, PERSISTENT_VOLUME_CL
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.api import TestApi, api_server
 from wherry.testing.fake_engine import FakeImages
+from wherry.testing.ports import free_port
 
 pytestmark = pytest.mark.node
 
@@ -61,12 +61,6 @@ async def log_of(cluster: Cluster, name: str) -> str:
     answer = await cluster.api.raw("GET", f"/api/v1/namespaces/default/pods/{name}/log")
     body: Any = answer.body
     return str((body if isinstance(body, bytes) else b"".join([part async for part in body])).decode())
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

@@ -12,12 +12,7 @@ from wherry.orchestration.dns.records import records_for
 from wherry.orchestration.dns.server import DnsServer
 from wherry.orchestration.dns.wire import A, Record, name_bytes, read_query, write_answer
 from wherry.orchestration.dns.zone import Zone
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from wherry.testing.ports import free_port
 
 
 def query(name: str) -> bytes:

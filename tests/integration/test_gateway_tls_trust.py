@@ -11,7 +11,7 @@ from gateway_rig import RESOURCES, Rig, gateway, gateway_rig, http_route, tls_re
 
 from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES
 from wherry.orchestration.objects.kinds import CONFIG_MAPS
-from wherry.testing.envoy import free_port
+from wherry.testing.ports import free_port
 
 pytestmark = pytest.mark.cluster
 

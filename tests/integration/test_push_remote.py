@@ -22,8 +22,8 @@ from wherry.container.content.images import ContentImages
 from wherry.container.registry.client import RegistryClient
 from wherry.container.registry.settings import ClientSettings
 from wherry.kit.errors import NotFound
-from wherry.testing.envoy import free_port
 from wherry.testing.images import content_in
+from wherry.testing.ports import free_port
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(120)]
 HOST = "registry.example.test"

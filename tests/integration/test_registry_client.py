@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,15 +20,10 @@ from wherry.kit.errors import Forbidden, NotFound, Unavailable
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
 from wherry.testing.images import busybox_image, content_in, image_of
+from wherry.testing.ports import free_port
 from wherry.testing.registry import client_for, serving
 
 DOCKER_REGISTRY = Path("/usr/bin/docker-registry")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def until_listening(port: int) -> None:

@@ -9,7 +9,6 @@ Nothing is left behind: the block's end kills it, sockets are in the caller's fo
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -21,17 +20,10 @@ from wherry.application.gateway.settings import GatewaySettings
 from wherry.application.gateway.xds.bootstrap import bootstrap
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.server import AdsServer
+from wherry.testing.ports import free_port
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
-
-
-def free_port() -> int:
-    """A TCP port that is free on loopback just now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def envoy_settings(folder: Path, **given: object) -> GatewaySettings:
