@@ -8,8 +8,8 @@ READY  := $(VENV)/.ready
 demo: $(READY) .cache/clients/.ready  ## cluster up, the shop built from source, deployed and called through the gateway
 	$(PYTHON) examples/shop/demo.py
 
-test: $(READY) .cache/clients/.ready lint  ## every test, with real kubectl, Helm, crun, nftables, Envoy and etcd
-	$(VENV)/bin/pytest -p no:cacheprovider
+test: $(READY) .cache/clients/.ready lint  ## every test, with real kubectl, Helm, crun, nftables, Envoy and etcd; two files at once
+	$(VENV)/bin/pytest -p no:cacheprovider -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY) lint  ## the fast subset: under a minute, no root needed
 	$(VENV)/bin/pytest -m "not node and not slow and not cluster" -x
