@@ -129,13 +129,22 @@ async def test_usage_counts_cpu_memory_and_files(box: Harness) -> None:
     assert await box.engine.filesystem_usage("one") >= 3 << 20
 
 
+async def connected(host: str, port: int) -> asyncio.StreamWriter:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return (await asyncio.open_connection(host, port))[1]
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+
+
 async def test_network_usage_counts_what_the_sandbox_received_and_sent_by_link(box: Harness) -> None:
     await box.sandbox()
     await box.start("server", "echo up; nc -l -p 7000 > /tmp/got; echo got; sleep 100")
     await box.logged("up", "server")
     (before,) = await box.engine.network_usage("box")
     address = (await box.engine.sandboxes())[0].address
-    reader, writer = await asyncio.open_connection(str(address), 7000)
+    writer = await connected(str(address), 7000)  # the word is said a moment before anybody listens
     writer.write(bytes(1 << 20))
     writer.close()
     await box.logged("got", "server")
