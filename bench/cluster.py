@@ -18,7 +18,7 @@ from typing import Any
 
 from wherry.assembly import settings
 from wherry.assembly.images import open_images
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
 from wherry.assembly.supervisor import holder, lock_path
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
@@ -36,7 +36,7 @@ READY_LIMIT_S = 30.0
 class Cluster:
     """`ready_s` is what `wherry up` took, from its first instruction to its exit."""
 
-    settings: ClusterSettings
+    settings: NodeSettings
     client: Client
     ready_s: float
 
@@ -66,7 +66,7 @@ async def cluster(*, image: bool = True) -> AsyncIterator[Cluster]:
             "--api-port", str(api), "--node-port", str(node), "--registry-port", str(registry),
         ]  # fmt: skip
         if image:
-            made = settings.ClusterSettings(data_dir=data, registry_port=registry)
+            made = NodeSettings(data_dir=data, registry_port=registry)
             await busybox_image(open_images(made).content, IMAGE)
         try:
             began_at = time.perf_counter()
@@ -81,9 +81,9 @@ async def cluster(*, image: bool = True) -> AsyncIterator[Cluster]:
             await wherry("down", "--purge", "--data-dir", str(data), "--kubeconfig", f"{folder}/kubeconfig")
 
 
-def _admin(made: ClusterSettings) -> Client:
-    key = str(made.pki_dir / "admin.pem")
-    transport = HttpTransport(f"https://127.0.0.1:{made.api_port}", ca=str(made.pki_dir / "ca.crt"), cert=key, key=key)
+def _admin(made: NodeSettings) -> Client:
+    key = str(made.authority_dir / "admin.pem")
+    transport = HttpTransport(f"https://127.0.0.1:{made.api_port}", ca=str(made.authority_dir / "ca.crt"), cert=key, key=key)
     return Client(transport, user_agent="bench")
 
 

@@ -69,7 +69,7 @@ def deploy() -> None:
 
 def gateway() -> str:
     """Base URL of the gateway, from the cluster's settings."""
-    port = json.loads(Path("/var/lib/wherry/cluster.json").read_text())["gateway_http_port"]
+    port = json.loads(Path("/var/lib/wherry/node.json").read_text())["gateway_http_port"]
     return f"http://127.0.0.1:{port}"
 
 

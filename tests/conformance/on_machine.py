@@ -11,7 +11,8 @@ from pathlib import Path
 
 from conftest import WHERRY, Cluster
 
-from wherry.assembly import settings, supervisor
+from wherry.assembly import supervisor
+from wherry.assembly.node import NodeSettings
 from wherry.infrastructure.network.settings import NetworkSettings
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -30,7 +31,7 @@ def cluster_id(data_dir: Path) -> str:
 
 def pid_of(cluster: Cluster, component: str) -> int:
     """0 while it does not run."""
-    return supervisor.holder(supervisor.lock_path(settings.ClusterSettings(data_dir=cluster.data_dir), component))
+    return supervisor.holder(supervisor.lock_path(NodeSettings(data_dir=cluster.data_dir), component))
 
 
 def kill(cluster: Cluster, *components: str) -> dict[str, int]:

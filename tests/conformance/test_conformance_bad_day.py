@@ -18,6 +18,7 @@ from manifests import deployment, dump, pod, service
 from on_machine import eventually, kill, leftovers, purge
 
 from wherry.assembly import settings
+from wherry.assembly.node import NodeSettings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 
@@ -315,7 +316,7 @@ def test_a_full_disk_refuses_writes_clearly_takes_deletes_reads_and_pods_go_on_a
 def small_run() -> Iterator[Path]:
     """A folder for a cluster whose run directory is a file system of its own, of 16 MiB."""
     home = Path(tempfile.mkdtemp(prefix="wherry-run-", dir="/var/tmp"))
-    run_dir = settings.ClusterSettings(data_dir=home / "data").run_dir
+    run_dir = NodeSettings(data_dir=home / "data").run_dir
     run_dir.mkdir(mode=0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "wherry-test", str(run_dir)], check=True)
     try:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.assembly import daemon, settings, supervisor
+from wherry.assembly.node import NodeSettings
 from wherry.testing.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,7 +39,7 @@ class Victim:
     """A running cluster that is attacked."""
 
     folder: Path
-    settings: settings.ClusterSettings
+    settings: NodeSettings
 
     def kubectl(self, *words: str, stdin: str = "", check: bool = True) -> str:
         done = subprocess.run(self.argv(*words), input=stdin, text=True, capture_output=True, timeout=60)

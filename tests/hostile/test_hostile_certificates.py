@@ -19,6 +19,7 @@ from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import Server, serve
 from wherry.orchestration.apiserver import pki
+from wherry.orchestration.apiserver.pki.files import IDENTITIES
 from wherry.orchestration.client.http_transport import HttpTransport
 from wherry.orchestration.client.transport import Call
 
@@ -99,15 +100,16 @@ async def test_server_and_client_take_up_new_certificates_and_the_watch_goes_on(
 def test_processes_that_start_with_a_minute_left_renew_and_go_on(attacked: Victim, tmp_path: Path) -> None:
     settings, now = attacked.settings, datetime.now(UTC)
     eventually(attacked.is_well, "all have started")
-    shutil.copytree(settings.pki_dir, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pem"))
-    addresses = ("127.0.0.1", node_address(settings), settings.kubernetes_address)
+    shutil.copytree(settings.authority_dir, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pem"))
+    addresses = ("127.0.0.1", node_address(settings), settings.cluster.kubernetes_address)
     old = pki.ensure(tmp_path, names=(settings.node_name, "registry.wherry.local"), addresses=addresses,
                      node_name=settings.node_name, now=now - YEAR + LEFT)
     assert leaf_ends(old, "apiserver") <= now + LEFT
     for leaf in tmp_path.glob("*.pem"):
-        atomic_file.write(settings.pki_dir / leaf.name, leaf.read_bytes(), mode=0o600)
+        folder = settings.identity_dir if leaf.stem in IDENTITIES else settings.authority_dir
+        atomic_file.write(folder / leaf.name, leaf.read_bytes(), mode=0o600)
     for name in ("server", "agent", "gateway"):
         attacked.kill(name)
     eventually(attacked.is_well, "the cluster is well")
-    found = replace(old, folder=settings.pki_dir)
+    found = replace(old, folder=settings.authority_dir, identities=settings.identity_dir)
     assert all(leaf_ends(found, who) > now + YEAR / 2 for who in ("apiserver", "node", "node-serving", "gateway", "admin"))

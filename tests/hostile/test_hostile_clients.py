@@ -46,7 +46,7 @@ class Attackers:
 
 @contextmanager
 def attackers(kind: str, number: int, on: Victim, port: int, *, plain: bool = False) -> Iterator[Attackers]:
-    pki = on.settings.pki_dir
+    pki = on.settings.authority_dir
     files = [] if plain else [str(pki / "ca.crt"), str(pki / "admin.pem")]
     argv = [sys.executable, str(Path(__file__).with_name("attackers.py")), kind, str(number), "127.0.0.1", str(port), *files]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

@@ -16,6 +16,7 @@ import pytest
 
 from wherry.assembly import settings, supervisor
 from wherry.assembly.address import node_address
+from wherry.assembly.node import NodeSettings
 from wherry.testing.ports import free_port
 
 pytestmark = [pytest.mark.node, pytest.mark.cluster]
@@ -57,7 +58,7 @@ for tree in sys.argv[1:]:
 @dataclass(frozen=True)
 class Cluster:
     folder: Path
-    cluster: settings.ClusterSettings
+    cluster: NodeSettings
 
     def kubectl(self, *words: str, stdin: str = "", check: bool = True) -> str:
         done = subprocess.run([KUBECTL, "--kubeconfig", self.folder / "kubeconfig", *words], input=stdin, text=True,

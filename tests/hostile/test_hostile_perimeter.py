@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from wherry.assembly.node import NodeSettings
 from wherry.assembly.perimeter import reserved
-from wherry.assembly.settings import ClusterSettings
 from wherry.infrastructure.linux import namespaces
 from wherry.infrastructure.network import nft
 from wherry.infrastructure.network.ruleset import PortForward
@@ -27,7 +27,7 @@ from wherry.orchestration.proxy.settings import ProxySettings
 from wherry.orchestration.store.memory import MemoryStore
 from wherry.testing.api import TestApi, api_server
 
-CLUSTER = ClusterSettings(Path("/var/lib/wherry"), node_name="n", node_address="192.0.2.2")
+CLUSTER = NodeSettings(Path("/var/lib/wherry"), node_name="n", node_address="192.0.2.2")
 LIST = reserved(CLUSTER)
 PORTS = (6443, 10250, 5050, 22, 53, 80, 443)
 DNS, FIRST, LAST = "10.96.0.10", "10.96.0.0", "10.96.255.255"

@@ -5,14 +5,11 @@ Out:   the source address of the default route; on a machine without one, an add
 """
 
 import socket
-from ipaddress import IPv4Network
 
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
 
 # A documentation address: connecting a datagram socket sends nothing, it only asks the kernel for the route.
 ANYWHERE = ("198.51.100.1", 9)
-FALLBACK_INDEX = 11  # of the service range; the one after cluster DNS
-
 
 def of_default_route() -> str:
     """"" when there is no default route."""
@@ -24,11 +21,6 @@ def of_default_route() -> str:
         return str(probe.getsockname()[0])
 
 
-def fallback(settings: ClusterSettings) -> str:
-    """For machines without a default route."""
-    return str(IPv4Network(settings.service_cidr).network_address + FALLBACK_INDEX)
-
-
-def node_address(settings: ClusterSettings) -> str:
+def node_address(settings: NodeSettings) -> str:
     """What was chosen, else the default route's, else the fallback."""
-    return settings.node_address or of_default_route() or fallback(settings)
+    return settings.node_address or of_default_route() or settings.cluster.fallback_address

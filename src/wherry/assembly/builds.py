@@ -1,6 +1,6 @@
 """Builds of one cluster: the lifecycle over the cluster's content folder, in containers of an engine of their own.
 
-In:    the cluster's settings.
+In:    the node's settings.
 Out:   a `Platform`; images it makes are on the node and in the registry at once.
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wherry.application.builds.settings import ClusterAccess
 from wherry.assembly.images import cache_dir, open_images
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
 from wherry.buildpacks.lifecycle import rebase as rebasing
 from wherry.buildpacks.lifecycle.progress import Progress
 from wherry.buildpacks.platform import images as needed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GIBIBYTE = 1 << 30
 
 
-def build_settings(settings: ClusterSettings) -> BuildSettings:
+def build_settings(settings: NodeSettings) -> BuildSettings:
     """Folders and limits of builds: by default half of the memory and three quarters of the processors, at least 1 GiB and one."""
     memory_bytes = settings.build_memory_bytes or max(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2, GIBIBYTE)
     milli_cpus = settings.build_milli_cpus or max(len(os.sched_getaffinity(0)) * 750, 1000)
@@ -35,7 +35,7 @@ def build_settings(settings: ClusterSettings) -> BuildSettings:
     )
 
 
-def open_platform(settings: ClusterSettings) -> Platform:
+def open_platform(settings: NodeSettings) -> Platform:
     """What `wherry build` works with; needs no running cluster."""
     images = open_images(settings, pulls=True)
     chosen = build_settings(settings)
@@ -43,7 +43,7 @@ def open_platform(settings: ClusterSettings) -> Platform:
 
 
 async def rebase(
-    settings: ClusterSettings, app: str, names: Sequence[str], run_image: str, *, force: bool, progress: Progress
+    settings: NodeSettings, app: str, names: Sequence[str], run_image: str, *, force: bool, progress: Progress
 ) -> Image:
     """Rebase `app`; the base is fetched anew when a registry has it, else made or used as it is here."""
     images = open_images(settings, pulls=True)
@@ -57,14 +57,14 @@ async def rebase(
     return await rebasing.rebase(content, app, names, run_image, force=force)
 
 
-def access(settings: ClusterSettings) -> ClusterAccess:
+def access(settings: NodeSettings) -> ClusterAccess:
     """Where deployed applications are reached."""
     return ClusterAccess(
         registry=settings.registry_host, gateway_port=settings.gateway_http_port if settings.gateway else 0
     )
 
 
-def admin_client(settings: ClusterSettings) -> "Client":
+def admin_client(settings: NodeSettings) -> "Client":
     """A client with the admin's kubeconfig."""
     from wherry.orchestration.client.client import Client
     from wherry.orchestration.client.kubeconfig import load

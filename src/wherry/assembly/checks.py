@@ -1,19 +1,20 @@
 """What a machine needs to carry a cluster, as a list of findings, each with the command that mends it.
 
-In:    the cluster's settings, this machine.
+In:    the node's settings, this machine.
 Out:   `Finding`s; nothing is changed.
 """
 
-import errno
 import os
 import shutil
-import socket
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from wherry.assembly import firewalls, listeners, routes, supervisor
+from wherry.assembly import firewalls, supervisor
+from wherry.assembly.components import PROCESSES
 from wherry.assembly.findings import Finding
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
+from wherry.infrastructure.linux import listeners, routes
+from wherry.infrastructure.linux.abilities import has_filesystem, has_module, port_free
 from wherry.infrastructure.network.settings import NetworkSettings
 
 DISK_FREE_BYTES_MIN = 2 * 1024**3
@@ -25,18 +26,6 @@ PROGRAMS = {  # program -> (Debian package, what for)
     "losetup": ("util-linux", "makes volumes"),
     "unshare": ("util-linux", "makes namespaces"),
 }
-
-
-def port_free(port: int, address: str = "0.0.0.0") -> bool:  # noqa: S104
-    """True when a TCP server could listen on the port now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            # No right to a low port, or an address that is not on a link yet, says nothing of who listens.
-            return error.errno != errno.EADDRINUSE
-    return True
 
 
 def root() -> Finding:
@@ -59,7 +48,7 @@ def _path() -> str:
     return f"{os.environ.get('PATH', '')}:{os.environ.get('WHERRY_SYSTEM_PATH', '/usr/sbin:/sbin')}"
 
 
-def ports(settings: ClusterSettings) -> list[Finding]:
+def ports(settings: NodeSettings) -> list[Finding]:
     """A port held by the cluster's own processes counts as free: they are adopted, or outlived a crash."""
     wanted = [("api-port", settings.api_port), ("node-port", settings.node_port), ("registry-port", settings.registry_port)]
     if settings.gateway:
@@ -70,11 +59,11 @@ def ports(settings: ClusterSettings) -> list[Finding]:
     return [_port(settings, flag, port) for flag, port in wanted]
 
 
-def _port(settings: ClusterSettings, flag: str, port: int) -> Finding:
+def _port(settings: NodeSettings, flag: str, port: int) -> Finding:
     if port_free(port):
         return Finding(f"port {port}", True, "free")
     found = listeners.on_port(port)
-    own = {supervisor.holder(supervisor.lock_path(settings, name)) for name in supervisor.COMPONENTS}
+    own = {supervisor.holder(supervisor.lock_path(settings, name)) for name in PROCESSES}
     if found and all(listener.pid in own or f"wherry-{settings.id}" in listener.cgroups for listener in found):
         return Finding(f"port {port}", True, "held by this cluster")
     by = ", ".join(f"{listener.program} (pid {listener.pid})" for listener in found) or "another program"
@@ -82,12 +71,12 @@ def _port(settings: ClusterSettings, flag: str, port: int) -> Finding:
     return Finding(f"port {port}", False, f"taken by {by}", mend)
 
 
-def ranges(settings: ClusterSettings) -> list[Finding]:
+def ranges(settings: NodeSettings) -> list[Finding]:
     """The address ranges must lead nowhere else on this machine; routes of the cluster's own links do not count."""
     own = NetworkSettings(settings.id, settings.run_dir).link_prefix
     table = routes.table(Path("/proc/net/route").read_text(encoding="ascii"))
     others = [route for route in table if not route.link.startswith(own)]
-    wanted = (("pod-cidr", settings.pod_cidr), ("service-cidr", settings.service_cidr))
+    wanted = (("pod-cidr", settings.cluster.pod_cidr), ("service-cidr", settings.cluster.service_cidr))
     return [_range(flag, IPv4Network(cidr), others) for flag, cidr in wanted]
 
 
@@ -100,7 +89,7 @@ def _range(flag: str, wanted: IPv4Network, others: list[routes.Route]) -> Findin
     return Finding(check, True, "free")
 
 
-def disk(settings: ClusterSettings) -> Finding:
+def disk(settings: NodeSettings) -> Finding:
     folder = settings.data_dir
     while not folder.exists():
         folder = folder.parent
@@ -121,27 +110,9 @@ def kernel() -> list[Finding]:
     return found
 
 
-def has_filesystem(name: str) -> bool:
-    """The kernel has it, or loads its module at the first mount."""
-    words = Path("/proc/filesystems").read_text(encoding="ascii").split()
-    return name in words or has_module(name)
-
-
-def has_module(name: str, modules: Path = Path("/lib/modules")) -> bool:
-    """A module of the running kernel that can be loaded when it is needed, or is built in."""
-    folder = modules / os.uname().release
-    for listing in ("modules.dep", "modules.builtin"):
-        try:
-            lines = (folder / listing).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            continue
-        if any(line.partition(":")[0].rpartition("/")[2].partition(".ko")[0].replace("-", "_") == name for line in lines):
-            return True
-    return False
-
-
-def everything(settings: ClusterSettings, *, running: bool) -> list[Finding]:
+def everything(settings: NodeSettings, *, running: bool) -> list[Finding]:
     """All checks. Ports and ranges are left out while the cluster runs: it holds them itself."""
     found = [root(), *programs(), *kernel(), disk(settings)]
-    found += firewalls.findings(NetworkSettings(settings.id, settings.run_dir, IPv4Network(settings.pod_cidr)), running=running)
+    network = NetworkSettings(settings.id, settings.run_dir, IPv4Network(settings.cluster.pod_cidr))
+    found += firewalls.findings(network, running=running)
     return found if running else [*found, *ports(settings), *ranges(settings)]

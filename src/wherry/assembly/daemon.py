@@ -1,6 +1,6 @@
 """Start the supervisor as a daemon and watch the cluster come up; take it down again.
 
-In:    the cluster's settings.
+In:    the node's settings.
 Out:   a running supervisor (`start`), the moment the node is Ready (`wait_ready`), nothing left running (`stop`).
 Never: imports a component; `wherry up` has about a second.
 """
@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import Any
 
 from wherry.assembly import supervisor
-from wherry.assembly.settings import ClusterSettings, data_dir_flag
+from wherry.assembly.components import PROCESSES, rows
+from wherry.assembly.node import NodeSettings
+from wherry.assembly.settings import data_dir_flag
 from wherry.kit.clock import parse_rfc3339
 from wherry.kit.errors import Broken, TimedOut, Unavailable
 
@@ -27,21 +29,21 @@ KILL_LIMIT_S = 5.0
 LOG_TAIL_LINES = 12
 
 
-def is_running(settings: ClusterSettings) -> bool:
+def is_running(settings: NodeSettings) -> bool:
     """True while a supervisor holds the cluster's lock."""
     return bool(supervisor.holder(supervisor.lock_path(settings, "supervisor")))
 
 
-def start(settings: ClusterSettings) -> None:
+def start(settings: NodeSettings) -> None:
     """Start the supervisor detached from this terminal, unless it runs."""
     supervisor.stopping_file(settings).unlink(missing_ok=True)
-    for name in supervisor.COMPONENTS:
+    for name in PROCESSES:
         supervisor.broken_file(settings, name).unlink(missing_ok=True)
     if not is_running(settings):
         start_supervisor(settings)
 
 
-def start_supervisor(settings: ClusterSettings) -> None:
+def start_supervisor(settings: NodeSettings) -> None:
     """Start one more supervisor; it ends by itself when another holds the lock."""
     settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (settings.log_dir / "supervisor.log").open("ab") as output:
@@ -55,14 +57,14 @@ def start_supervisor(settings: ClusterSettings) -> None:
         )
 
 
-def tls_context(settings: ClusterSettings) -> ssl.SSLContext:
+def tls_context(settings: NodeSettings) -> ssl.SSLContext:
     """Trusts the cluster's CA and presents the admin's certificate."""
-    context = ssl.create_default_context(cafile=str(settings.pki_dir / "ca.crt"))
-    context.load_cert_chain(settings.pki_dir / "admin.pem")
+    context = ssl.create_default_context(cafile=str(settings.authority_dir / "ca.crt"))
+    context.load_cert_chain(settings.authority_dir / "admin.pem")
     return context
 
 
-def get(settings: ClusterSettings, path: str, *, timeout_s: float = 5.0) -> Any:
+def get(settings: NodeSettings, path: str, *, timeout_s: float = 5.0) -> Any:
     """GET a JSON document from the API server as the admin. Raises `Unavailable`."""
     try:
         connection = http.client.HTTPSConnection(
@@ -84,8 +86,13 @@ def node_is_ready(node: dict[str, Any]) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
-async def wait_ready(settings: ClusterSettings, *, limit_s: float, since: datetime) -> None:
-    """Return when the node is Ready and its agent has shown a sign of life after `since`.
+def has_agent(settings: NodeSettings) -> bool:
+    """This node runs pods by an agent of ours."""
+    return any(row.name == "agent" for row in rows(settings))
+
+
+async def wait_ready(settings: NodeSettings, *, limit_s: float, since: datetime) -> None:
+    """Return when the node is Ready and its agent has shown a sign of life after `since`; without an agent, when the API answers.
 
     Raises `TimedOut` with the tails of the logs; `Broken` at once when a component's data is damaged.
     """
@@ -104,16 +111,19 @@ async def wait_ready(settings: ClusterSettings, *, limit_s: float, since: dateti
         ) from error
 
 
-def _raise_if_broken(settings: ClusterSettings) -> None:
-    for name in supervisor.COMPONENTS:
+def _raise_if_broken(settings: NodeSettings) -> None:
+    for name in PROCESSES:
         path = supervisor.broken_file(settings, name)
         if path.exists():
             raise Broken(path.read_text(encoding="utf-8"))
 
 
-def _is_ready(settings: ClusterSettings, since: datetime) -> bool:
+def _is_ready(settings: NodeSettings, since: datetime) -> bool:
     # The node's status may be from before a crash; only the lease tells that this life's agent has come so far.
     try:
+        if not has_agent(settings):
+            get(settings, "/api/v1/namespaces/default")
+            return True
         lease = get(settings, f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{settings.node_name}")
         if parse_rfc3339(lease["spec"]["renewTime"]) < since:
             return False
@@ -122,10 +132,10 @@ def _is_ready(settings: ClusterSettings, since: datetime) -> bool:
         return False
 
 
-def log_tail(settings: ClusterSettings) -> str:
+def log_tail(settings: NodeSettings) -> str:
     """The last lines of every component's log."""
     parts = []
-    for name in ("supervisor", *supervisor.COMPONENTS):
+    for name in ("supervisor", *PROCESSES):
         path = settings.log_dir / f"{name}.log"
         if path.exists():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
@@ -133,11 +143,11 @@ def log_tail(settings: ClusterSettings) -> str:
     return "\n".join(parts)
 
 
-def stop(settings: ClusterSettings) -> None:
+def stop(settings: NodeSettings) -> None:
     """End the supervisor and every component of the cluster, also when the supervisor is already dead."""
     if settings.run_dir.exists():
         supervisor.stopping_file(settings).touch()  # so that no component starts a new supervisor
-    for name in ("supervisor", *reversed(supervisor.COMPONENTS)):
+    for name in ("supervisor", *reversed(PROCESSES)):
         if pid := supervisor.holder(supervisor.lock_path(settings, name)):
             _end(pid)
         for pid in supervisor.started(settings, name):  # just started by a supervisor that is no more

@@ -1,6 +1,6 @@
-"""The gateway process: the control plane that turns routes into Envoy's configuration.
+"""The component `gateway`: the control plane that turns routes into Envoy's configuration.
 
-In:    the cluster's settings.
+In:    the node's settings and the gateway's identity.
 Out:   delta ADS on a unix socket; the Envoy workload, which the agent runs and which serves on when this process dies.
 """
 
@@ -9,23 +9,20 @@ import logging
 
 from wherry.application.gateway.loop import GatewayController
 from wherry.application.gateway.settings import GatewaySettings
-from wherry.assembly import start
 from wherry.assembly.address import node_address
+from wherry.assembly.identity import client, identity
 from wherry.assembly.images import cache_dir, open_images
+from wherry.assembly.node import NodeSettings
 from wherry.assembly.perimeter import gateway_ready_port, reserved
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.shared import Process
 from wherry.container.assemble.assemble import assemble_recipe, find_recipe
-from wherry.kit.clock import SystemClock
 from wherry.kit.supervise import keep_running
-from wherry.orchestration.apiserver.pki import keep_renewed
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.http_transport import HttpTransport
 
 log = logging.getLogger(__name__)
 
 
-def gateway_settings(settings: ClusterSettings) -> GatewaySettings:
-    """The gateway's part of the cluster's settings."""
+def gateway_settings(settings: NodeSettings) -> GatewaySettings:
+    """The gateway's part of the settings."""
     return GatewaySettings(
         run_dir=settings.run_dir / "gateway",
         taken_file=settings.data_dir / "gateway-routes.json",
@@ -37,25 +34,23 @@ def gateway_settings(settings: ClusterSettings) -> GatewaySettings:
     )
 
 
-async def run(settings: ClusterSettings) -> None:
+async def run(process: Process) -> None:
     """Run until cancelled."""
-    keys = start.pki(settings)
-    leaf = str(keys.leaf_file("gateway"))
-    transport = HttpTransport(f"https://127.0.0.1:{settings.api_port}", ca=str(keys.ca_file), cert=leaf, key=leaf)
-    client = Client(transport, user_agent="wherry/gateway")
+    settings, own = process.node, identity(process.node, "gateway")
+    transport = own.transport()
+    process.keep_fresh(own, transport.use_pair)
+    gateway = client(transport, "gateway")
     try:
         async with asyncio.TaskGroup() as tasks:
             has_image = asyncio.Event()
             tasks.create_task(keep_running("envoy image", lambda: _have_image(settings, has_image)), name="envoy image")
-            tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
-                lambda: start.pki(settings), [("gateway", transport.use_pair)], SystemClock())))
             tasks.create_task(keep_running("gateway", lambda: GatewayController(
-                client, gateway_settings(settings), SystemClock(), has_image=has_image).run()), name="gateway")
+                gateway, gateway_settings(settings), process.clock, has_image=has_image).run()), name="gateway")
     finally:
-        await client.close()
+        await gateway.close()
 
 
-async def _have_image(settings: ClusterSettings, has_image: asyncio.Event) -> None:
+async def _have_image(settings: NodeSettings, has_image: asyncio.Event) -> None:
     """Envoy's image is made here at the first start, from the wheel and a few packages; nothing can be pulled."""
     opened = open_images(settings)
     if await opened.service.present(gateway_settings(settings).image) is None:

@@ -1,6 +1,6 @@
 """The images of one cluster: one content folder that the agent, the registry and the builds share.
 
-In:    the cluster's settings.
+In:    the node's settings.
 Out:   `Images`: the service the node agent asks, the layers the engine mounts, the registry that serves the same folder.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
 from wherry.container.content.content import Content
 from wherry.container.content.images import ContentImages
 from wherry.container.content.settings import ContentSettings
@@ -41,7 +41,7 @@ class Images:
 
 
 def open_images(
-    settings: ClusterSettings, *, pulls: bool = False, in_use: Callable[[], Iterable[str]] = lambda: ()
+    settings: NodeSettings, *, pulls: bool = False, in_use: Callable[[], Iterable[str]] = lambda: ()
 ) -> Images:
     """Open the content folder; several processes may have it open at once. `pulls`: ask other registries too."""
     aliases = (f"localhost:{settings.registry_port}", f"127.0.0.1:{settings.registry_port}")
@@ -80,7 +80,7 @@ class OtherRegistries:
         return self._opened().blob(reference, blob, offset=offset, login=login)
 
 
-async def serve_registry(settings: ClusterSettings, tls: "ssl.SSLContext", images: Images) -> None:
+async def serve_registry(settings: NodeSettings, tls: "ssl.SSLContext", images: Images) -> None:
     """The registry over `tls`, for users who have its password, until cancelled."""
     from wherry.assembly.perimeter import listen_hosts
     from wherry.container.registry.server import Registry
@@ -93,7 +93,7 @@ async def serve_registry(settings: ClusterSettings, tls: "ssl.SSLContext", image
         await asyncio.Event().wait()
 
 
-def mounted_layers(settings: ClusterSettings) -> frozenset[str]:
+def mounted_layers(settings: NodeSettings) -> frozenset[str]:
     """Layer folders that containers, of this or another process, stand on: never to be collected."""
     layers = str(settings.content_dir / "layers")
     found: set[str] = set()
@@ -104,7 +104,7 @@ def mounted_layers(settings: ClusterSettings) -> frozenset[str]:
     return frozenset(found)
 
 
-def password_file(settings: ClusterSettings) -> Path:
+def password_file(settings: NodeSettings) -> Path:
     """Holds the registry's password; made at the first call, for root only."""
     path = settings.data_dir / PASSWORD_FILE
     if not path.exists():
@@ -112,7 +112,7 @@ def password_file(settings: ClusterSettings) -> Path:
     return path
 
 
-def cache_dir(settings: ClusterSettings) -> Path:
+def cache_dir(settings: NodeSettings) -> Path:
     """Where downloads are kept: with the cluster, or where $WHERRY_CACHE_DIR says, for several clusters to share."""
     named = os.environ.get("WHERRY_CACHE_DIR")
     return Path(named) if named else settings.data_dir / "cache"

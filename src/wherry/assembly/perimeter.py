@@ -1,13 +1,13 @@
 """The cluster's perimeter: which ports and addresses no workload gets, and where the cluster's own servers listen.
 
-In:    the cluster's settings, this machine's address.
+In:    the node's settings, this machine's address.
 Out:   one `Reserved` for API server, agent, sandbox network, proxy and gateway; listening addresses.
 """
 
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
-from wherry.assembly.address import fallback, node_address
-from wherry.assembly.settings import ClusterSettings, address_list, port_list
+from wherry.assembly.address import node_address
+from wherry.assembly.node import NodeSettings, address_list, port_list
 from wherry.kit.reserved import PROTOCOLS, Reserved, ReservedAddress, port_rows
 
 # The one Service that may lead to the gateway's ports, and the one that has the API's address. Both namespaces are the
@@ -19,12 +19,12 @@ READY_PORT_FIRST = 19000  # on loopback; spread so that several clusters of one 
 READY_PORTS = 1000
 
 
-def gateway_ready_port(settings: ClusterSettings) -> int:
+def gateway_ready_port(settings: NodeSettings) -> int:
     """Where Envoy says that it serves."""
     return READY_PORT_FIRST + int(settings.id, 16) % READY_PORTS
 
 
-def listen_hosts(settings: ClusterSettings) -> tuple[str, ...]:
+def listen_hosts(settings: NodeSettings) -> tuple[str, ...]:
     """Where API server, agent and registry listen: what was chosen, else loopback and the node's address."""
     chosen = address_list(settings.listen_addresses)
     if any(ip_address(host).is_unspecified for host in chosen):
@@ -33,9 +33,9 @@ def listen_hosts(settings: ClusterSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((LOOPBACK, node_address(settings), *chosen)))
 
 
-def reserved(settings: ClusterSettings) -> Reserved:
+def reserved(settings: NodeSettings) -> Reserved:
     """The one list."""
-    services = IPv4Network(settings.service_cidr)
+    services = IPv4Network(settings.cluster.service_cidr)
     own = IPv4Address(node_address(settings))
     ports = (
         *port_rows("the API server", [settings.api_port]),
@@ -49,8 +49,8 @@ def reserved(settings: ClusterSettings) -> Reserved:
     addresses = (
         ReservedAddress(services.network_address, "the range itself: it is its first address"),
         ReservedAddress(services.broadcast_address, "the range itself: it is its last address"),
-        ReservedAddress(IPv4Address(settings.kubernetes_address), "the API server", KUBERNETES_SERVICE),
-        ReservedAddress(IPv4Address(settings.dns_address), "cluster DNS"),
-        ReservedAddress(IPv4Address(fallback(settings)), "this node"),
+        ReservedAddress(IPv4Address(settings.cluster.kubernetes_address), "the API server", KUBERNETES_SERVICE),
+        ReservedAddress(IPv4Address(settings.cluster.dns_address), "cluster DNS"),
+        ReservedAddress(IPv4Address(settings.cluster.fallback_address), "this node"),
     )
-    return Reserved(ports, addresses, (own,), (services, IPv4Network(settings.pod_cidr)))
+    return Reserved(ports, addresses, (own,), (services, IPv4Network(settings.cluster.pod_cidr)))

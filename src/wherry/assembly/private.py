@@ -1,20 +1,20 @@
 """Keep what the cluster has on disk from the machine's other users: root filesystems, Secrets in bundles, keys, logs.
 
-In:    the cluster's settings. Out: 0700 on the run dir and on every folder of ours in the data dir, whoever made them.
+In:    the node's settings. Out: 0700 on the run dir and on every folder of ours in the data dir, whoever made them.
 Never: changes the data dir itself while it holds what is not ours: it may be a folder of the machine.
 """
 
 from pathlib import Path
 
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-FOLDERS = frozenset({"pki", "log", "content", "volumes", "runtime", "pods", "cache", "build", "build-cache"})
-FILES = frozenset({"cluster.json", "admin.conf", "registry.password", "state.db", "state.db-wal", "state.db-shm"})
+FOLDERS = frozenset({"pki", "identity", "log", "content", "volumes", "runtime", "pods", "cache", "build", "build-cache"})
+FILES = frozenset({"cluster.json", "node.json", "admin.conf", "registry.password", "state.db", "state.db-wal", "state.db-shm"})
 
 
-def make_private(settings: ClusterSettings) -> None:
+def make_private(settings: NodeSettings) -> None:
     """Idempotent; made at every start of a component, so that what an earlier version left open is closed."""
     settings.run_dir.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     settings.run_dir.chmod(FOLDER_MODE)

@@ -1,7 +1,7 @@
-"""One component in one process: event loop, signals, and the component's own `run`.
+"""One process: event loop, signals, and the `run` of each of its components.
 
-In:    the cluster's settings, a component's name.
-Out:   runs until TERM or INT, then cancels the component and returns when it has cleaned up. While it runs, a supervisor
+In:    the node's settings, the process's name.
+Out:   runs until TERM or INT, then cancels the components and returns when they have cleaned up. While it runs, a supervisor
        that dies is started again: every component watches it as it watches them. What it has loaded when it has settled is
        not looked at again by the collector, and heap that is free goes back to the kernel.
 """
@@ -16,7 +16,9 @@ from typing import cast
 import uvloop
 
 from wherry.assembly import daemon, log_files, supervisor
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.components import Component
+from wherry.assembly.node import NodeSettings
+from wherry.assembly.shared import Process
 from wherry.kit.clock import Clock, SystemClock
 from wherry.kit.collector import keep_memory_given_back, tune_collector
 from wherry.kit.errors import Broken
@@ -28,7 +30,7 @@ CANNOT_RUN = 5  # exit code: only a person can mend it
 SETTLED_S = 5.0  # after the start; what is loaded by then stays
 SUPERVISOR_START_S = 2.0  # until a new supervisor holds its lock
 
-Start = Callable[[ClusterSettings], Awaitable[None]]
+Start = Callable[[Process], Awaitable[None]]
 
 
 async def until_signal(work: Awaitable[None]) -> None:
@@ -44,7 +46,7 @@ async def _as_coroutine(work: Awaitable[None]) -> None:
     await work
 
 
-async def keep_supervised(settings: ClusterSettings) -> None:
+async def keep_supervised(settings: NodeSettings) -> None:
     """Start the supervisor again whenever it dies, until `wherry down` ends the cluster."""
     while not supervisor.stopping_file(settings).exists():
         if pid := supervisor.holder(supervisor.lock_path(settings, "supervisor")):
@@ -61,8 +63,24 @@ async def keep_lean(clock: Clock) -> None:
     await keep_memory_given_back(clock)
 
 
-async def _watched(settings: ClusterSettings, work: Awaitable[None], component: str) -> None:
-    path = settings.log_dir / f"{component}.log"
+async def run_components(settings: NodeSettings, name: str) -> None:
+    """The rows of one process, until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        process = Process(settings, name, tasks)
+        for row in process.rows:
+            tasks.create_task(_component(process, row), name=row.name)
+
+
+async def _component(process: Process, row: Component) -> None:
+    start = cast(Start, importlib.import_module(f"wherry.assembly.{row.module}").run)
+    if row.is_vital:
+        await start(process)
+    else:
+        await keep_running(row.name, lambda: start(process))
+
+
+async def _watched(settings: NodeSettings, work: Awaitable[None], name: str) -> None:
+    path = settings.log_dir / f"{name}.log"
     async with asyncio.TaskGroup() as tasks:
         besides = [
             tasks.create_task(keep_running("watch of the supervisor", lambda: keep_supervised(settings))),
@@ -76,21 +94,20 @@ async def _watched(settings: ClusterSettings, work: Awaitable[None], component: 
             task.cancel()
 
 
-def run(settings: ClusterSettings, component: str) -> int:
-    """Run `wherry.assembly.<component>.run(settings)` under uvloop.
+def run(settings: NodeSettings, name: str) -> int:
+    """Run the components of one process under uvloop.
 
-    Returns 0 after TERM; CANNOT_RUN when its data is damaged, with the reason in the component's `broken_file`.
+    Returns 0 after TERM; CANNOT_RUN when the data of a vital one is damaged, with the reason in the process's `broken_file`.
     """
-    reason = supervisor.broken_file(settings, component)
+    reason = supervisor.broken_file(settings, name)
     reason.unlink(missing_ok=True)
-    start = cast(Start, importlib.import_module(f"wherry.assembly.{component}").run)
     code = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(until_signal(_watched(settings, start(settings), component)))
+            runner.run(until_signal(_watched(settings, run_components(settings, name), name)))
     except* Broken as errors:
         text = str(_first(errors))
-        log.error("%s cannot run: %s", component, text)
+        log.error("%s cannot run: %s", name, text)
         reason.write_text(text, encoding="utf-8")
         code = CANNOT_RUN
     return code

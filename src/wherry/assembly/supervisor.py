@@ -1,10 +1,10 @@
-"""Keep the processes of one cluster running: server, agent, gateway.
+"""Keep the processes of one node running: those of its rows in `components.py`.
 
-In:    the cluster's settings; a command line per component.
-Out:   each component started, restarted with a doubling delay when it dies, adopted when it outlived an earlier supervisor.
+In:    the node's settings; a command line per process.
+Out:   each process started, restarted with a doubling delay when it dies, adopted when it outlived an earlier supervisor.
 Spec:  DESIGN decision 11. Linux pidfd_open(2), flock(2).
 
-A component holds a lock on `<run dir>/<name>.lock` with its pid inside for as long as it lives. That lock, not the
+A process holds a lock on `<run dir>/<name>.lock` with its pid inside for as long as it lives. That lock, not the
 parent-child relation, says whether it runs: so the supervisor itself can be killed at any moment.
 """
 
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.assembly import log_files
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.components import awaited_port, processes
+from wherry.assembly.node import NodeSettings
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,7 @@ RESTART_DELAY_S_MAX = 30.0
 HEALTHY_AFTER_S = 10.0
 STOP_LIMIT_S = 10.0
 CONNECT_RETRY_S = 0.05
-NODE_HEAD_START_S_MAX = 10.0  # a node that cannot come up must not keep the gateway down
-COMPONENTS = ("server", "agent", "gateway")
+HEAD_START_S_MAX = 10.0  # a node that cannot come up must not keep the gateway down
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +68,26 @@ def holder(path: Path) -> int:
     return 0
 
 
-def lock_path(settings: ClusterSettings, name: str) -> Path:
+def lock_path(settings: NodeSettings, name: str) -> Path:
     return settings.run_dir / f"{name}.lock"
 
 
-def broken_file(settings: ClusterSettings, name: str) -> Path:
+def broken_file(settings: NodeSettings, name: str) -> Path:
     """Why the component cannot run, in a sentence; there only while that is so."""
     return settings.run_dir / f"{name}.broken"
 
 
-def stopping_file(settings: ClusterSettings) -> Path:
+def stopping_file(settings: NodeSettings) -> Path:
     """There while `wherry down` stops the cluster: a supervisor that ends now was meant to."""
     return settings.run_dir / "stopping"
 
 
-def command(settings: ClusterSettings, name: str) -> list[str]:
+def command(settings: NodeSettings, name: str) -> list[str]:
     """The command line of a component's process."""
     return [sys.executable, "-m", "wherry.cli.main", "run", name, "--data-dir", str(settings.data_dir)]
 
 
-def started(settings: ClusterSettings, name: str) -> list[int]:
+def started(settings: NodeSettings, name: str) -> list[int]:
     """Processes of a component, also one that is so young that it does not hold its lock yet.
 
     Not those of another user, or of a container, that go by the same words: they could hold up whoever ends them.
@@ -121,7 +121,7 @@ async def gone(pid: int) -> None:
         os.close(descriptor)
 
 
-async def _run_once(settings: ClusterSettings, name: str) -> None:
+async def _run_once(settings: NodeSettings, name: str) -> None:
     """Start the component, or adopt the one that runs, and return when it has ended."""
     pid = holder(lock_path(settings, name))
     if pid:
@@ -150,19 +150,19 @@ async def listens(port: int) -> None:
             return
 
 
-async def keep_after_node(settings: ClusterSettings, name: str) -> None:
-    """As `keep`, but first let the node agent come up: processes that start together share the cores, and the node is
-    what `wherry up` waits for. A component that runs already is adopted at once."""
-    if not holder(lock_path(settings, name)):
+async def keep_in_order(settings: NodeSettings, name: str) -> None:
+    """As `keep`, but first let what it begins after come up. A process that runs already is adopted at once."""
+    port = awaited_port(settings, name)
+    if port and not holder(lock_path(settings, name)):
         try:
-            async with asyncio.timeout(NODE_HEAD_START_S_MAX):
-                await listens(settings.node_port)
+            async with asyncio.timeout(HEAD_START_S_MAX):
+                await listens(port)
         except TimeoutError:
-            log.warning("%s starts without waiting longer for the node agent", name)
+            log.warning("%s starts without waiting longer for port %d", name, port)
     await keep(settings, name)
 
 
-async def keep(settings: ClusterSettings, name: str) -> None:
+async def keep(settings: NodeSettings, name: str) -> None:
     """Keep one component running until cancelled; then stop it with TERM, at last with KILL."""
     loop = asyncio.get_running_loop()
     delay_s = RESTART_DELAY_S_MIN
@@ -199,19 +199,16 @@ async def stop(path: Path) -> None:
             log.warning("pid %d did not end within %d s of %s", pid, STOP_LIMIT_S, number.name)
 
 
-async def supervise(settings: ClusterSettings) -> None:
-    """Keep every component of the cluster running until TERM or INT; then stop them all, the server last."""
+async def supervise(settings: NodeSettings) -> None:
+    """Keep every process of the node running until TERM or INT; then stop them all, the server last."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    names = [name for name in COMPONENTS if name != "gateway" or settings.gateway]
     async with asyncio.TaskGroup() as group:
         own_log = settings.log_dir / "supervisor.log"
         rotation = group.create_task(log_files.keep_rotated(own_log, settings.log_bytes_max, settings.log_files_max))
-        tasks = [
-            group.create_task((keep_after_node if name == "gateway" else keep)(settings, name), name=name) for name in names
-        ]
+        tasks = [group.create_task(keep_in_order(settings, name), name=name) for name in processes(settings)]
         await stopping.wait()
         for task in reversed(tasks):
             task.cancel()

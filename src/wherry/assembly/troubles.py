@@ -12,8 +12,9 @@ from typing import Any
 
 from wherry.application.gateway.settings import GatewaySettings
 from wherry.assembly import supervisor
+from wherry.assembly.components import processes
 from wherry.assembly.images import open_images
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
 
 TEXT_MAX = 200
 
@@ -30,11 +31,11 @@ class Trouble:
         return f"{self.what}: {self.reason}" + (f" ({self.message})" if self.message else "")
 
 
-def of_components(settings: ClusterSettings) -> tuple[Trouble, ...]:
+def of_components(settings: NodeSettings) -> tuple[Trouble, ...]:
     """Processes of ours that do not run, and what they left as the reason."""
     found = []
-    for name in supervisor.COMPONENTS:
-        if supervisor.holder(supervisor.lock_path(settings, name)) or (name == "gateway" and not settings.gateway):
+    for name in processes(settings):
+        if supervisor.holder(supervisor.lock_path(settings, name)):
             continue
         path = supervisor.broken_file(settings, name)
         said = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -80,7 +81,7 @@ def of_pod(pod: dict[str, Any]) -> Trouble | None:
     return _from(what, unmet or conditions.get("Ready", {}), status.get("phase", "Pending"))
 
 
-def of_gateway(settings: ClusterSettings) -> tuple[Trouble, ...]:
+def of_gateway(settings: NodeSettings) -> tuple[Trouble, ...]:
     """That its image is not there yet: a running cluster makes it once, from packages, and the gateway's pod only then."""
     image = GatewaySettings(run_dir=settings.run_dir).image
     if not settings.gateway or asyncio.run(open_images(settings).service.present(image)) is not None:

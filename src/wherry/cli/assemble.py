@@ -15,6 +15,7 @@ import asyncio
 from pathlib import Path
 
 from wherry.assembly import images, settings
+from wherry.assembly.node import NodeSettings
 from wherry.cli import output
 from wherry.container.assemble.assemble import Options, assemble_recipe, find_recipe, recipes_dir
 from wherry.container.image.service import Image
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _assemble(cluster: settings.ClusterSettings, path: Path, args: argparse.Namespace, step: output.Step) -> Image:
+async def _assemble(cluster: NodeSettings, path: Path, args: argparse.Namespace, step: output.Step) -> Image:
     opened = images.open_images(cluster)
     return await assemble_recipe(
         path, content=opened.content, cache_dir=images.cache_dir(cluster), progress=step.progress, tag=args.tag,

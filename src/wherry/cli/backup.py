@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from wherry.assembly import backups, settings
+from wherry.assembly.node import NodeSettings
 from wherry.cli import output
 
 
@@ -38,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _store(args: argparse.Namespace, cluster: settings.ClusterSettings) -> dict[str, object]:
+def _store(args: argparse.Namespace, cluster: NodeSettings) -> dict[str, object]:
     target = backups.make(cluster, args.to)
     size = target.stat().st_size
     if args.output == "text":
         output.line(f"{target}: {size / 1024:.0f} KiB, checked")
-        output.line(f"its Secrets open only with the keys in {cluster.pki_dir}: keep a copy of that folder too")
+        output.line(f"its Secrets open only with the keys in {cluster.authority_dir}: keep a copy of that folder too")
     return {"path": str(target), "sizeBytes": size}
 
 
-def _list(args: argparse.Namespace, cluster: settings.ClusterSettings) -> list[dict[str, object]]:
+def _list(args: argparse.Namespace, cluster: NodeSettings) -> list[dict[str, object]]:
     found = backups.kept(cluster)
     if args.output == "text":
         output.table(
@@ -56,7 +57,7 @@ def _list(args: argparse.Namespace, cluster: settings.ClusterSettings) -> list[d
     return [{"path": str(b.path), "madeAt": b.made_at.isoformat(), "sizeBytes": b.size_bytes} for b in found]
 
 
-def _restore(args: argparse.Namespace, cluster: settings.ClusterSettings) -> dict[str, object]:
+def _restore(args: argparse.Namespace, cluster: NodeSettings) -> dict[str, object]:
     source, former = backups.go_back(cluster, args.source)
     if args.output == "text":
         output.line(f"{cluster.database} is now the copy {source}")

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0."""
     found = [
-        {"context": one.name, "dataDir": str(one.data_dir), "running": daemon.is_running(one), "apiPort": one.api_port}
+        {"context": one.cluster.name, "dataDir": str(one.data_dir), "running": daemon.is_running(one), "apiPort": one.api_port}
         for one in settings.known(args.data_dir)
     ]
     if args.output == "json":

@@ -15,6 +15,7 @@ from pathlib import Path
 from wherry.application.builds import deploy
 from wherry.application.builds import settings as apps
 from wherry.assembly import builds, daemon, settings
+from wherry.assembly.node import NodeSettings
 from wherry.buildpacks.lifecycle.failure import PhaseFailed
 from wherry.buildpacks.platform.report import TextProgress
 from wherry.cli import build, output
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _deploy(cluster: settings.ClusterSettings, app: apps.AppSettings, args: argparse.Namespace) -> str:
+async def _deploy(cluster: NodeSettings, app: apps.AppSettings, args: argparse.Namespace) -> str:
     client = builds.admin_client(cluster)
     try:
         return await deploy.deploy(

@@ -8,6 +8,7 @@ examples:
 import argparse
 
 from wherry.assembly import checks, settings, supervisor
+from wherry.assembly.node import NodeSettings
 from wherry.cli import output
 
 
@@ -17,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when all is well, 1 otherwise."""
-    kept = settings.load(args.data_dir) if settings.exists(args.data_dir) else settings.ClusterSettings(data_dir=args.data_dir)
+    kept = settings.load(args.data_dir) if settings.exists(args.data_dir) else NodeSettings(data_dir=args.data_dir)
     running = bool(supervisor.holder(supervisor.lock_path(kept, "supervisor")))
     found = checks.everything(kept, running=running)
     if args.output == "json":

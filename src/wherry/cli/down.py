@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 from wherry.assembly import daemon, settings, start
+from wherry.assembly.node import NodeSettings
 from wherry.cli import output
 from wherry.kit.errors import Invalid
 
@@ -32,25 +33,25 @@ def run(args: argparse.Namespace) -> int:
     with output.Step("stopping the control plane"):
         daemon.stop(cluster)
     with output.Step("stopping containers, unmounting, removing links and tables"):
-        from wherry.assembly import agent
+        from wherry.assembly import teardown
 
-        asyncio.run(agent.teardown(cluster, grace_s=agent.PURGE_GRACE_S if args.purge else agent.STOP_GRACE_S))
+        asyncio.run(teardown.teardown(cluster, grace_s=teardown.PURGE_GRACE_S if args.purge else teardown.STOP_GRACE_S))
     shutil.rmtree(cluster.run_dir, ignore_errors=True)
     if args.purge:
         with output.Step(f"removing {cluster.data_dir}"):
             start.forget_context(cluster, kubeconfig=args.kubeconfig)
-            agent.remove_logs(cluster)
+            teardown.remove_logs(cluster)
             shutil.rmtree(cluster.data_dir)
             settings.forget(cluster)
     output.line("down" + (", and nothing is left" if args.purge else f"; the data is kept in {cluster.data_dir}"))
     return 0
 
 
-def _settings(args: argparse.Namespace) -> settings.ClusterSettings:
+def _settings(args: argparse.Namespace) -> NodeSettings:
     """Names of links, tables and folders follow from the data dir alone, so that damaged settings can be purged too."""
     try:
         return settings.load(args.data_dir)
     except Invalid:
         if not args.purge:
             raise
-        return settings.ClusterSettings(data_dir=Path(os.path.abspath(args.data_dir)))
+        return NodeSettings(data_dir=Path(os.path.abspath(args.data_dir)))

@@ -14,6 +14,7 @@ import asyncio
 
 from wherry.assembly import settings
 from wherry.assembly.images import USER, open_images, password_file
+from wherry.assembly.node import NodeSettings
 from wherry.cli import output
 
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         "name": cluster.registry_host,
         "username": USER,
         "passwordFile": str(password_file(cluster)),
-        "ca": str(cluster.pki_dir / "ca.crt"),
+        "ca": str(cluster.identity_dir / "ca.crt"),
     }
     if args.output == "json":
         output.data(found)
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(cluster: settings.ClusterSettings, form: str) -> int:
+def _list(cluster: NodeSettings, form: str) -> int:
     images = asyncio.run(open_images(cluster).service.images())
     if form == "json":
         output.data([{"id": i.id, "tags": i.tags, "sizeBytes": i.size_bytes} for i in images])

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from wherry.assembly import daemon, settings, supervisor, troubles
+from wherry.assembly.components import processes
+from wherry.assembly.node import NodeSettings
 from wherry.cli import output
 from wherry.kit.errors import Unavailable
 
@@ -31,14 +33,14 @@ def memory_mib(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("Pss:")), 0.0)
 
 
-def collect(cluster: settings.ClusterSettings) -> dict[str, Any]:
+def collect(cluster: NodeSettings) -> dict[str, Any]:
     """Everything `wherry status` knows, as one document."""
-    processes = []
-    for name in ("supervisor", *supervisor.COMPONENTS):
+    found_processes = []
+    for name in ("supervisor", *processes(cluster)):
         pid = supervisor.holder(supervisor.lock_path(cluster, name))
         state = "running" if pid else "stopped"
-        processes.append({"name": name, "pid": pid, "state": state, "memoryMiB": round(memory_mib(pid), 1)})
-    found: dict[str, Any] = {"dataDir": str(cluster.data_dir), "processes": processes, "node": None, "pods": {}}
+        found_processes.append({"name": name, "pid": pid, "state": state, "memoryMiB": round(memory_mib(pid), 1)})
+    found: dict[str, Any] = {"dataDir": str(cluster.data_dir), "processes": found_processes, "node": None, "pods": {}}
     seen = [*troubles.of_components(cluster)]
     if supervisor.holder(supervisor.lock_path(cluster, "gateway")):
         seen += troubles.of_gateway(cluster)

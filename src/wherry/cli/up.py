@@ -9,17 +9,16 @@ examples:
 
 import argparse
 import asyncio
-import contextlib
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from wherry.assembly import checks, daemon, settings, start, troubles
+from wherry.assembly.node import PORTS, NodeSettings
 from wherry.cli import output
 from wherry.kit.errors import Invalid
 
 READY_LIMIT_S = 60.0  # an emulated or very busy machine needs more: --timeout
-PORTS = ("api_port", "node_port", "registry_port", "gateway_http_port", "gateway_https_port")
 TEXTS = {
     "node_name": "name of this node (default the host name)",
     "node_address": "address other machines reach this node at (default that of the default route)",
@@ -27,6 +26,7 @@ TEXTS = {
     "unenforced_policies": "refuse (default) or warn: what happens to a NetworkPolicy, which this version does not enforce",
     "service_cidr": "range of Service addresses (default 10.96.0.0/16)",
     "listen_addresses": "more addresses for API, agent and registry than loopback and the node's (0.0.0.0: all)",
+    "without": "components that something else stands in for, such as scheduler,proxy",
     "reserved_ports": "further ports of this machine that no workload gets (default 22,53)",
 }
 
@@ -58,9 +58,12 @@ def seconds(text: str) -> float:
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings the user named; the others keep their default or what the cluster has."""
     names = (*PORTS, *TEXTS, "name", "gateway", "external_ips", "backup_hours", "backups_kept")
-    return {name: value for name in names if (value := getattr(args, name)) is not None}
+    found = {name: value for name in names if (value := getattr(args, name)) is not None}
+    if "without" in found:
+        found["without"] = tuple(filter(None, found["without"].split(",")))
+    return found
 
-def refuse_if_unfit(cluster: settings.ClusterSettings) -> None:
+def refuse_if_unfit(cluster: NodeSettings) -> None:
     """Raise `Invalid` listing everything that is missing, with the commands that mend it."""
     found = [checks.root(), *checks.programs(), *checks.ports(cluster), *checks.ranges(cluster)]
     bad = [f for f in found if not f.ok]
@@ -71,7 +74,7 @@ def refuse_if_unfit(cluster: settings.ClusterSettings) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when the node is Ready."""
     if not checks.root().ok:
-        refuse_if_unfit(settings.ClusterSettings(data_dir=args.data_dir))
+        refuse_if_unfit(NodeSettings(data_dir=args.data_dir))
     began_at = time.monotonic()
     is_new = not settings.exists(args.data_dir)
     cluster = settings.load_or_create(args.data_dir, given(args))
@@ -83,9 +86,7 @@ def run(args: argparse.Namespace) -> int:
             refuse_if_unfit(cluster)
         except Invalid:
             if is_new:  # nothing was made yet, and other flags must be accepted next time
-                (cluster.data_dir / settings.FILE).unlink()
-                with contextlib.suppress(OSError):  # it was the user's and holds something
-                    cluster.data_dir.rmdir()
+                settings.discard(cluster)
             raise
     settings.remember(cluster)
     context = start.prepare(cluster, kubeconfig=args.kubeconfig)
@@ -95,12 +96,13 @@ def run(args: argparse.Namespace) -> int:
     pending = troubles.of_gateway(cluster)
     if args.output == "json":
         output.data({
-            "ready": True, "seconds": round(seconds, 3), "context": cluster.name, "kubeconfig": str(context),
+            "ready": True, "seconds": round(seconds, 3), "context": cluster.cluster.name, "kubeconfig": str(context),
             "pending": [str(trouble) for trouble in pending],
         })  # fmt: skip
         return 0
-    output.line(f"wherry is up: node {cluster.node_name} is Ready after {seconds:.2f} s")
-    output.line(f"kubeconfig context {cluster.name!r} is in {context}\n")
+    what = f"node {cluster.node_name} is Ready" if daemon.has_agent(cluster) else "the API answers"
+    output.line(f"wherry is up: {what} after {seconds:.2f} s")
+    output.line(f"kubeconfig context {cluster.cluster.name!r} is in {context}\n")
     for trouble in pending:
         output.line(f"not ready yet: {trouble}")
     output.line("try next:")

@@ -39,6 +39,15 @@ def test_private_files_are_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "pki").stat().st_mode) == 0o700
 
 
+def test_identities_lie_apart_from_what_signs(tmp_path: Path) -> None:
+    ensure(tmp_path / "pki")  # as it was before they had a folder of their own
+    made = ensure(tmp_path / "pki", identities=tmp_path / "identity")
+    assert set(contents(tmp_path / "identity")) == {"ca.crt", "node.pem", "node-serving.pem", "gateway.pem"}
+    assert not {"node.pem", "node-serving.pem", "gateway.pem"} & set(contents(tmp_path / "pki"))
+    assert (tmp_path / "identity" / "ca.crt").read_bytes() == made.ca_pem
+    assert stat.S_IMODE((tmp_path / "identity").stat().st_mode) == 0o700
+
+
 def test_leaf_near_its_end_is_renewed_by_the_same_authority(tmp_path: Path) -> None:
     first = ensure(tmp_path)
     before = contents(tmp_path)
@@ -191,7 +200,7 @@ def test_name_no_certificate_can_hold_is_invalid(tmp_path: Path, more: dict[str,
 
 def test_printed_pki_shows_no_key(tmp_path: Path) -> None:
     made = ensure(tmp_path)
-    assert repr(made) == f"Pki(folder={tmp_path!r})"
+    assert repr(made) == f"Pki(folder={tmp_path!r}, identities={tmp_path!r})"
 
 
 async def test_running_server_takes_up_the_renewed_certificate(tmp_path: Path) -> None:

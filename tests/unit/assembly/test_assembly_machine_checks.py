@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wherry.assembly import checks, listeners, routes, supervisor
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly import checks, supervisor
+from wherry.assembly.node import SERVER, WORKER, NodeSettings
 from wherry.cli.main import machine_refuses
+from wherry.infrastructure.linux import listeners, routes
 from wherry.kit import atomic_file
 
 ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
@@ -38,7 +39,7 @@ def test_a_port_held_by_a_component_of_the_cluster_is_no_hindrance(tmp_path: Pat
     """After `kill -9` of the supervisor alone, `wherry up` refused because the server it was to adopt held the port."""
     monkeypatch.setattr(supervisor, "lock_path", lambda s, name: tmp_path / f"{name}.lock")
     with socket.create_server(("0.0.0.0", 0)) as server:
-        made = ClusterSettings(data_dir=tmp_path, api_port=server.getsockname()[1], gateway=False)
+        made = NodeSettings(data_dir=tmp_path, api_port=server.getsockname()[1], roles=(SERVER, WORKER))
         taken = checks.ports(made)[0]
         assert not taken.ok and f"(pid {os.getpid()})" in taken.detail
         lock = supervisor.hold(tmp_path / "server.lock")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from wherry.assembly import daemon, process, supervisor
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly.node import NodeSettings
 
 HOLDER = """
 import sys, time, pathlib
@@ -23,8 +23,8 @@ time.sleep(60)
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterSettings:
-    made = ClusterSettings(data_dir=tmp_path)
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NodeSettings:
+    made = NodeSettings(data_dir=tmp_path)
     monkeypatch.setattr(supervisor, "lock_path", lambda s, name: tmp_path / f"{name}.lock")
     monkeypatch.setattr(supervisor, "command", lambda s, name: [sys.executable, "-c", HOLDER, str(tmp_path / f"{name}.lock")])
     return made
@@ -64,7 +64,7 @@ def test_a_lock_names_its_holder_and_is_free_after_its_death(tmp_path: Path) -> 
     assert supervisor.holder(path) == 0
 
 
-async def test_a_killed_component_is_started_again_and_stopped_in_the_end(settings: ClusterSettings, tmp_path: Path) -> None:
+async def test_a_killed_component_is_started_again_and_stopped_in_the_end(settings: NodeSettings, tmp_path: Path) -> None:
     path = tmp_path / "server.lock"
     async with asyncio.TaskGroup() as group:
         task = group.create_task(supervisor.keep(settings, "server"))
@@ -83,7 +83,7 @@ def test_stopping_ends_a_component_that_is_so_young_that_it_does_not_hold_its_lo
     for name in ("__init__.py", "cli/__init__.py"):
         (tmp_path / "wherry" / name).touch()
     (tmp_path / "wherry" / "cli" / "main.py").write_text("import time; time.sleep(60)")  # imports, for a very long time
-    ours, others = (ClusterSettings(data_dir=tmp_path / name) for name in ("ours", "others"))
+    ours, others = (NodeSettings(data_dir=tmp_path / name) for name in ("ours", "others"))
     young, other = (subprocess.Popen(supervisor.command(one, "agent"), cwd=tmp_path) for one in (ours, others))
     try:
         asyncio.run(eventually(lambda: supervisor.started(ours, "agent") == [young.pid]))
@@ -103,7 +103,7 @@ def test_who_goes_by_the_same_words_is_ours_unless_of_another_user_or_in_a_conta
     tmp_path: Path, disguise: list[str], is_ours: bool
 ) -> None:
     """It could ignore TERM and hold up `wherry down` for 45 seconds, one after the other."""
-    settings = ClusterSettings(data_dir=tmp_path)
+    settings = NodeSettings(data_dir=tmp_path)
     words = supervisor.command(settings, "agent")[1:]
     script = 'exec -a yes /usr/bin/busybox "$@"'
     with subprocess.Popen([*disguise, "bash", "-c", script, "bash", *words], stdout=subprocess.PIPE, start_new_session=True) as child:
@@ -115,7 +115,7 @@ def test_who_goes_by_the_same_words_is_ours_unless_of_another_user_or_in_a_conta
             os.killpg(child.pid, signal.SIGKILL)
 
 
-async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: ClusterSettings, tmp_path: Path) -> None:
+async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: NodeSettings, tmp_path: Path) -> None:
     path = tmp_path / "server.lock"
     child = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)])
     try:
@@ -134,7 +134,7 @@ async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: Clu
 
 
 async def test_a_component_starts_the_supervisor_again_until_the_cluster_is_stopped(
-    settings: ClusterSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: NodeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`kill -9` of the supervisor alone left nobody to restart the next component that died."""
     monkeypatch.setattr(supervisor, "stopping_file", lambda s: tmp_path / "stopping")
@@ -149,7 +149,7 @@ async def test_a_component_starts_the_supervisor_again_until_the_cluster_is_stop
     assert supervisor.holder(path) == 0
 
 
-async def test_a_component_that_cannot_be_started_is_tried_again(settings: ClusterSettings, tmp_path: Path) -> None:
+async def test_a_component_that_cannot_be_started_is_tried_again(settings: NodeSettings, tmp_path: Path) -> None:
     """A disk too full for the log file ended the supervisor, and with it every component."""
     (tmp_path / "log").touch()  # where the folder of the logs should be
     async with asyncio.TaskGroup() as group:
@@ -160,13 +160,13 @@ async def test_a_component_that_cannot_be_started_is_tried_again(settings: Clust
         task.cancel()
 
 
-async def test_the_gateway_starts_once_the_node_agent_listens(settings: ClusterSettings, tmp_path: Path) -> None:
+async def test_the_gateway_starts_once_the_node_agent_listens(settings: NodeSettings, tmp_path: Path) -> None:
     async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0) as agent:
         port = agent.sockets[0].getsockname()[1]
         agent.close()
         await agent.wait_closed()
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(supervisor.keep_after_node(replace(settings, node_port=port), "gateway"))
+            task = group.create_task(supervisor.keep_in_order(replace(settings, node_port=port), "gateway"))
             await asyncio.sleep(3 * supervisor.CONNECT_RETRY_S)
             assert supervisor.holder(tmp_path / "gateway.lock") == 0, "nobody listens yet"
             async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port):

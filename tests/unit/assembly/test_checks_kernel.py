@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wherry.assembly import checks
+from wherry.infrastructure.linux import abilities
 
 
 @pytest.mark.parametrize(("listing", "text", "found"), [
@@ -20,7 +20,7 @@ def test_a_module_that_can_be_loaded_is_not_missing(tmp_path: Path, listing: str
     folder = tmp_path / os.uname().release
     folder.mkdir()
     (folder / listing).write_text(text)
-    assert checks.has_module("overlay", tmp_path) is found
+    assert abilities.has_module("overlay", tmp_path) is found
 
 
 @pytest.mark.parametrize(("number", "free"), [
@@ -33,4 +33,4 @@ def test_only_a_port_in_use_is_taken(monkeypatch: pytest.MonkeyPatch, number: in
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    assert checks.port_free(80) is free
+    assert abilities.port_free(80) is free

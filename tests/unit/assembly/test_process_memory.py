@@ -6,8 +6,8 @@ from pathlib import Path
 
 COMPONENT = """
 import asyncio, gc, pathlib, sys, types
-from wherry.assembly import process, supervisor
-from wherry.assembly.settings import ClusterSettings
+from wherry.assembly import components, process, supervisor
+from wherry.assembly.node import NodeSettings
 from wherry.kit import collector
 
 def pss():
@@ -32,10 +32,11 @@ async def run(settings):
 
 process.SETTLED_S, collector.GIVE_BACK_PERIOD_S = 0.0, 0.2
 process.keep_supervised = lambda settings: asyncio.sleep(3600)
+components.COMPONENTS = (components.Component("component", "server", "component", "component", is_vital=True),)
 component = types.ModuleType("wherry.assembly.component")
 component.run = run
 sys.modules["wherry.assembly.component"] = component
-sys.exit(process.run(ClusterSettings(data_dir=pathlib.Path(sys.argv[1])), "component"))
+sys.exit(process.run(NodeSettings(data_dir=pathlib.Path(sys.argv[1])), "component"))
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from wherry.assembly import daemon, settings, supervisor, troubles
+from wherry.assembly.node import NodeSettings
 from wherry.cli import status
 from wherry.kit.errors import TimedOut
 
@@ -57,13 +58,13 @@ def test_a_node_is_named_with_each_condition_that_is_not_as_it_should_be() -> No
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[settings.ClusterSettings]:
+def cluster(tmp_path: Path) -> Iterator[NodeSettings]:
     made = settings.load_or_create(tmp_path / "cluster", {"api_port": 1})
     yield made
     shutil.rmtree(made.run_dir, ignore_errors=True)
 
 
-def test_status_names_a_gateway_whose_image_is_being_made_and_why_a_process_cannot_run(cluster: settings.ClusterSettings) -> None:
+def test_status_names_a_gateway_whose_image_is_being_made_and_why_a_process_cannot_run(cluster: NodeSettings) -> None:
     lock = supervisor.hold(supervisor.lock_path(cluster, "gateway"))
     assert lock is not None
     supervisor.broken_file(cluster, "server").write_text("state.db is damaged")
@@ -80,7 +81,7 @@ def test_status_of_a_cluster_without_a_gateway_says_nothing_of_it(tmp_path: Path
     assert troubles.of_gateway(cluster) == ()
 
 
-async def test_an_up_that_waited_too_long_says_what_goes_on_and_how_to_stop_it(cluster: settings.ClusterSettings) -> None:
+async def test_an_up_that_waited_too_long_says_what_goes_on_and_how_to_stop_it(cluster: NodeSettings) -> None:
     with pytest.raises(TimedOut) as late:
         await daemon.wait_ready(cluster, limit_s=0.01, since=datetime.now(UTC))
     assert "go on trying in the background" in str(late.value)

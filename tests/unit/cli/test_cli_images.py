@@ -11,6 +11,7 @@ import pytest
 
 from wherry.assembly import builds, settings
 from wherry.assembly.images import open_images
+from wherry.assembly.node import NodeSettings
 from wherry.buildpacks.platform.build import BuildResult
 from wherry.buildpacks.platform.settings import BuildOptions
 from wherry.cli import build, main, push
@@ -21,21 +22,21 @@ NAME = "registry.wherry.local:5050/team/app:1"
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> settings.ClusterSettings:
+def cluster(tmp_path: Path) -> NodeSettings:
     return settings.load_or_create(tmp_path / "cluster", {})
 
 
-async def add_image(cluster: settings.ClusterSettings, *names: str) -> None:
+async def add_image(cluster: NodeSettings, *names: str) -> None:
     config = builder.new_config()
     config["config"] = {"Env": ["A=1"]}
     await builder.write_image(open_images(cluster).content, config, [], list(names))
 
 
-def wherry(cluster: settings.ClusterSettings, *words: str) -> int:
+def wherry(cluster: NodeSettings, *words: str) -> int:
     return main.main([*words, "--data-dir", str(cluster.data_dir)])
 
 
-async def test_an_image_goes_out_to_a_file_and_comes_back(cluster: settings.ClusterSettings, tmp_path: Path) -> None:
+async def test_an_image_goes_out_to_a_file_and_comes_back(cluster: NodeSettings, tmp_path: Path) -> None:
     await add_image(cluster, NAME)
     tar = tmp_path / "app.tar"
     assert await asyncio.to_thread(wherry, cluster, "image", "save", NAME, "--to", str(tar)) == 0
@@ -46,7 +47,7 @@ async def test_an_image_goes_out_to_a_file_and_comes_back(cluster: settings.Clus
     assert await open_images(cluster).service.present(NAME) is not None
 
 
-async def test_a_push_into_the_own_registry_is_another_name(cluster: settings.ClusterSettings) -> None:
+async def test_a_push_into_the_own_registry_is_another_name(cluster: NodeSettings) -> None:
     await add_image(cluster, "wherry.local/app:1")
     assert await asyncio.to_thread(wherry, cluster, "push", "wherry.local/app:1", NAME) == 0
     assert await open_images(cluster).service.present(NAME) is not None
@@ -54,19 +55,19 @@ async def test_a_push_into_the_own_registry_is_another_name(cluster: settings.Cl
 
 @pytest.mark.parametrize("target", ["wherry.local/app:1", "app:dev"])
 def test_a_push_to_no_registry_is_refused_with_a_name_that_would_do(
-    target: str, cluster: settings.ClusterSettings, capsys: pytest.CaptureFixture[str]
+    target: str, cluster: NodeSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert wherry(cluster, "push", target) == 1
     assert f"registry.wherry.local:5050/{target.removeprefix('wherry.local/').partition(':')[0]}" in capsys.readouterr().err
 
 
-async def test_a_rebase_of_an_image_of_another_kind_ends_with_its_code(cluster: settings.ClusterSettings) -> None:
+async def test_a_rebase_of_an_image_of_another_kind_ends_with_its_code(cluster: NodeSettings) -> None:
     await add_image(cluster, NAME)
     assert await asyncio.to_thread(wherry, cluster, "rebase", NAME) == 72
 
 
 def test_clusters_are_listed_until_they_are_forgotten(
-    cluster: settings.ClusterSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cluster: NodeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(settings, "KNOWN_DIR", tmp_path / "known")
     monkeypatch.setenv("WHERRY_DATA_DIR", str(tmp_path / "none"))
@@ -135,7 +136,7 @@ def test_the_shell_itself_completes_verbs_and_flags(
 
 
 async def test_images_are_listed_and_those_that_lost_their_tag_are_pruned(
-    cluster: settings.ClusterSettings, capsys: pytest.CaptureFixture[str]
+    cluster: NodeSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`ls` names each image once for each tag; `prune` takes what a newer one took the tag of, when it is old enough."""
     await add_image(cluster, NAME, "wherry.local/app:1")
@@ -163,7 +164,7 @@ async def test_images_are_listed_and_those_that_lost_their_tag_are_pruned(
 
 
 @pytest.mark.parametrize("name", ["app:dev", "team/app:dev"])
-async def test_the_push_that_a_build_names_is_one_that_push_takes(name: str, cluster: settings.ClusterSettings) -> None:
+async def test_the_push_that_a_build_names_is_one_that_push_takes(name: str, cluster: NodeSettings) -> None:
     """`wherry build --tag app:dev` named a command that the next verb refused."""
     await add_image(cluster, name)
     words = build.way_out(open_images(cluster).content, name).split()
@@ -171,18 +172,18 @@ async def test_the_push_that_a_build_names_is_one_that_push_takes(name: str, clu
 
 
 def test_a_push_that_cannot_be_is_refused_before_the_build(
-    cluster: settings.ClusterSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: NodeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert wherry(cluster, "build", str(tmp_path / "nothing there"), "--tag", "app:dev", "--push") == 1
     assert "'app:dev' names no registry: write registry.wherry.local:5050/app:dev" in capsys.readouterr().err
 
 
 def test_a_build_with_push_sends_the_image_to_its_registry(
-    cluster: settings.ClusterSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cluster: NodeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A name of another registry goes over the network; one of the own registry is there already."""
     class Made:
-        def __init__(self, cluster: settings.ClusterSettings) -> None:
+        def __init__(self, cluster: NodeSettings) -> None:
             self._images = open_images(cluster)
 
         async def build(self, folder: Path, names: list[str], options: BuildOptions, progress: object) -> BuildResult:

@@ -1,9 +1,10 @@
 """The cluster's keys and certificates on disk: created once, loaded after, renewed when they near their end.
 
-In:    a folder; the names and addresses the API server and this node answer to.
+In:    a folder; the names and addresses the API server and this node answer to; optionally a second folder for identities.
 Out:   `Pki`. Layout: `ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key sa.key encryption.key` and one
        `<who>.pem` a leaf, certificate and key in one file so that the pair is replaced in one rename. All 0600 but
-       the two `.crt`.
+       the two `.crt`. The leaves of `IDENTITIES`, and a copy of `ca.crt`, lie in the second folder: whoever has only that
+       one can prove to be this node or its gateway and can sign nothing.
 Spec:  https://kubernetes.io/docs/setup/best-practices/certificates/
 Cost:  see README.
 Refuses: an authority whose key is missing or belongs to another certificate (`Broken`): making a new one would
@@ -46,6 +47,7 @@ from wherry.orchestration.apiserver.pki.kubeconfig import document
 APISERVER_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
 ENCRYPTION_KEY_BYTES = 32
 FRONT_PROXY_CLIENT = "front-proxy-client"
+IDENTITIES = frozenset({"node", "node-serving", "gateway"})
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Pki:
     scheduler, node, node-serving, gateway, front-proxy-client."""
 
     folder: Path
+    identities: Path
     ca: Authority = field(repr=False)
     front_proxy_ca: Authority = field(repr=False)
     encryption_key: bytes = field(repr=False)
@@ -71,7 +74,7 @@ class Pki:
 
     def leaf_file(self, who: str) -> Path:
         """Certificate and key of `who` in one PEM file, as `ssl.SSLContext.load_cert_chain` takes it."""
-        return self.folder / f"{who}.pem"
+        return (self.identities if who in IDENTITIES else self.folder) / f"{who}.pem"
 
     def leaf(self, who: str) -> tuple[bytes, bytes]:
         """(certificate, key) of `who`, PEM."""
@@ -125,24 +128,34 @@ def ensure(
     node_name: str,
     now: datetime,
     cluster_domain: str = "cluster.local",
+    identities: Path | None = None,
 ) -> Pki:
-    """Create what is missing in `folder`, renew what nears its end or is for other names, and return it all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    """Create what is missing, renew what nears its end or is for other names, and return it all."""
+    for path in (folder, identities or folder):
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o700)
     writes: dict[str, bytes] = {}
     pki = Pki(
         folder=folder,
+        identities=identities or folder,
         ca=_authority(folder, "ca", "kubernetes", now, writes),
         front_proxy_ca=_authority(folder, "front-proxy-ca", "front-proxy-ca", now, writes),
         encryption_key=_encryption_key(folder, writes),
         account_key=_account_key(folder, writes),
     )
+    leaves: dict[Path, bytes] = {}
     for who, request in _leaves(names, addresses, node_name, cluster_domain).items():
         signer = pki.front_proxy_ca if who == FRONT_PROXY_CLIENT else pki.ca
         file = pki.leaf_file(who)
         if not file.exists() or needs_renewal(file.read_bytes(), signer, request, now):
-            writes[file.name] = issue(signer, request, now)
-    _write_all(folder, writes)
+            leaves[file] = issue(signer, request, now)
+    _write_all({folder / name: data for name, data in writes.items()} | leaves)
+    if identities is not None:
+        for who in IDENTITIES:
+            (folder / f"{who}.pem").unlink(missing_ok=True)  # where they lay before they had a folder of their own
+        copy = identities / pki.ca_file.name
+        if not copy.exists() or copy.read_bytes() != pki.ca_pem:
+            _write_all({copy: pki.ca_pem})
     return pki
 
 
@@ -206,9 +219,9 @@ def _account_key(folder: Path, writes: dict[str, bytes]) -> ec.EllipticCurvePriv
     return key
 
 
-def _write_all(folder: Path, writes: dict[str, bytes]) -> None:
-    for name, data in writes.items():
-        atomic_file.write(folder / name, data, mode=0o644 if name.endswith(".crt") else 0o600)
+def _write_all(writes: dict[Path, bytes]) -> None:
+    for path, data in writes.items():
+        atomic_file.write(path, data, mode=0o644 if path.suffix == ".crt" else 0o600)
 
 
 def _unique(texts: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,30 @@
+"""The component `controllers`: upstream's kube-controller-manager, under its account.
+
+In:    the node's settings, the cluster's authority (its CA goes into every namespace). Out: controllers that run.
+"""
+
+import contextlib
+
+from wherry.assembly.address import node_address
+from wherry.assembly.authority import authority
+from wherry.assembly.perimeter import reserved
+from wherry.assembly.shared import Process
+from wherry.infrastructure.storage.loop_volumes import LoopVolumes
+from wherry.orchestration.apiserver.auth.user import CONTROLLER_MANAGER
+from wherry.orchestration.apiserver.components import CONTROLLERS
+from wherry.orchestration.controllers.run import ControllerSettings, run_all
+
+
+async def run(process: Process) -> None:
+    """Run until cancelled."""
+    settings, keys = process.node, authority(process.node)
+    client = await process.client_as(CONTROLLER_MANAGER, keys, "controller-manager")
+    chosen = ControllerSettings(
+        root_ca=keys.ca_pem.decode(),
+        cluster_cidr=settings.cluster.pod_cidr,
+        load_balancer_addresses=(node_address(settings),),
+        reserved=reserved(settings),
+    )
+    server = await process.server()
+    with server.components.running(CONTROLLERS) if server else contextlib.nullcontext():
+        await run_all(client, chosen, process.clock, LoopVolumes(settings.data_dir / "volumes"))

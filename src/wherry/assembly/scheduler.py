@@ -1,0 +1,29 @@
+"""The component `scheduler`: upstream's kube-scheduler, under its account.
+
+In:    the node's settings, the cluster's authority. Out: pods bound to nodes.
+"""
+
+import asyncio
+import contextlib
+
+from wherry.assembly.authority import authority
+from wherry.assembly.shared import Process
+from wherry.orchestration.apiserver.auth.user import SCHEDULER as SCHEDULER_USER
+from wherry.orchestration.apiserver.components import SCHEDULER
+from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.scheduler.loop import NAME, Scheduler
+
+
+async def run(process: Process) -> None:
+    """Run until cancelled."""
+    client = await process.client_as(SCHEDULER_USER, authority(process.node), "scheduler")
+    informers = Informers(client)
+    recorder = Recorder(client, NAME, clock=process.clock)
+    scheduler = Scheduler(client, informers, recorder, process.clock)
+    server = await process.server()
+    with server.components.running(SCHEDULER) if server else contextlib.nullcontext():
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(informers.run())
+            tasks.create_task(recorder.run())
+            tasks.create_task(scheduler.run())
