@@ -10,6 +10,7 @@ from wherry.assembly.address import node_address
 from wherry.assembly.images import Images
 from wherry.assembly.networks import network_settings
 from wherry.assembly.node import NodeSettings
+from wherry.assembly.node_range import node_range
 from wherry.assembly.perimeter import listen_hosts, reserved
 from wherry.assembly.shared import Process
 from wherry.container.runtime.crun_engine import CrunEngine
@@ -38,7 +39,7 @@ def runtime_settings(settings: NodeSettings) -> RuntimeSettings:
     )  # fmt: skip
 
 
-def agent_settings(settings: NodeSettings) -> AgentSettings:
+def agent_settings(settings: NodeSettings, node_cidr: str = "") -> AgentSettings:
     """The node agent's part of the settings."""
     return AgentSettings(
         node_name=settings.node_name,
@@ -47,7 +48,7 @@ def agent_settings(settings: NodeSettings) -> AgentSettings:
         log_dir=Path(settings.pod_log_dir),
         log_links_dir=Path(settings.container_log_dir),
         log_journal_dir=settings.log_dir / "pods",
-        pod_cidr=settings.cluster.pod_cidr,
+        pod_cidr=node_cidr,
         cluster_dns=(settings.cluster.dns_address,),
         cluster_domain=settings.cluster.cluster_domain,
         port=settings.node_port,
@@ -58,9 +59,9 @@ def agent_settings(settings: NodeSettings) -> AgentSettings:
     )
 
 
-def engine_for(settings: NodeSettings, images: Images) -> CrunEngine:
-    """The engine over this cluster's folders."""
-    return CrunEngine(runtime_settings(settings), SandboxNetwork(network_settings(settings)), images.layers)
+def engine_for(settings: NodeSettings, images: Images, node_cidr: str = "") -> CrunEngine:
+    """The engine over this cluster's folders; sandboxes get addresses of `node_cidr`."""
+    return CrunEngine(runtime_settings(settings), SandboxNetwork(network_settings(settings, node_cidr)), images.layers)
 
 
 async def run(process: Process) -> None:
@@ -69,8 +70,10 @@ async def run(process: Process) -> None:
     volumes = LoopVolumes(settings.data_dir / "volumes")
     await volumes.prepare()
     await process.linked()
+    node_cidr = await node_range(settings, process.node_client, agent_settings(settings), process.clock)
+    engine = engine_for(settings, images, node_cidr)
     agent = Agent(
-        agent_settings(settings), process.node_client, engine_for(settings, images), images.service, volumes, process.clock,
+        agent_settings(settings, node_cidr), process.node_client, engine, images.service, volumes, process.clock,
         tls=process.node_tls, layers=images.layers,
     )  # fmt: skip
     async with asyncio.TaskGroup() as tasks:

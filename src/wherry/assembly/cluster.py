@@ -10,6 +10,7 @@ from ipaddress import IPv4Network
 from wherry.kit.errors import Invalid
 
 SERVICE_ADDRESSES_MIN = 32
+NODE_MASK_MIN, NODE_MASK_MAX = 16, 28
 FALLBACK_INDEX = 11  # of the service range; the one after cluster DNS
 
 
@@ -18,7 +19,8 @@ class ClusterSettings:
     """One cluster. Address ranges are IPv4 CIDRs that must not overlap each other."""
 
     name: str = "wherry"  # of the kubeconfig context
-    pod_cidr: str = "10.244.0.0/24"
+    pod_cidr: str = "10.244.0.0/16"
+    node_cidr_mask_size: int = 24  # of each node's part of it; a smaller range goes to one node whole
     service_cidr: str = "10.96.0.0/16"
     cluster_domain: str = "cluster.local"
     external_ips: bool = False  # may Services claim addresses by spec.externalIPs (CVE-2020-8554)
@@ -55,5 +57,8 @@ def check(settings: ClusterSettings) -> None:
         raise Invalid(f"--pod-cidr {settings.pod_cidr} overlaps --service-cidr {settings.service_cidr}")
     if networks["service_cidr"].num_addresses < SERVICE_ADDRESSES_MIN:
         raise Invalid(f"--service-cidr {settings.service_cidr} holds fewer than {SERVICE_ADDRESSES_MIN} addresses")
+    if not NODE_MASK_MIN <= settings.node_cidr_mask_size <= NODE_MASK_MAX:
+        given = settings.node_cidr_mask_size
+        raise Invalid(f"--node-cidr-mask-size: {given} is not from {NODE_MASK_MIN} to {NODE_MASK_MAX}; 24 has room for 250 pods")
     if settings.unenforced_policies not in ("refuse", "warn"):
         raise Invalid(f"--unenforced-policies: {settings.unenforced_policies!r} is not one of refuse, warn")

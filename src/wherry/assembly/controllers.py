@@ -22,6 +22,7 @@ async def run(process: Process) -> None:
     chosen = ControllerSettings(
         root_ca=keys.ca_pem.decode(),
         cluster_cidr=settings.cluster.pod_cidr,
+        node_cidr_mask_size=settings.cluster.node_cidr_mask_size,
         load_balancer_addresses=(node_address(settings),),
         reserved=reserved(settings),
     )

@@ -12,13 +12,13 @@ from wherry.infrastructure.network.node_link import NodeLink
 from wherry.infrastructure.network.settings import NetworkSettings
 
 
-def network_settings(settings: NodeSettings) -> NetworkSettings:
-    """The sandbox network's part of the settings."""
+def network_settings(settings: NodeSettings, node_cidr: str = "") -> NetworkSettings:
+    """The sandbox network's part of the settings. `node_cidr`: the node's range; "": what names and rules alone need."""
     pods, services = IPv4Network(settings.cluster.pod_cidr), IPv4Network(settings.cluster.service_cidr)
     return NetworkSettings(
         cluster=settings.id,
         journal=settings.run_dir / "network.json",
-        addresses=pods,
+        addresses=IPv4Network(node_cidr) if node_cidr else pods,
         not_masqueraded=(pods, services),
         node_address=IPv4Address(node_address(settings)),
         reserved=reserved(settings),

@@ -11,7 +11,9 @@ from wherry.assembly.node import NodeSettings
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 FOLDERS = frozenset({"pki", "identity", "log", "content", "volumes", "runtime", "pods", "cache", "build", "build-cache"})
-FILES = frozenset({"cluster.json", "node.json", "admin.conf", "registry.password", "state.db", "state.db-wal", "state.db-shm"})
+FILES = frozenset({
+    "cluster.json", "node.json", "node-range", "admin.conf", "registry.password", "state.db", "state.db-wal", "state.db-shm",
+})
 
 
 def make_private(settings: NodeSettings) -> None:

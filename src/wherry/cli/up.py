@@ -22,7 +22,7 @@ READY_LIMIT_S = 60.0  # an emulated or very busy machine needs more: --timeout
 TEXTS = {
     "node_name": "name of this node (default the host name)",
     "node_address": "address other machines reach this node at (default that of the default route)",
-    "pod_cidr": "range of pod addresses (default 10.244.0.0/24)",
+    "pod_cidr": "range of pod addresses (default 10.244.0.0/16); each node gets a part of it",
     "unenforced_policies": "refuse (default) or warn: what happens to a NetworkPolicy, which this version does not enforce",
     "service_cidr": "range of Service addresses (default 10.96.0.0/16)",
     "listen_addresses": "more addresses for API, agent and registry than loopback and the node's (0.0.0.0: all)",
@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, dest=name)
     for name, text in TEXTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, help=text or None)
+    parser.add_argument("--node-cidr-mask-size", type=int, help="size of a node's part of the pod range (default 24: 250 pods)")
     parser.add_argument("--backup-hours", type=float, help="hours between automatic copies of the store (default 6)")
     parser.add_argument("--backups-kept", type=int, help="copies kept (default 12)")
     parser.add_argument("--context", dest="name", help="name of the kubeconfig context (default wherry)")
@@ -57,7 +58,7 @@ def seconds(text: str) -> float:
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings the user named; the others keep their default or what the cluster has."""
-    names = (*PORTS, *TEXTS, "name", "gateway", "external_ips", "backup_hours", "backups_kept")
+    names = (*PORTS, *TEXTS, "name", "gateway", "external_ips", "backup_hours", "backups_kept", "node_cidr_mask_size")
     found = {name: value for name in names if (value := getattr(args, name)) is not None}
     if "without" in found:
         found["without"] = tuple(filter(None, found["without"].split(",")))

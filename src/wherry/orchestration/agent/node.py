@@ -41,7 +41,7 @@ def allocatable(machine: Machine, settings: AgentSettings) -> dict[str, str]:
 
 def new_node(machine: Machine, settings: AgentSettings) -> Object:
     """As it is registered; status comes in the first report."""
-    spec: Object = {"podCIDR": settings.pod_cidr, "podCIDRs": [settings.pod_cidr]}
+    spec: Object = {"podCIDR": settings.pod_cidr, "podCIDRs": [settings.pod_cidr]} if settings.pod_cidr else {}
     if settings.node_taints:
         spec["taints"] = [dict(taint) for taint in settings.node_taints]
     return {

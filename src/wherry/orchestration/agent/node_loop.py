@@ -108,7 +108,7 @@ class NodeLoop:
             found = await self._client.get(NODES, self._settings.node_name)
         missing = {k: v for k, v in labels_of(wanted).items() if labels_of(found).get(k) != v}
         patch: Object = {"metadata": {"labels": missing}} if missing else {}
-        if not (found.get("spec") or {}).get("podCIDR"):
+        if self._settings.pod_cidr and not (found.get("spec") or {}).get("podCIDR"):
             patch["spec"] = {"podCIDR": self._settings.pod_cidr, "podCIDRs": [self._settings.pod_cidr]}
         if not patch:
             return found

@@ -21,7 +21,7 @@ class AgentSettings:
     log_links_dir: Path | None = None  # <pod>_<ns>_<container>-<id>.log leads to the log; None: no such links
     log_journal_dir: Path | None = None  # notes which folders of a shared log dir are this cluster's
     machine_log_dir: Path = Path("/var/log")  # served by /logs/ of the node API
-    pod_cidr: str = "10.244.0.0/24"
+    pod_cidr: str = ""  # the node's own range once it has one: a Node registered anew keeps it
     cluster_dns: tuple[str, ...] = ("10.96.0.10",)
     cluster_domain: str = "cluster.local"
     port: int = 10250

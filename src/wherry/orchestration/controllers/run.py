@@ -29,6 +29,7 @@ from wherry.orchestration.controllers.garbage_collector.loop import Controller a
 from wherry.orchestration.controllers.job.loop import Controller as Jobs
 from wherry.orchestration.controllers.lease_cleanup.loop import Controller as LeaseCleanup
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
+from wherry.orchestration.controllers.node_ipam.decide import NODE_MASK_SIZE
 from wherry.orchestration.controllers.node_ipam.loop import Controller as NodeIpam
 from wherry.orchestration.controllers.node_lifecycle.loop import Controller as NodeLifecycle
 from wherry.orchestration.controllers.not_enforced.loop import Controller as NotEnforced
@@ -58,6 +59,7 @@ class ControllerSettings:
     cluster_cidr: str
     load_balancer_addresses: tuple[str, ...]
     reserved: Reserved = Reserved()  # ports no load balancer gets
+    node_cidr_mask_size: int = NODE_MASK_SIZE  # of the range a node gets out of the cluster's
 
 
 class Running(Protocol):
@@ -75,7 +77,9 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "serviceaccount-controller": ServiceAccounts,
         "root-ca-certificate-publisher-controller": partial(RootCa, root_ca=settings.root_ca),
         "node-lifecycle-controller": NodeLifecycle,
-        "node-ipam-controller": partial(NodeIpam, cluster_cidr=settings.cluster_cidr),
+        "node-ipam-controller": partial(
+            NodeIpam, cluster_cidr=settings.cluster_cidr, mask_size=settings.node_cidr_mask_size
+        ),
         "replicaset-controller": ReplicaSets,
         "deployment-controller": Deployments,
         "statefulset-controller": StatefulSets,

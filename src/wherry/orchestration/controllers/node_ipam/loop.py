@@ -11,7 +11,7 @@ from wherry.orchestration.client.controller import run_controller
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.recorder import NORMAL, Recorder
 from wherry.orchestration.client.workqueue import KeyedQueue
-from wherry.orchestration.controllers.node_ipam.decide import free_range
+from wherry.orchestration.controllers.node_ipam.decide import NODE_MASK_SIZE, free_range
 from wherry.orchestration.objects.kinds import NODES
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, revision_of
 
@@ -22,10 +22,12 @@ class Controller:
     """node-ipam-controller. One worker: two nodes must not get one range."""
 
     def __init__(
-        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, cluster_cidr: str
+        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, cluster_cidr: str,
+        mask_size: int = NODE_MASK_SIZE,
     ) -> None:
         self._client = client
         self._cluster_cidr = cluster_cidr
+        self._mask_size = mask_size
         self._recorder = recorder.named(COMPONENT)
         self._nodes = informers.of(NODES)
         self._given: dict[str, str] = {}  # by node, until the informer shows it
@@ -43,7 +45,7 @@ class Controller:
         if node is None or is_deleting(node) or ranges_of(node) or name in self._given:
             return
         taken = [cidr for other in self._nodes.list() for cidr in ranges_of(other)]
-        free = free_range(self._cluster_cidr, [*taken, *self._given.values()])
+        free = free_range(self._cluster_cidr, [*taken, *self._given.values()], self._mask_size)
         if free is None:
             text = f"Node {name} status is now: CIDRNotAvailable"
             self._recorder.event(node, NORMAL, "CIDRNotAvailable", text)
