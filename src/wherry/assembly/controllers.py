@@ -4,6 +4,7 @@ In:    the node's settings, the cluster's authority (its CA goes into every name
 """
 
 import contextlib
+from functools import partial
 
 from wherry.assembly.address import node_address
 from wherry.assembly.authority import authority
@@ -12,6 +13,7 @@ from wherry.assembly.shared import Process
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
 from wherry.orchestration.apiserver.auth.user import CONTROLLER_MANAGER
 from wherry.orchestration.apiserver.components import CONTROLLERS
+from wherry.orchestration.apiserver.pki.certificates import sign_request
 from wherry.orchestration.controllers.run import ControllerSettings, run_all
 
 
@@ -21,6 +23,7 @@ async def run(process: Process) -> None:
     client = await process.client_as(CONTROLLER_MANAGER, keys, "controller-manager")
     chosen = ControllerSettings(
         root_ca=keys.ca_pem.decode(),
+        sign=partial(sign_request, keys.ca),
         cluster_cidr=settings.cluster.pod_cidr,
         node_cidr_mask_size=settings.cluster.node_cidr_mask_size,
         load_balancer_addresses=(node_address(settings),),

@@ -80,7 +80,6 @@ WITHOUT_EFFECT: dict[str, dict[str, Any]] = {
     "validatingwebhookconfigurations": HOOKS,
     "mutatingwebhookconfigurations": HOOKS,
     "horizontalpodautoscalers": {"spec": HPA["spec"]},
-    "certificatesigningrequests": {"spec": {"request": REQUEST, "signerName": "example.com/s", "usages": ["digital signature"]}},
     "clustertrustbundles": {"spec": {"trustBundle": "x"}},
     "servicecidrs": {"spec": {"cidrs": ["10.200.0.0/24"]}},
     "apiservices": {"spec": {"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,

@@ -133,17 +133,20 @@ def test_request_is_signed_with_its_own_subject_and_names() -> None:
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(names, False).sign(
         key, hashes.SHA256())
     signed = x509.load_pem_x509_certificate(certificates.sign_request(
-        authority, request.public_bytes(serialization.Encoding.PEM), [certificates.CLIENT], NOW, timedelta(hours=1)))
+        authority, request.public_bytes(serialization.Encoding.PEM), ["client auth", "digital signature"], NOW, timedelta(hours=1)))
     signed.verify_directly_issued_by(authority.certificate)
     assert signed.subject == subject
     assert signed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == names
     assert signed.not_valid_after_utc - NOW <= timedelta(hours=1)
+    assert list(signed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [certificates.CLIENT]
+    usage = signed.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.digital_signature and not usage.key_encipherment and not usage.key_cert_sign
 
 
 def test_unreadable_request_is_invalid() -> None:
     with pytest.raises(Invalid, match="cannot be read"):
         certificates.sign_request(
-            certificates.create_authority("k", NOW), b"junk", [certificates.CLIENT], NOW, timedelta(hours=1))
+            certificates.create_authority("k", NOW), b"junk", ["client auth"], NOW, timedelta(hours=1))
 
 
 OURS = kubeconfig.document("https://127.0.0.1:6443", ca_pem=b"ca", certificate_pem=b"crt", key_pem=b"key")

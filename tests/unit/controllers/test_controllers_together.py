@@ -26,7 +26,7 @@ from wherry.orchestration.scheduler.loop import Scheduler
 from wherry.testing.cluster_objects import deployment
 from wherry.testing.control_plane import ControlPlane, control_plane
 
-SETTINGS = ControllerSettings("PEM", "10.244.0.0/24", ("192.0.2.1",))
+SETTINGS = ControllerSettings("PEM", lambda *asked: b"", "10.244.0.0/24", ("192.0.2.1",))
 QUIET_S = 0.5
 
 

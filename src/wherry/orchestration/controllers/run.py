@@ -16,6 +16,10 @@ from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.controllers.certificates.loop import APPROVING, CLEANING, SIGNING, Sign
+from wherry.orchestration.controllers.certificates.loop import Approver as CertificateApprover
+from wherry.orchestration.controllers.certificates.loop import Cleaner as CertificateCleaner
+from wherry.orchestration.controllers.certificates.loop import Signer as CertificateSigner
 from wherry.orchestration.controllers.cluster_role_aggregation.loop import Controller as ClusterRoleAggregation
 from wherry.orchestration.controllers.cronjob.loop import Controller as CronJobs
 from wherry.orchestration.controllers.daemonset.loop import Controller as DaemonSets
@@ -56,6 +60,7 @@ class ControllerSettings:
     """What the controllers of one cluster must know. `root_ca` is PEM; addresses are this machine's, for LoadBalancers."""
 
     root_ca: str
+    sign: Sign  # with the cluster's CA
     cluster_cidr: str
     load_balancer_addresses: tuple[str, ...]
     reserved: Reserved = Reserved()  # ports no load balancer gets
@@ -106,6 +111,9 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "pod-garbage-collector-controller": PodGarbage,
         "clusterrole-aggregation-controller": ClusterRoleAggregation,
         "lease-cleanup": LeaseCleanup,
+        APPROVING: CertificateApprover,
+        SIGNING: partial(CertificateSigner, sign=settings.sign),
+        CLEANING: CertificateCleaner,
         "not-enforced": NotEnforced,
     }
 

@@ -96,8 +96,6 @@ ROWS: tuple[Row, ...] = (
     Row(kinds.CUSTOM_RESOURCE_DEFINITIONS, _definition),
     Row(kinds.HORIZONTAL_POD_AUTOSCALERS, _always(_SCALING)),
     Row(kinds.HORIZONTAL_POD_AUTOSCALERS_V1, _always(_SCALING)),
-    Row(kinds.CERTIFICATE_SIGNING_REQUESTS, _always(
-        "no signer runs in this version: the request can be approved, and no certificate is issued")),
     Row(kinds.POD_CERTIFICATE_REQUESTS, _always("no signer runs in this version: no certificate is issued")),
     Row(kinds.CLUSTER_TRUST_BUNDLES, _always(
         "clusterTrustBundle volumes are not part of this version: no pod gets this bundle")),

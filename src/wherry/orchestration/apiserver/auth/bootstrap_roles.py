@@ -192,6 +192,8 @@ CLUSTER_BINDINGS: tuple[tuple[str, str, str], ...] = (
     ("kubeadm:node-autoapprove-certificate-rotation", f"{_CSR}certificatesigningrequests:selfnodeclient",
      "g:system:nodes"),
     ("system:wherry:gateway", "system:wherry:gateway", "u:system:wherry:gateway"),
+    # Our certificate approver also approves what a node serves with, when it is for the node's own names and addresses.
+    ("system:wherry:kubelet-serving-approver", f"{_CSR}kubelet-serving-approver", "u:system:kube-controller-manager"),
 )
 
 _LOCK = "watch | core | configmaps\nget update | core | configmaps | "

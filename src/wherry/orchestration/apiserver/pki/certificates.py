@@ -7,7 +7,7 @@ Cost:  about 0.3 ms a certificate (P-256; RSA 2048 would be 60 to 300 ms for its
 Never: reads files or the clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -23,6 +23,32 @@ from wherry.kit.errors import Broken, Invalid
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
 CLOCK_SKEW = timedelta(minutes=5)  # notBefore lies this far back, so that peers with slow clocks accept at once
+
+SHORT_LIFE = timedelta(hours=8)  # a certificate that holds less is not shortened by the skew
+SIGNED_NAMES = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
+
+# certificates.k8s.io/v1 KeyUsage: the words of spec.usages
+KEY_USAGES = {
+    "signing": "digital_signature", "digital signature": "digital_signature", "content commitment": "content_commitment",
+    "key encipherment": "key_encipherment", "key agreement": "key_agreement", "data encipherment": "data_encipherment",
+    "cert sign": "key_cert_sign", "crl sign": "crl_sign", "encipher only": "encipher_only", "decipher only": "decipher_only",
+}
+EXTENDED_USAGES = {
+    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "s/mime": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "ipsec end system": ObjectIdentifier("1.3.6.1.5.5.7.3.5"),
+    "ipsec tunnel": ObjectIdentifier("1.3.6.1.5.5.7.3.6"),
+    "ipsec user": ObjectIdentifier("1.3.6.1.5.5.7.3.7"),
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+    "microsoft sgc": ObjectIdentifier("1.3.6.1.4.1.311.10.3.3"),
+    "netscape sgc": ObjectIdentifier("2.16.840.1.113730.4.1"),
+}
+_KEY_USAGE_FLAGS = frozenset(KEY_USAGES.values())
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -101,22 +127,32 @@ def issue(authority: Authority, request: LeafRequest, now: datetime, life: timed
 
 
 def sign_request(
-    authority: Authority, request_pem: bytes, usages: Iterable[ObjectIdentifier], now: datetime, life: timedelta
+    authority: Authority, request_pem: bytes, usages: Collection[str], now: datetime, life: timedelta
 ) -> bytes:
-    """Sign a PKCS #10 request as it asks (subject and alternative names). Raise `Invalid` when it cannot be read."""
+    """Sign a PKCS #10 request as it asks (subject and alternative names) for `usages`, in the words of spec.usages.
+
+    Raise `Invalid` when it cannot be read, its signature does not match, or a usage is not known.
+    Spec: Kubernetes pkg/controller/certificates/authority PermissiveSigningPolicy."""
     try:
         request = x509.load_pem_x509_csr(request_pem)
+        names = [name for one in request.extensions if isinstance(one.value, x509.SubjectAlternativeName) for name in one.value]
     except ValueError as error:
         raise Invalid(f"certificate request cannot be read: {error}") from error
     if not request.is_signature_valid:
         raise Invalid("certificate request: its signature does not match its key")
-    key = request.public_key()
-    builder = _builder(authority, request.subject, key, now, life, tuple(usages))
-    for extension in request.extensions:
-        if isinstance(extension.value, x509.SubjectAlternativeName):
-            builder = builder.add_extension(extension.value, critical=extension.critical)
-    certificate = builder.sign(authority.key, hashes.SHA256())
-    return certificate.public_bytes(serialization.Encoding.PEM)
+    if unknown := sorted(set(usages) - set(KEY_USAGES) - set(EXTENDED_USAGES)):
+        raise Invalid(f"unrecognized usages: {unknown}")
+    held = life if life < SHORT_LIFE else life - CLOCK_SKEW
+    builder = _plain_builder(authority, request.subject, request.public_key(), now, held)
+    flags = {flag: any(KEY_USAGES.get(usage) == flag for usage in usages) for flag in _KEY_USAGE_FLAGS}
+    if any(flags.values()):
+        builder = builder.add_extension(x509.KeyUsage(**flags), critical=True)
+    if extended := [EXTENDED_USAGES[usage] for usage in sorted(usages) if usage in EXTENDED_USAGES]:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+    kept = [name for name in names if isinstance(name, SIGNED_NAMES)]
+    if kept:
+        builder = builder.add_extension(x509.SubjectAlternativeName(kept), critical=False)
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def needs_renewal(leaf_pem: bytes, authority: Authority, request: LeafRequest, now: datetime) -> bool:
@@ -168,6 +204,14 @@ def _builder(
     life: timedelta,
     usages: tuple[ObjectIdentifier, ...],
 ) -> x509.CertificateBuilder:
+    builder = _plain_builder(authority, subject, key, now, life)
+    builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
+    return builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+
+
+def _plain_builder(
+    authority: Authority, subject: x509.Name, key: object, now: datetime, life: timedelta
+) -> x509.CertificateBuilder:
     not_after = min(now + life, authority.certificate.not_valid_after_utc)
     authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     return (
@@ -179,8 +223,6 @@ def _builder(
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(not_after)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(authority_key, critical=False)
     )
 

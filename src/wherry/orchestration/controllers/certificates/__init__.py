@@ -1,0 +1,1 @@
+"""CertificateSigningRequests: what is approved by itself, what is signed, what is removed."""
