@@ -29,12 +29,12 @@ LOCAL_CLASS: Object = {
 ADDONS: tuple[tuple[Resource, Object], ...] = ((STORAGE_CLASSES, LOCAL_CLASS),)
 
 
-async def keep_applied(client: Client, clock: Clock) -> None:
+async def keep_applied(client: Client, clock: Clock, *more: tuple[Resource, Object]) -> None:
     """Apply until it has worked once. A webhook whose backend is down, or an admission policy, refuses for a while: the
     server that its backend needs to start must not end of that."""
     while True:
         try:
-            await apply(client)
+            await apply(client, *more)
         except WherryError as error:
             log.warning("addons not applied, again in %d s: %s", RETRY_S, error)
             await clock.sleep(RETRY_S)
@@ -42,9 +42,9 @@ async def keep_applied(client: Client, clock: Clock) -> None:
             return
 
 
-async def apply(client: Client) -> None:
+async def apply(client: Client, *more: tuple[Resource, Object]) -> None:
     """Create what is absent. Raise `WherryError` when one is refused."""
-    for resource, obj in ADDONS:
+    for resource, obj in (*ADDONS, *more):
         try:
             await client.create(resource, obj)
         except AlreadyExists:

@@ -6,11 +6,14 @@ Out:   HTTPS on the API port; the server itself for the components of the same p
 
 import asyncio
 import contextlib
+import json
+from dataclasses import asdict
 from ipaddress import IPv4Address, IPv4Network
 
 from wherry.assembly import addons
 from wherry.assembly.address import node_address
 from wherry.assembly.authority import authority
+from wherry.assembly.cluster import CONFIG_KEY, CONFIG_NAME, CONFIG_NAMESPACE, ClusterSettings
 from wherry.assembly.node import NodeSettings
 from wherry.assembly.perimeter import listen_hosts, reserved
 from wherry.assembly.shared import Process
@@ -22,6 +25,8 @@ from wherry.orchestration.apiserver.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
+from wherry.orchestration.objects.kinds import CONFIG_MAPS
+from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.store.backups import keep_backed_up
 from wherry.orchestration.store.sqlite import SqliteStore
 
@@ -41,6 +46,12 @@ def api_settings(settings: NodeSettings, keys: Pki) -> ApiServerSettings:
         allows_external_ips=cluster.external_ips,
         unenforced_policies=cluster.unenforced_policies,
     )
+
+
+def shared_settings(cluster: ClusterSettings) -> Object:
+    """What a machine that joins must know of the cluster, and may read with its token."""
+    metadata = {"name": CONFIG_NAME, "namespace": CONFIG_NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {CONFIG_KEY: json.dumps(asdict(cluster))}}
 
 
 async def run(process: Process) -> None:
@@ -63,7 +74,8 @@ async def run(process: Process) -> None:
                 tasks.create_task(keep_running("backups", lambda: keep_backed_up(
                     store, settings.backup_dir, clock, period_s=settings.backup_hours * 3600, kept=settings.backups_kept)))
                 client = Client(LocalTransport(server.handle, ADDONS), user_agent=f"wherry/{ADDONS.name}")
-                tasks.create_task(addons.keep_applied(client, clock), name="addons")
+                shared = (CONFIG_MAPS, shared_settings(settings.cluster))
+                tasks.create_task(addons.keep_applied(client, clock, shared), name="addons")
                 await asyncio.Event().wait()
     finally:
         with contextlib.suppress(asyncio.CancelledError):

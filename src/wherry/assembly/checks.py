@@ -10,11 +10,12 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from wherry.assembly import firewalls, supervisor
-from wherry.assembly.components import PROCESSES
+from wherry.assembly.components import PROCESSES, rows
 from wherry.assembly.findings import Finding
 from wherry.assembly.node import NodeSettings
 from wherry.infrastructure.linux import listeners, routes
 from wherry.infrastructure.linux.abilities import has_filesystem, has_module, port_free
+from wherry.infrastructure.network import node_routes
 from wherry.infrastructure.network.settings import NetworkSettings
 
 DISK_FREE_BYTES_MIN = 2 * 1024**3
@@ -50,7 +51,7 @@ def _path() -> str:
 
 def ports(settings: NodeSettings) -> list[Finding]:
     """A port held by the cluster's own processes counts as free: they are adopted, or outlived a crash."""
-    wanted = [("api-port", settings.api_port), ("node-port", settings.node_port), ("registry-port", settings.registry_port)]
+    wanted = [(row.port.replace("_", "-"), int(getattr(settings, row.port))) for row in rows(settings) if row.port]
     if settings.gateway:
         wanted += [
             ("gateway-http-port", settings.gateway_http_port),
@@ -75,7 +76,8 @@ def ranges(settings: NodeSettings) -> list[Finding]:
     """The address ranges must lead nowhere else on this machine; routes of the cluster's own links do not count."""
     own = NetworkSettings(settings.id, settings.run_dir).link_prefix
     table = routes.table(Path("/proc/net/route").read_text(encoding="ascii"))
-    others = [route for route in table if not route.link.startswith(own)]
+    to_nodes = node_routes.present()  # of the pods of other nodes, as an earlier life of this one laid them
+    others = [route for route in table if not route.link.startswith(own) and route.to not in to_nodes]
     wanted = (("pod-cidr", settings.cluster.pod_cidr), ("service-cidr", settings.cluster.service_cidr))
     return [_range(flag, IPv4Network(cidr), others) for flag, cidr in wanted]
 

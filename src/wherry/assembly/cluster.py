@@ -9,6 +9,7 @@ from ipaddress import IPv4Network
 
 from wherry.kit.errors import Invalid
 
+CONFIG_NAMESPACE, CONFIG_NAME, CONFIG_KEY = "kube-system", "wherry-cluster", "cluster.json"  # the ConfigMap that nodes read
 SERVICE_ADDRESSES_MIN = 32
 NODE_MASK_MIN, NODE_MASK_MAX = 16, 28
 FALLBACK_INDEX = 11  # of the service range; the one after cluster DNS

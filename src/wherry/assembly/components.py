@@ -36,6 +36,8 @@ COMPONENTS = (
     Component("registry", WORKER, "agent", "registry", port="registry_port"),
     Component("proxy", WORKER, "agent", "proxy"),
     Component("dns", WORKER, "agent", "dns"),
+    Component("routes", WORKER, "agent", "node_routes"),
+    Component("certificates", WORKER, "agent", "rotation"),
     # Processes that start together share the cores, and the node is what `wherry up` waits for.
     Component("gateway", GATEWAY, "gateway", "gateway", begins_after="agent"),
 )

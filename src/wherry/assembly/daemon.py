@@ -15,10 +15,11 @@ import ssl
 import subprocess
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from wherry.assembly import supervisor
 from wherry.assembly.components import PROCESSES, rows
-from wherry.assembly.node import NodeSettings
+from wherry.assembly.node import SERVER_NAME, NodeSettings
 from wherry.assembly.settings import data_dir_flag
 from wherry.kit.clock import parse_rfc3339
 from wherry.kit.errors import Broken, TimedOut, Unavailable
@@ -58,23 +59,30 @@ def start_supervisor(settings: NodeSettings) -> None:
 
 
 def tls_context(settings: NodeSettings) -> ssl.SSLContext:
-    """Trusts the cluster's CA and presents the admin's certificate."""
-    context = ssl.create_default_context(cafile=str(settings.authority_dir / "ca.crt"))
-    context.load_cert_chain(settings.authority_dir / "admin.pem")
+    """Trusts the cluster's CA and presents the admin's certificate, on a node that joined the node's."""
+    folder, who = (settings.identity_dir, "node") if settings.is_joined else (settings.authority_dir, "admin")
+    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    context.load_cert_chain(folder / f"{who}.pem")
     return context
 
 
+class _Connection(http.client.HTTPSConnection):
+    """By whatever address the API server is reached, it proves to be the API server."""
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=SERVER_NAME)  # type: ignore[attr-defined]
+
+
 def get(settings: NodeSettings, path: str, *, timeout_s: float = 5.0) -> Any:
-    """GET a JSON document from the API server as the admin. Raises `Unavailable`."""
+    """GET a JSON document from the API server as the admin, on a node that joined as that node. Raises `Unavailable`."""
     try:
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", settings.api_port, timeout=timeout_s, context=tls_context(settings)
-        )
+        connection = _Connection(urlsplit(settings.api_url).netloc, timeout=timeout_s, context=tls_context(settings))
         connection.request("GET", path, headers={"Accept": "application/json"})
         reply = connection.getresponse()
         body = reply.read()
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(f"the API server on port {settings.api_port} does not answer ({error}); see: wherry status") from error
+        raise Unavailable(f"the API server at {settings.api_url} does not answer ({error}); see: wherry status") from error
     if reply.status != 200:
         raise Unavailable(f"the API server answers {reply.status} to {path}: {body[:200].decode(errors='replace')}")
     return json.loads(body)

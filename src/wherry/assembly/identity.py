@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.assembly.node import NodeSettings
+from wherry.assembly.node import SERVER_NAME, NodeSettings
 from wherry.kit.clock import Clock
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
@@ -34,7 +34,7 @@ class Identity:
 
     def transport(self) -> HttpTransport:
         """To the API server, as this identity."""
-        return HttpTransport(self.api_url, ca=str(self.ca), cert=str(self.pair), key=str(self.pair))
+        return HttpTransport(self.api_url, ca=str(self.ca), cert=str(self.pair), key=str(self.pair), server_name=SERVER_NAME)
 
     def server_tls(self) -> ssl.SSLContext:
         """TLS for a listener that reads client certificates of this cluster, and also lets in those without one."""

@@ -15,6 +15,7 @@ from wherry.kit.errors import Invalid
 
 SERVER, WORKER, GATEWAY = "server", "worker", "gateway"
 ROLES = (SERVER, WORKER, GATEWAY)
+SERVER_NAME = "kubernetes"  # in every API server's certificate, by whatever address it is reached, and in no other
 PORTS = ("api_port", "node_port", "registry_port", "gateway_http_port", "gateway_https_port")
 
 
@@ -26,6 +27,7 @@ class NodeSettings:
     cluster: ClusterSettings = ClusterSettings()
     roles: tuple[str, ...] = ROLES
     without: tuple[str, ...] = ()  # components of these roles that do not run here, because another stands in their place
+    api_servers: tuple[str, ...] = ()  # host:port of the API servers; (): it is on this node
     node_name: str = field(default_factory=lambda: socket.gethostname().lower())
     node_address: str = ""  # "": the address of the default route, else the dummy link's
     api_port: int = 6443
@@ -71,7 +73,12 @@ class NodeSettings:
     @property
     def api_url(self) -> str:
         """The API server, as this node reaches it."""
-        return f"https://127.0.0.1:{self.api_port}"
+        return f"https://{self.api_servers[0]}" if self.api_servers else f"https://127.0.0.1:{self.api_port}"
+
+    @property
+    def is_joined(self) -> bool:
+        """The cluster's authority is on another node."""
+        return SERVER not in self.roles
 
     @property
     def authority_dir(self) -> Path:

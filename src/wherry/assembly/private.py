@@ -23,7 +23,7 @@ def make_private(settings: NodeSettings) -> None:
     if not settings.data_dir.is_dir():
         return
     entries = list(settings.data_dir.iterdir())
-    for name in FOLDERS:
+    for name in FOLDERS - ({"pki"} if settings.is_joined else frozenset()):
         (settings.data_dir / name).mkdir(exist_ok=True, mode=FOLDER_MODE)
         (settings.data_dir / name).chmod(FOLDER_MODE)
     for entry in entries:

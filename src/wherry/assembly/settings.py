@@ -53,7 +53,7 @@ def load(data_dir: Path) -> NodeSettings:
             own["roles"] = [role for role in node.ROLES if role != GATEWAY]
     _refuse_unknown(data_dir / CLUSTER_FILE, shared, OF_CLUSTER)
     _refuse_unknown(own_file, own, OF_NODE)
-    for name in ("roles", "without"):
+    for name in ("roles", "without", "api_servers"):
         if name in own:
             own[name] = tuple(own[name])
     return NodeSettings(data_dir=data_dir, cluster=ClusterSettings(**shared), **own)

@@ -26,9 +26,11 @@ def admin_config(settings: NodeSettings, keys: Pki) -> dict[str, Any]:
     return keys.kubeconfig("admin", settings.api_url, name=settings.cluster.name)
 
 
-def prepare(settings: NodeSettings, *, kubeconfig: str | None) -> Path:
-    """Everything the processes need; return the user's kubeconfig, which now has the context."""
+def prepare(settings: NodeSettings, *, kubeconfig: str | None) -> Path | None:
+    """Everything the processes need; return the user's kubeconfig, which now has the context; None on a node that joined."""
     make_private(settings)
+    if settings.is_joined:
+        return None
     keys = authority(settings)
     document = admin_config(settings, keys)
     write(settings.admin_kubeconfig, document)

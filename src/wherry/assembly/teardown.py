@@ -6,6 +6,7 @@ In:    the node's settings. Out: no container, mount, link, rule or table of it;
 import asyncio
 import shutil
 
+from wherry.assembly import node_routes
 from wherry.assembly.agent import agent_settings, engine_for
 from wherry.assembly.images import open_images
 from wherry.assembly.networks import network_settings
@@ -32,6 +33,7 @@ async def teardown(settings: NodeSettings, *, grace_s: float = STOP_GRACE_S) -> 
     await LoopVolumes(settings.data_dir / "volumes").unmount_all()
     await asyncio.to_thread(_unmount_pods, settings)
     await NodeLink(network_settings(settings)).remove()
+    await node_routes.remove(settings)
     await nft.delete_table(proxy_settings(settings).table)
 
 

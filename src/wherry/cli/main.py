@@ -31,6 +31,8 @@ VERBS = {
     "registry": "how to reach the cluster's image registry",
     "backup": "copy the cluster's state, or go back to a copy",
     "cluster": "the clusters of this machine",
+    "token": "tokens that let a machine join",
+    "join": "make this machine a node of a cluster",
     "kubectl": "run kubectl against this cluster",
     "completion": "completion of verbs and flags for bash, zsh and fish",
 }

@@ -47,7 +47,8 @@ def collect(cluster: NodeSettings) -> dict[str, Any]:
     found["troubles"] = [asdict(trouble) for trouble in seen]
     try:
         node = daemon.get(cluster, f"/api/v1/nodes/{cluster.node_name}")
-        pods = daemon.get(cluster, "/api/v1/pods")["items"]
+        own = f"?fieldSelector=spec.nodeName%3D{cluster.node_name}" if cluster.is_joined else ""  # a node sees no others
+        pods = daemon.get(cluster, f"/api/v1/pods{own}")["items"]
     except (Unavailable, OSError) as error:
         found["problem"] = str(error)
         return found

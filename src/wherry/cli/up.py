@@ -91,19 +91,20 @@ def run(args: argparse.Namespace) -> int:
             raise
     settings.remember(cluster)
     context = start.prepare(cluster, kubeconfig=args.kubeconfig)
+    context_of = f"kubeconfig context {cluster.cluster.name!r} is in {context}\n" if context else f"a node of {cluster.api_url}\n"
     daemon.start(cluster)
     asyncio.run(daemon.wait_ready(cluster, limit_s=args.timeout, since=since))
     seconds = time.monotonic() - began_at
     pending = troubles.of_gateway(cluster)
     if args.output == "json":
         output.data({
-            "ready": True, "seconds": round(seconds, 3), "context": cluster.cluster.name, "kubeconfig": str(context),
+            "ready": True, "seconds": round(seconds, 3), "context": cluster.cluster.name, "kubeconfig": str(context or ""),
             "pending": [str(trouble) for trouble in pending],
         })  # fmt: skip
         return 0
     what = f"node {cluster.node_name} is Ready" if daemon.has_agent(cluster) else "the API answers"
     output.line(f"wherry is up: {what} after {seconds:.2f} s")
-    output.line(f"kubeconfig context {cluster.cluster.name!r} is in {context}\n")
+    output.line(context_of)
     for trouble in pending:
         output.line(f"not ready yet: {trouble}")
     output.line("try next:")

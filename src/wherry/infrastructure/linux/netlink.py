@@ -79,6 +79,7 @@ class Route:
     destination: IPv4Network
     link_index: int
     gateway: IPv4Address | None
+    protocol: int = PROTOCOL_STATIC
 
 
 def open_socket() -> socket.socket:
@@ -159,17 +160,20 @@ def delete_address(index: int, address: IPv4Address) -> Request:
 
 
 def add_route(
-    index: int, destination: IPv4Network, *, gateway: IPv4Address | None = None, source: IPv4Address | None = None
+    index: int, destination: IPv4Network, *, gateway: IPv4Address | None = None, source: IPv4Address | None = None,
+    protocol: int = PROTOCOL_STATIC,
 ) -> Request:
-    """A route by link, in place of any other to the same destination."""
+    """A route by link, in place of any other to the same destination. `protocol`: who laid it (rtm_protocol)."""
     scope = SCOPE_UNIVERSE if gateway else SCOPE_LINK
-    return Request(
-        NEW_ROUTE, CREATE | REPLACE, _route(index, destination, scope, gateway, source), f"route {destination}"
-    )
+    body = _route(index, destination, scope, gateway, source, protocol)
+    return Request(NEW_ROUTE, CREATE | REPLACE, body, f"route {destination}")
 
 
-def delete_route(index: int, destination: IPv4Network) -> Request:
-    return Request(DEL_ROUTE, 0, _route(index, destination, SCOPE_LINK, None, None), f"route {destination}")
+def delete_route(
+    index: int, destination: IPv4Network, *, gateway: IPv4Address | None = None, protocol: int = PROTOCOL_STATIC
+) -> Request:
+    scope = SCOPE_UNIVERSE if gateway else SCOPE_LINK
+    return Request(DEL_ROUTE, 0, _route(index, destination, scope, gateway, None, protocol), f"route {destination}")
 
 
 def add_neighbour(index: int, address: IPv4Address, mac: bytes) -> Request:
@@ -237,13 +241,13 @@ def routes(door: socket.socket) -> list[Route]:
     """The IPv4 routes of the main table."""
     found = []
     for body in _dump(door, GET_ROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
-        _, length, _, _, table = struct.unpack_from("=BBBBB", body)
+        _, length, _, _, table, protocol = struct.unpack_from("=BBBBBB", body)
         values = dict(_attributes(body[12:]))
         if table != TABLE_MAIN or RTA_OIF not in values:
             continue
         start = IPv4Address(values.get(RTA_DST, bytes(4)))
         gateway = IPv4Address(values[RTA_GATEWAY]) if RTA_GATEWAY in values else None
-        found.append(Route(IPv4Network((start, length)), struct.unpack("=I", values[RTA_OIF])[0], gateway))
+        found.append(Route(IPv4Network((start, length)), struct.unpack("=I", values[RTA_OIF])[0], gateway, protocol))
     return found
 
 
@@ -295,10 +299,11 @@ def _link_header(index: int, flags: int, change: int) -> bytes:
 
 
 def _route(
-    index: int, destination: IPv4Network, scope: int, gateway: IPv4Address | None, source: IPv4Address | None
+    index: int, destination: IPv4Network, scope: int, gateway: IPv4Address | None, source: IPv4Address | None,
+    protocol: int = PROTOCOL_STATIC,
 ) -> bytes:
     body = struct.pack(
-        "=BBBBBBBBI", socket.AF_INET, destination.prefixlen, 0, 0, TABLE_MAIN, PROTOCOL_STATIC, scope, 1, 0
+        "=BBBBBBBBI", socket.AF_INET, destination.prefixlen, 0, 0, TABLE_MAIN, protocol, scope, 1, 0
     )
     if destination.prefixlen:
         body += _attribute(RTA_DST, destination.network_address.packed)

@@ -207,6 +207,7 @@ NAMESPACED_ROLES: dict[tuple[str, str], str] = {
     ("kube-system", "system:controller:cloud-provider"): "create read | core | configmaps",
     ("kube-system", "system::leader-locking-kube-controller-manager"): f"{_LOCK}kube-controller-manager",
     ("kube-system", "system::leader-locking-kube-scheduler"): f"{_LOCK}kube-scheduler",
+    ("kube-system", "system:wherry:cluster-reader"): "get | core | configmaps | wherry-cluster",
     ("kube-public", _SIGNER_ROLE): f"read | core | configmaps\nupdate | core | configmaps | cluster-info\n{EVENTS}",
     ("kube-public", "kubeadm:bootstrap-signer-clusterinfo"): "get | core | configmaps | cluster-info",
 }
@@ -225,6 +226,7 @@ NAMESPACED_BINDINGS: tuple[tuple[str, str, str, str], ...] = (
      "s:kube-system/cloud-provider"),
     ("kube-system", "system:controller:token-cleaner", "system:controller:token-cleaner",
      "s:kube-system/token-cleaner u:system:kube-controller-manager"),
+    ("kube-system", "system:wherry:cluster-reader", "system:wherry:cluster-reader", "g:system:bootstrappers g:system:nodes"),
     ("kube-public", _SIGNER_ROLE, _SIGNER_ROLE, "s:kube-system/bootstrap-signer u:system:kube-controller-manager"),
     ("kube-public", "kubeadm:bootstrap-signer-clusterinfo", "kubeadm:bootstrap-signer-clusterinfo",
      "g:system:unauthenticated g:system:bootstrappers"),
