@@ -6,6 +6,7 @@ Out:   the CA certificate, checked against the pin before anything is sent; the 
 Spec:  kubeadm join: TLS bootstrap with a bootstrap token and --discovery-token-ca-cert-hash (SHA-256 of the CA's public key).
 """
 
+import asyncio
 import hashlib
 import json
 import re
@@ -28,6 +29,7 @@ from wherry.assembly.private import make_private
 from wherry.kit import atomic_file
 from wherry.kit.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable
 from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.errors import Unauthorized
 from wherry.orchestration.client.http_transport import HttpTransport
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, NODES
 from wherry.orchestration.objects.meta import condition_of
@@ -107,7 +109,7 @@ async def join(data_dir: Path, api: str, token: Token, given: dict[str, Any]) ->
     made = NodeSettings(data_dir=data_dir, roles=(WORKER,), api_servers=(f"{host}:{port}",), **own)
     node.check(made)
     components.check(made)
-    ca = fetch_ca(host, port, token.ca_hash)
+    ca = await asyncio.to_thread(fetch_ca, host, port, token.ca_hash)
     bootstrap = client(HttpTransport(made.api_url, ca=ca, token=token.bearer, server_name=SERVER_NAME), "join")
     try:
         made = replace(made, cluster=await _shared(bootstrap))
@@ -128,6 +130,8 @@ async def join(data_dir: Path, api: str, token: Token, given: dict[str, Any]) ->
 async def _shared(bootstrap: Client) -> ClusterSettings:
     try:
         found = await bootstrap.get(CONFIG_MAPS, CONFIG_NAME, CONFIG_NAMESPACE)
+    except Unauthorized as error:
+        raise Forbidden("the token is not accepted: it has ended, was deleted or is of another cluster") from error
     except NotFound as error:
         wanted = f"{CONFIG_NAMESPACE}/{CONFIG_NAME}"
         raise Unavailable(f"the cluster has no ConfigMap {wanted} yet; is its server of this version?") from error

@@ -45,6 +45,7 @@ from wherry.orchestration.controllers.service_account.loop import Controller as 
 from wherry.orchestration.controllers.service_lb.loop import Controller as LoadBalancers
 from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
 from wherry.orchestration.controllers.taint_eviction.loop import Controller as TaintEviction
+from wherry.orchestration.controllers.token_cleaner.loop import Controller as TokenCleaner
 from wherry.orchestration.controllers.volume_binding.loop import Controller as VolumeBinder
 from wherry.orchestration.controllers.volume_expansion.loop import Controller as VolumeExpander
 from wherry.orchestration.controllers.volume_protection.loop import ClaimController as ClaimProtection
@@ -114,6 +115,7 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         APPROVING: CertificateApprover,
         SIGNING: partial(CertificateSigner, sign=settings.sign),
         CLEANING: CertificateCleaner,
+        "token-cleaner-controller": TokenCleaner,
         "not-enforced": NotEnforced,
     }
 
