@@ -66,7 +66,7 @@ class Place:
         lines = self.run("nft", "list", "tables").splitlines() + self.run("ip", "-o", "link").splitlines()
         lines += [line for line in self.run("ip", "route").splitlines() if "10.244." in line]
         lines += self.run("cat", "/proc/self/mounts").splitlines()
-        return [line for line in lines if "wherry-" in line and str(self.data) in line or "table ip wherry" in line or "10.244." in line]
+        return [line for line in lines if any(mark in line for mark in (f"{self.data}/", "table ip wherry", "10.244."))]
 
 
 @contextmanager
@@ -116,12 +116,15 @@ def test_a_second_machine_joins_and_pods_of_both_reach_each_other(places: tuple[
     made = json.loads(a.wherry("token", "create", "-o", "json"))
     said = b.wherry("join", made["address"], "--token", made["token"], "--node-name", "node-b", *ports)
     assert "node node-b has joined the cluster" in said
-    for place in places:
-        subprocess.run([WHERRY, "assemble", "--data-dir", place.data, "busybox"], check=True, capture_output=True, timeout=120)
+    subprocess.run([WHERRY, "assemble", "--data-dir", a.data, "busybox"], check=True, capture_output=True, timeout=120)
 
     rows = a.kubectl("get", "nodes", "-o", r"jsonpath={range .items[*]}{.metadata.name} {.spec.podCIDR}{'\n'}{end}").split()
     assert rows == ["node-a", "10.244.0.0/24", "node-b", "10.244.1.0/24"]
     a.kubectl("apply", "-f", "-", stdin=dump(WEB, SERVICE))
+    eventually(lambda: "`wherry image load` it here" in a.kubectl("get", "pods", "-o", "yaml"), what="the other node says it has no image")
+    a.wherry("image", "save", "wherry.local/busybox:1.35", "--to", a.folder / "image.tar")
+    b.wherry("image", "load", a.folder / "image.tar")
+    a.kubectl("delete", "pods", "--all")
     a.kubectl("rollout", "status", "daemonset/web", "--timeout=60s")
     pods = a.kubectl("get", "pods", "-o", r"jsonpath={range .items[*]}{.spec.nodeName} {.metadata.name} {.status.podIP} {end}").split()
     on = {pods[i]: (pods[i + 1], pods[i + 2]) for i in range(0, len(pods), 3)}

@@ -19,7 +19,7 @@ async def test_a_dead_catch_all_webhook_does_not_end_the_server_at_its_start() -
         assert (await api.call("POST", HOOKS, CATCH_ALL))[0] == 201
         await api.server.registry.fresh()
         clock = FakeClock()
-        applying = tasks.create_task(addons.keep_applied(api.client, clock))
+        applying = tasks.create_task(addons.keep_applied(api.client, clock, (STORAGE_CLASSES, addons.local_class("n"))))
         while not clock.sleeping and not applying.done():
             await asyncio.sleep(0)
         assert not applying.done(), "it waits for its turn"

@@ -1,6 +1,6 @@
-"""Objects every cluster begins with: the default storage class. (The gateway brings its own classes.)
+"""Objects every cluster begins with, such as the default storage class. (The gateway brings its own classes.)
 
-In:    a client that may write them.
+In:    a client that may write them, the objects.
 Out:   created when absent; what a user changed is left alone.
 """
 
@@ -9,7 +9,6 @@ import logging
 from wherry.kit.clock import Clock
 from wherry.kit.errors import AlreadyExists, WherryError
 from wherry.orchestration.client.client import Client
-from wherry.orchestration.objects.kinds import STORAGE_CLASSES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 
@@ -17,24 +16,28 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 5.0
 
-LOCAL_CLASS: Object = {
-    "apiVersion": "storage.k8s.io/v1",
-    "kind": "StorageClass",
-    "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-    "provisioner": "wherry.dev/local",
-    "reclaimPolicy": "Delete",
-    "volumeBindingMode": "WaitForFirstConsumer",
-    "allowVolumeExpansion": True,
-}
-ADDONS: tuple[tuple[Resource, Object], ...] = ((STORAGE_CLASSES, LOCAL_CLASS),)
+
+def local_class(node_name: str) -> Object:
+    """The default StorageClass: volumes on the disk of the server's node, so pods that claim one run there."""
+    where = [{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": [node_name]}]}]
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": "wherry.dev/local",
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": True,
+        "allowedTopologies": where,
+    }
 
 
-async def keep_applied(client: Client, clock: Clock, *more: tuple[Resource, Object]) -> None:
+async def keep_applied(client: Client, clock: Clock, *objects: tuple[Resource, Object]) -> None:
     """Apply until it has worked once. A webhook whose backend is down, or an admission policy, refuses for a while: the
     server that its backend needs to start must not end of that."""
     while True:
         try:
-            await apply(client, *more)
+            await apply(client, *objects)
         except WherryError as error:
             log.warning("addons not applied, again in %d s: %s", RETRY_S, error)
             await clock.sleep(RETRY_S)
@@ -42,9 +45,9 @@ async def keep_applied(client: Client, clock: Clock, *more: tuple[Resource, Obje
             return
 
 
-async def apply(client: Client, *more: tuple[Resource, Object]) -> None:
+async def apply(client: Client, *objects: tuple[Resource, Object]) -> None:
     """Create what is absent. Raise `WherryError` when one is refused."""
-    for resource, obj in (*ADDONS, *more):
+    for resource, obj in objects:
         try:
             await client.create(resource, obj)
         except AlreadyExists:

@@ -25,7 +25,7 @@ from wherry.orchestration.apiserver.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
-from wherry.orchestration.objects.kinds import CONFIG_MAPS
+from wherry.orchestration.objects.kinds import CONFIG_MAPS, STORAGE_CLASSES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.store.backups import keep_backed_up
 from wherry.orchestration.store.sqlite import SqliteStore
@@ -74,8 +74,9 @@ async def run(process: Process) -> None:
                 tasks.create_task(keep_running("backups", lambda: keep_backed_up(
                     store, settings.backup_dir, clock, period_s=settings.backup_hours * 3600, kept=settings.backups_kept)))
                 client = Client(LocalTransport(server.handle, ADDONS), user_agent=f"wherry/{ADDONS.name}")
-                shared = (CONFIG_MAPS, shared_settings(settings.cluster))
-                tasks.create_task(addons.keep_applied(client, clock, shared), name="addons")
+                tasks.create_task(addons.keep_applied(
+                    client, clock, (STORAGE_CLASSES, addons.local_class(settings.node_name)),
+                    (CONFIG_MAPS, shared_settings(settings.cluster))), name="addons")
                 await asyncio.Event().wait()
     finally:
         with contextlib.suppress(asyncio.CancelledError):

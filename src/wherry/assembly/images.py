@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 PASSWORD_FILE = "registry.password"
 USER = "wherry"
+NOT_CARRIED = (
+    "images of the cluster's registry are not carried to a node that joined yet: `wherry image save` it on the server's machine "
+    "and `wherry image load` it here"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,10 @@ def open_images(
 ) -> Images:
     """Open the content folder; several processes may have it open at once. `pulls`: ask other registries too."""
     aliases = (f"localhost:{settings.registry_port}", f"127.0.0.1:{settings.registry_port}")
-    content = Content(ContentSettings(settings.content_dir, registry=settings.registry_host, registry_aliases=aliases))
+    content = Content(ContentSettings(
+        settings.content_dir, registry=settings.registry_host, registry_aliases=aliases,
+        absent_mend=NOT_CARRIED if settings.is_joined else "",
+    ))  # fmt: skip
     service = ContentImages(content, OtherRegistries() if pulls else None, in_use=in_use)
     return Images(content, service, service.unpacker)
 

@@ -23,6 +23,7 @@ from wherry.orchestration.objects.kinds import (
     STORAGE_CLASSES,
 )
 from wherry.orchestration.objects.meta import Object, condition_of, name_of
+from wherry.orchestration.objects.volume_match import SELECTED_NODE
 from wherry.orchestration.scheduler.loop import Scheduler
 from wherry.testing.control_plane import ControlPlane, control_plane
 
@@ -242,6 +243,41 @@ async def test_provisioning_refusals_are_events(engine):
         await claim(on, volumeMode="Block")
         await on.pod("db", volumes=MOUNT)
         assert "volumeMode Block" in await until_event(on, "ProvisioningFailed")
+
+
+async def test_a_pod_with_a_claim_runs_where_its_class_makes_volumes(engine):
+    async with storage(engine, Scheduler) as on:
+        await on.client.delete(STORAGE_CLASSES, "local")
+        where = [{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": ["node-1"]}]}]
+        await on.client.create(STORAGE_CLASSES, {**LOCAL, "allowedTopologies": where})
+        await on.node("a-node")  # the first by name, and as empty as the other
+        await on.client.patch(NODES, "a-node", "", {"spec": {"taints": None}})
+        await claim(on)
+        await on.pod("db", volumes=MOUNT)
+        await until_phase(on, PERSISTENT_VOLUME_CLAIMS, "data", "Bound")
+        elsewhere = {"kubernetes.io/hostname": "a-node"}
+        await claim(on, "more")
+        await on.pod("far", volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "more"}}], nodeSelector=elsewhere)
+        assert "didn't find available persistent volumes to bind" in await until_event(on, "FailedScheduling")
+
+
+async def test_a_volume_for_another_machine_is_refused_with_an_event_and_another_node_is_chosen(engine):
+    """The storage is on the disk of the node that the provisioner runs on: another one could never mount it."""
+    async with control_plane(Binder, partial(Provisioner, storage=engine, own_node="node-2")) as on:
+        await on.client.create(STORAGE_CLASSES, LOCAL)
+        for name in ("node-1", "node-2"):
+            await on.node(name)
+        await on.client.create(PERSISTENT_VOLUME_CLAIMS, {
+            "metadata": {"name": "data", "namespace": "default", "annotations": {SELECTED_NODE: "node-1"}},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}})
+        assert "made on node node-2 only, and the pod was to run on node-1" in await until_event(on, "ProvisioningFailed")
+
+        async def is_open() -> bool:
+            return SELECTED_NODE not in ((await on.find(PERSISTENT_VOLUME_CLAIMS, "data"))["metadata"].get("annotations") or {})
+
+        await on.until(is_open)
+        await on.client.patch(PERSISTENT_VOLUME_CLAIMS, "data", "default", {"metadata": {"annotations": {SELECTED_NODE: "node-2"}}})
+        await until_phase(on, PERSISTENT_VOLUME_CLAIMS, "data", "Bound")
 
 
 async def test_ephemeral_volume_gets_a_claim_of_its_pod(engine):

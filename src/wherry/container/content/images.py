@@ -172,9 +172,9 @@ class ContentImages:
     async def _pull_local(self, name: Reference) -> Image:
         found = await self.present(str(name))
         if found is None:
-            mend = "push it there first" if name.domain == self.content.settings.registry else \
-                f"make it with `wherry assemble {name.path.rpartition('/')[2]}`"
-            raise NotFound(f"image {name.familiar!r} not found; {mend}")
+            is_pushed = name.domain == self.content.settings.registry
+            made = "push it there first" if is_pushed else f"make it with `wherry assemble {name.path.rpartition('/')[2]}`"
+            raise NotFound(f"image {name.familiar!r} not found; {self.content.settings.absent_mend or made}")
         await self.unpacker.layers(found.id)
         return found
 

@@ -12,6 +12,7 @@ class ContentSettings:
     registry: str = ""  # the name of the registry that serves this folder: its images need no network
     registry_aliases: tuple[str, ...] = ()  # other names of the same registry, such as localhost:5050
     local_domains: tuple[str, ...] = ("wherry.local",)  # images of these domains are only ever made here
+    absent_mend: str = ""  # what to do when such an image is not here; "": push it or make it
     grace_s: float = 3600.0  # unreferenced content younger than this may be part of a pull, push or build under way
     downloads_max: int = 3  # at a time for one pull, as Docker does
     blob_bytes_max: int = 64 << 30

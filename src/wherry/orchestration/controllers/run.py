@@ -65,6 +65,7 @@ class ControllerSettings:
     cluster_cidr: str
     load_balancer_addresses: tuple[str, ...]
     reserved: Reserved = Reserved()  # ports no load balancer gets
+    storage_node: str = ""  # whose disk the volumes are on; "": one node has all
     node_cidr_mask_size: int = NODE_MASK_SIZE  # of the range a node gets out of the cluster's
 
 
@@ -97,7 +98,7 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "endpoints-controller": Endpoints,
         "endpointslice-mirroring-controller": EndpointSliceMirroring,
         "persistentvolume-binder-controller": VolumeBinder,
-        "wherry.dev/local": partial(Provisioner, storage=volumes),
+        "wherry.dev/local": partial(Provisioner, storage=volumes, own_node=settings.storage_node),
         "persistentvolume-expander-controller": partial(VolumeExpander, storage=volumes),
         "persistentvolumeclaim-protection-controller": ClaimProtection,
         "persistentvolume-protection-controller": VolumeProtection,

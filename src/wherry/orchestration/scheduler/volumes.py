@@ -5,10 +5,10 @@ Out:   `Claims`: what is wrong for every node, which claims wait for a node, per
 Spec:  kubernetes pkg/scheduler/framework/plugins/volumebinding; the selected-node annotation tells the provisioner.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of
+from wherry.orchestration.objects.meta import Object, annotations_of, key_of, labels_of, name_of
 from wherry.orchestration.objects.placement import selector_matches
 from wherry.orchestration.objects.volume_match import SELECTED_NODE, best_match, class_of
 from wherry.orchestration.scheduler.snapshot import claim_keys
@@ -29,6 +29,7 @@ class Claims:
     waiting: tuple[Object, ...] = ()
     exclusive: frozenset[str] = frozenset()
     unprovisionable: frozenset[str] = frozenset()  # keys of waiting claims whose class provisions nothing
+    topologies: Mapping[str, Sequence[Object]] = field(default_factory=dict)  # allowedTopologies by key of a waiting claim
     available: tuple[Object, ...] = ()  # PVs of the classes of waiting claims
 
 
@@ -36,7 +37,7 @@ def claims_of(
     pod: Object, claim: Getter, volume: Getter, storage_class: Getter, all_volumes: Callable[[], Iterable[Object]] = tuple
 ) -> Claims:
     """Look the pod's claims up. Getters take keys and return the newest known object or None."""
-    bound, waiting, exclusive, unprovisionable = [], [], set(), set()
+    bound, waiting, exclusive, unprovisionable, topologies = [], [], set(), set(), dict[str, Sequence[Object]]()
     for key in sorted(claim_keys(pod)):
         found = claim(key)
         if found is None:
@@ -60,9 +61,11 @@ def claims_of(
         waiting.append(found)
         if cls.get("provisioner") == NO_PROVISIONER:
             unprovisionable.add(key_of(found))
+        if cls.get("allowedTopologies"):
+            topologies[key_of(found)] = cls["allowedTopologies"]
     classes = {class_of(found) for found in waiting}
     available = tuple(pv for pv in all_volumes() if class_of(pv) in classes) if waiting else ()
-    return Claims("", tuple(bound), tuple(waiting), frozenset(exclusive), frozenset(unprovisionable), available)
+    return Claims("", tuple(bound), tuple(waiting), frozenset(exclusive), frozenset(unprovisionable), topologies, available)
 
 
 def node_reasons(claims: Claims, node: Object) -> list[str]:
@@ -76,8 +79,15 @@ def node_reasons(claims: Claims, node: Object) -> list[str]:
         if selected and selected != name_of(node):
             return [CONFLICT]  # its volume is being made elsewhere
     chosen = choose(claims, node)
-    lacking = any(volume is None and key_of(claim) in claims.unprovisionable for claim, volume in chosen)
+    lacking = any(volume is None and not _is_provisioned_on(claims, key_of(claim), node) for claim, volume in chosen)
     return [NOTHING_TO_BIND] if lacking else []
+
+
+def _is_provisioned_on(claims: Claims, key: str, node: Object) -> bool:
+    """The claim's class makes volumes for that node: core/v1 TopologySelectorTerm, any term, all of its expressions."""
+    terms = claims.topologies.get(key)
+    return key not in claims.unprovisionable and (not terms or any(
+        all(labels_of(node).get(row["key"]) in row["values"] for row in term.get("matchLabelExpressions") or ()) for term in terms))
 
 
 def choose(claims: Claims, node: Object) -> list[tuple[Object, Object | None]]:

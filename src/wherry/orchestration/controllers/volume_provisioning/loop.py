@@ -2,8 +2,8 @@
 
 In:    informers of claims, volumes, classes, nodes; the machine's volumes.
 Out:   storage made before its PersistentVolume is written, and deleted before that is removed; events.
-Never: binds; see `volume_binding`. Gap: storage is made on the machine of this process; a claim whose selected node is
-       another one gets a volume that only this machine has.
+Never: binds; see `volume_binding`. Makes storage for a node that is not this machine's: the claim is refused with an event
+       and the scheduler chooses again (the class says by allowedTopologies which node has it).
 """
 
 import logging
@@ -52,13 +52,14 @@ class Volumes(Protocol):
 
 
 class Controller:
-    """The provisioner of driver wherry.dev/local."""
+    """The provisioner of driver wherry.dev/local. `own_node`: whose disk `storage` is on; "": whichever is chosen."""
 
     def __init__(
-        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, storage: Volumes
+        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, storage: Volumes, own_node: str = ""
     ) -> None:
         self._client = client
         self._storage = storage
+        self._own_node = own_node
         self._recorder = recorder.named(COMPONENT)
         self._claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
         self._volumes = informers.of(PERSISTENT_VOLUMES)
@@ -89,6 +90,11 @@ class Controller:
         if storage_class is None or node is None:
             await self._choose_again(claim)
             return
+        if self._own_node and name_of(node) != self._own_node:
+            why = f"volumes of {DRIVER} are made on node {self._own_node} only, and the pod was to run on {name_of(node)}"
+            self._failed(claim, storage_class, why)
+            await self._choose_again(claim)
+            return
         self._recorder.event(
             claim, NORMAL, "Provisioning", f'External provisioner is provisioning volume for claim "{key_of(claim)}"'
         )
@@ -113,6 +119,8 @@ class Controller:
         selected = annotations_of(claim).get(SELECTED_NODE)
         if selected:
             return self._nodes.get(selected)
+        if self._own_node:
+            return self._nodes.get(self._own_node)
         return min(self._nodes.list(), key=name_of, default=None)
 
     async def _choose_again(self, claim: Object) -> None:
