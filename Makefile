@@ -12,7 +12,7 @@ test: $(READY) .cache/clients/.ready lint  ## every test, with real kubectl, Hel
 	$(VENV)/bin/pytest -p no:cacheprovider -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY) lint  ## the fast subset: under a minute, no root needed
-	$(VENV)/bin/pytest -m "not node and not slow and not cluster" -x
+	$(VENV)/bin/pytest -m "not node and not slow and not cluster" -x -n 2
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

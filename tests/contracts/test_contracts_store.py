@@ -232,6 +232,7 @@ async def test_a_store_without_checksums_is_given_them_when_opened(tmp_path: Pat
     await store.close()
 
 
+@pytest.mark.slow
 async def test_compaction_gives_the_space_of_history_back(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     store = await SqliteStore.open(path)
@@ -245,6 +246,7 @@ async def test_compaction_gives_the_space_of_history_back(tmp_path: Path) -> Non
     assert path.stat().st_size < 2_000_000
 
 
+@pytest.mark.slow
 async def test_compaction_in_many_steps_lets_writes_in_between(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "state.db")
     revision = 0
@@ -265,6 +267,7 @@ steps = st.lists(st.tuples(st.sampled_from(["put", "delete", "compact", "stale"]
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
+@pytest.mark.slow
 async def test_sqlite_does_what_memory_does(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str]]) -> None:
     model = MemoryStore()
     store = await SqliteStore.open(tmp_path_factory.mktemp("s") / "state.db")

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "bench" / "store_rates.py"
 
 
+@pytest.mark.slow
 def test_the_small_run_prints_one_line_a_figure(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--small", "--dir", str(tmp_path)],

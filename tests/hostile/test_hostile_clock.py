@@ -46,6 +46,7 @@ def jumps() -> Iterator[timedelta]:
         yield (DAY, timedelta(0), -DAY)[number % 3]
 
 
+@pytest.mark.slow
 async def test_workloads_converge_and_cron_jobs_run_once_over_jumps_of_a_day() -> None:
     clock = JumpingClock()
     kinds = (CronJobs, Deployments, ReplicaSets, DaemonSets, Jobs, LeaseCleanup, NodeLifecycle, TaintEviction)

@@ -79,6 +79,7 @@ async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
         yield Kubectl(Path(found), api, tmp_path)
 
 
+@pytest.mark.slow
 async def test_apply_is_idempotent_on_either_side(kubectl: Kubectl) -> None:
     assert "deployment.apps/web created" in await kubectl.ok("apply", "-f", "-", stdin=APP)
     assert (await kubectl.ok("apply", "-f", "-", stdin=APP)).count("unchanged") == 3
@@ -91,6 +92,7 @@ async def test_apply_is_idempotent_on_either_side(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.parametrize("way", [(), ("--server-side",)], ids=["client", "server"])
+@pytest.mark.slow
 async def test_nulls_that_go_writes_survive_apply_edit_and_replace(kubectl: Kubectl, way: tuple[str, ...]) -> None:
     bare = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r, namespace: default}\n"
     ruled = bare + "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n"
@@ -108,6 +110,7 @@ async def test_nulls_that_go_writes_survive_apply_edit_and_replace(kubectl: Kube
     await kubectl.ok("describe", "role", "r")
 
 
+@pytest.mark.slow
 async def test_imperative_commands_create_what_they_say(kubectl: Kubectl) -> None:
     for words in (
         "create namespace team", "create configmap c --from-literal=a=b", "create secret generic s --from-literal=p=x",
@@ -129,6 +132,7 @@ async def test_imperative_commands_create_what_they_say(kubectl: Kubectl) -> Non
     assert "kubernetes-admin" in await kubectl.ok("auth", "whoami")
 
 
+@pytest.mark.slow
 async def test_custom_resources_are_first_class(kubectl: Kubectl) -> None:
     await kubectl.ok("apply", "-f", "-", stdin=CRD)
     await kubectl.ok("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=10s")
@@ -142,6 +146,7 @@ async def test_custom_resources_are_first_class(kubectl: Kubectl) -> None:
     assert code == 1 and "the server doesn't have a resource type" in err or "could not find" in err
 
 
+@pytest.mark.slow
 async def test_every_listable_resource_can_be_listed(kubectl: Kubectl) -> None:
     names = (await kubectl.ok("api-resources", "--verbs=list", "-o", "name")).split()
     assert len(names) > 55
@@ -149,6 +154,7 @@ async def test_every_listable_resource_can_be_listed(kubectl: Kubectl) -> None:
     assert code == 0, err
 
 
+@pytest.mark.slow
 async def test_mistakes_are_explained(kubectl: Kubectl) -> None:
     code, _, err = await kubectl.run("apply", "-f", "-", stdin=APP.replace("replicas: 2", "replicsa: 2"))
     assert code == 1 and 'unknown field "spec.replicsa"' in err
@@ -175,6 +181,7 @@ async def test_component_statuses_have_rows_and_the_deprecation_warning(kubectl:
         ["controller-manager", "Unhealthy"], ["etcd-0", "Healthy"], ["scheduler", "Unhealthy"]]  # only the API server runs here
 
 
+@pytest.mark.slow
 async def test_an_event_that_regards_nothing_does_not_break_describe(kubectl: Kubectl) -> None:
     event = ("apiVersion: events.k8s.io/v1\nkind: Event\nmetadata: {name: lonely, namespace: shop}\n"
              "eventTime: 2026-01-01T00:00:00.000000Z\naction: a\nreason: r\ntype: Normal\nreportingController: example.com/x\n"

@@ -94,6 +94,7 @@ async def test_a_validating_webhook_denies(hooks: Hooks) -> None:
 
 @pytest.mark.parametrize(("policy", "code"), [("Fail", 500), ("Ignore", 201)])
 @pytest.mark.parametrize("path", ["hang", "rubbish"])
+@pytest.mark.slow
 async def test_a_broken_webhook_fails_open_or_closed(hooks: Hooks, path: str, policy: str, code: int) -> None:
     await hooks.register("Validating", path, failurePolicy=policy, timeoutSeconds=1)
     status, body = await create(hooks)

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from wherry.container.content.images import ContentImages
 from wherry.testing.images import content_in
 
@@ -30,6 +32,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 async def test_processes_share_a_content_folder(tmp_path: Path) -> None:
     folder = tmp_path / "content"
     running = [

@@ -139,6 +139,7 @@ async def test_concurrent_pulls_of_one_image_are_one_pull(content, other, tmp_pa
     assert len(seen) == len(set(seen)) == 3
 
 
+@pytest.mark.slow
 async def test_a_transfer_that_breaks_off_goes_on_where_it_was(content, other):
     await image_of(content, "app:1", [[Entry("a", data=bytes(range(256)) * 4000)]], kind="")
     ranges: list[str] = []

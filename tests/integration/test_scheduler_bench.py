@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.slow
 def test_small_run_gives_a_figure_for_each_kind_of_pod():
     done = subprocess.run(
         [sys.executable, str(ROOT / "bench" / "scheduler.py"), "--small"], capture_output=True, text=True, timeout=60, check=True)

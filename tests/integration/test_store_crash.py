@@ -85,6 +85,7 @@ def acknowledged_until_killed(path: Path, seed: int) -> list[tuple[str, str, int
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 async def test_no_acknowledged_write_is_lost_by_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     last: dict[str, tuple[str, int]] = {}
@@ -121,6 +122,7 @@ async def check_against(store: Store, last: dict[str, tuple[str, int]]) -> None:
             assert entry.modified > max(revision, newest_acknowledged - WRITERS), f"{key} at {revision} is lost"
 
 
+@pytest.mark.slow
 async def test_a_log_cut_anywhere_gives_a_whole_prefix_of_history(tmp_path: Path) -> None:
     """A power cut may leave any part of what was not yet synced: the file must open as some earlier moment."""
     path = tmp_path / "state.db"

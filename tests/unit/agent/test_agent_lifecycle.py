@@ -101,6 +101,7 @@ async def test_failing_init_container_fails_a_never_pod_without_starting_the_app
         assert condition_of(status["conditions"], "Initialized")["reason"] == "ContainersNotInitialized"
 
 
+@pytest.mark.slow
 async def test_missing_image_backs_off(rig: Rig) -> None:
     async with rig.running():
         await rig.create(pod("web", dict(container(), image="none:1")))

@@ -94,6 +94,7 @@ async def test_follow_reads_on_through_rotation_until_the_container_ends(tmp_pat
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), max_size=6), st.integers(0, 7))
+@pytest.mark.slow
 def test_tail_of_any_text_is_its_last_lines(texts: list[str], count: int) -> None:
     import tempfile
 

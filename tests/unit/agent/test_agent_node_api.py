@@ -75,6 +75,7 @@ async def test_answers(rig: Rig, path: str, code: int, text: str) -> None:
     assert (status, text in body) == (code, True), body
 
 
+@pytest.mark.slow
 async def test_health_fails_when_the_engine_is_no_longer_gone_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_health, "ROUND_S_MIN", 0.2)
     rig = Rig(tmp_path)

@@ -48,6 +48,7 @@ def test_expansion(text: str, result: str) -> None:
 
 
 @given(st.text())
+@pytest.mark.slow
 def test_expansion_without_dollar_changes_nothing(text: str) -> None:
     assert expand(text.replace("$", ""), {}.get) == text.replace("$", "")
 

@@ -54,6 +54,7 @@ async def probe(handler: dict[str, Any]) -> tuple[Outcome, str]:
         pytest.param("/slow", Outcome.FAILED, "context deadline exceeded", id="too slow"),
     ],
 )
+@pytest.mark.slow
 async def test_http(port: int, path: str, outcome: Outcome, text: str) -> None:
     found, said = await probe({"httpGet": {"port": port, "path": path}})
     assert found == outcome and text in said
@@ -91,6 +92,7 @@ def ready(rig: Rig) -> str:
     return str(found["status"]) if found else ""
 
 
+@pytest.mark.slow
 async def test_pod_is_unready_until_its_probe_passes(rig: Rig) -> None:
     rig.engine.exec_results[("check",)] = ExecResult(1, b"not yet", b"")
     check_it = {"exec": {"command": ["check"]}, "periodSeconds": 1}
@@ -112,6 +114,7 @@ async def test_failing_liveness_restarts_the_container(rig: Rig) -> None:
         assert ("Killing", "Container app failed liveness probe, will be restarted") in rig.events()
 
 
+@pytest.mark.slow
 async def test_startup_probe_holds_readiness_back(rig: Rig) -> None:
     rig.engine.exec_results[("start",)] = ExecResult(1, b"", b"")
     startup = {"exec": {"command": ["start"]}, "periodSeconds": 1, "failureThreshold": 30}

@@ -110,6 +110,7 @@ def is_large(value: Any) -> bool:
     pytest.param("PATCH", "", JSON, [{"op": "replace", "path": f"{PATH}/{n}/value", "value": "y"} for n in range(2000)],
                  [*ALL, (patching.json_patch, "apply")], id="JSON patch"),
 ])
+@pytest.mark.slow
 async def test_no_step_of_work_on_a_large_object_holds_up_the_loop(
     monkeypatch: pytest.MonkeyPatch, method: str, query: str, content_type: str, body: Any, stages: list[tuple[Any, str]],
 ) -> None:
@@ -145,6 +146,7 @@ def collector_at_rest() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("collector_at_rest")
+@pytest.mark.slow
 async def test_the_loop_goes_round_while_half_a_megabyte_is_applied() -> None:
     """The processor time of its own thread in one round: what others do to the machine does not count."""
     longest_s = 0.0

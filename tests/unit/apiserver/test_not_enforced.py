@@ -177,6 +177,7 @@ async def bind(api: TestApi, actions: list[str], policy: dict[str, Any] | None =
     pytest.param(["Deny"], {}, {"matchResources": {"namespaceSelector": {
         "matchLabels": {"kubernetes.io/metadata.name": "default"}}}}, 403, id="the binding selects the namespace"),
 ])
+@pytest.mark.slow
 async def test_a_bound_policy_that_matches_cannot_be_evaluated(
     api: TestApi, actions: list[str], policy: dict[str, Any], binding: dict[str, Any], expected: int,
 ) -> None:

@@ -206,6 +206,7 @@ def test_printed_pki_shows_no_key(tmp_path: Path) -> None:
     assert repr(made) == f"Pki(folder={tmp_path!r}, identities={tmp_path!r})"
 
 
+@pytest.mark.slow
 async def test_running_server_takes_up_the_renewed_certificate(tmp_path: Path) -> None:
     from auth_source import StepClock
 

@@ -123,6 +123,7 @@ async def test_selectors_choose(api: TestApi, query: str, expected: list[str]) -
     ("resourceVersion=5&resourceVersionMatch=Sometimes", 422), ("watch=true&sendInitialEvents=true", 422),
     ("resourceVersion=999999999", 504),
 ])
+@pytest.mark.slow
 async def test_wrong_options_are_refused(api: TestApi, query: str, code: int) -> None:
     assert (await api.call("GET", f"{CONFIG_MAPS}?{query}"))[0] == code
 
@@ -224,6 +225,7 @@ async def test_streaming_lists_end_their_start_with_a_bookmark(api: TestApi) -> 
     await events.close()
 
 
+@pytest.mark.slow
 async def test_a_watch_ends_after_its_timeout(api: TestApi) -> None:
     events = await watch(api, "timeoutSeconds=1&resourceVersion=0&fieldSelector=metadata.name=none")
     assert await events.is_over()

@@ -133,6 +133,7 @@ async def test_a_component_that_outlived_its_supervisor_is_adopted(settings: Nod
         child.kill()
 
 
+@pytest.mark.slow
 async def test_a_component_starts_the_supervisor_again_until_the_cluster_is_stopped(
     settings: NodeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ def lib(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("lock", ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"])
+@pytest.mark.slow
 async def test_lock_whose_tool_cannot_be_had_fails_with_the_way_out(lock: str, shop: Shop) -> None:
     """The build used to go on without what it pins."""
     with pytest.raises(PhaseFailed) as failed:
@@ -42,6 +43,7 @@ async def test_lock_whose_tool_cannot_be_had_fails_with_the_way_out(lock: str, s
     assert "Give a requirements.txt instead, made with: " in text and "> requirements.txt" in text
 
 
+@pytest.mark.slow
 async def test_requirements_decide_and_the_lock_beside_them_is_named(shop: Shop) -> None:
     await build(shop, {"app.py": "print()", "uv.lock": "", "requirements.txt": "# none"})
     assert b"requirements.txt decides what is installed, not uv.lock" in shop.progress.text
@@ -123,6 +125,7 @@ def test_a_lock_that_names_packages_of_the_source_is_seen(name: str, text: str, 
 
 
 @needs_npm
+@pytest.mark.slow
 async def test_workspaces_of_npm_are_in_the_image_and_still_there_in_the_next(shop: Shop) -> None:
     """What `node_modules` linked to beside itself was not there once it was a layer; without the network."""
     root = {"name": "shop", "version": "1.0.0", "workspaces": ["packages/*"], "dependencies": {"lib": "1.0.0"}}
@@ -170,6 +173,7 @@ async def test_node_that_cannot_be_given_is_an_error(files: dict[str, str], pack
     pytest.param({".nvmrc": "lts/*"}, {"engines": {"node": ">=12"}}, id="a range that holds it"),
     pytest.param({".nvmrc": "node"}, {}, id="any"),
 ])  # fmt: skip
+@pytest.mark.slow
 async def test_compatible_node_is_taken(files: dict[str, str], package: dict[str, Any], shop: Shop) -> None:
     lock = {"name": "x", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": {"": {"name": "x", "version": "1.0.0", **package}}}
     about = {"name": "x", "version": "1.0.0", **package}

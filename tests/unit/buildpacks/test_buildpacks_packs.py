@@ -50,6 +50,7 @@ def command(shop: Shop, kind: str = "web") -> list[str]:
     pytest.param({"app.py": "print()", "Procfile": "# how\nweb: serve \"it\" \\now\nworker: work"}, ["bash", "-c", 'serve "it" \\now'],
                  id="Procfile wins"),
 ])  # fmt: skip
+@pytest.mark.slow
 async def test_python_is_started_as_its_files_say(files: dict[str, str], found: list[str], shop: Shop) -> None:
     result = await build(shop, files)
     assert command(shop) == found
@@ -79,6 +80,7 @@ def test_web_command_of_python(
     assert space["web"](names) == found  # type: ignore[operator]
 
 
+@pytest.mark.slow
 async def test_python_environment_is_used_again_until_requirements_change(shop: Shop) -> None:
     files = {"app.py": "print()", "requirements.txt": "# one\n"}
     await build(shop, files)
@@ -88,6 +90,7 @@ async def test_python_environment_is_used_again_until_requirements_change(shop: 
     assert b"dependencies unchanged" not in shop.progress.text
 
 
+@pytest.mark.slow
 async def test_requirement_that_cannot_be_installed_fails_the_build(shop: Shop) -> None:
     with pytest.raises(PhaseFailed, match="wherry/python@1.0.0 could not build") as failed:
         await build(shop, {"requirements.txt": "no-such-package-of-wherry==1\n"})
@@ -102,6 +105,7 @@ async def test_requirement_that_cannot_be_installed_fails_the_build(shop: Shop) 
     pytest.param({"main": "lib"}, {"lib.js": ""}, ["node", "lib.js"], id="main without ending"),
     pytest.param({}, {"server.js": ""}, ["node", "server.js"], id="server.js"),
 ])  # fmt: skip
+@pytest.mark.slow
 async def test_node_is_started_as_npm_start_would(package: dict[str, object], files: dict[str, str], found: list[str], shop: Shop) -> None:
     lock = {"name": "x", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": {"": {"name": "x", "version": "1.0.0"}}}
     about = {"name": "x", "version": "1.0.0", **package}
@@ -136,12 +140,14 @@ async def test_source_of_no_known_kind_says_what_each_looked_for(shop: Shop) -> 
     pytest.param({"Dockerfile": ""}, "Dockerfile is not read", id="Dockerfile"),
     pytest.param({"requirements.txt": "# none"}, "", id="nothing unread"),
 ])  # fmt: skip
+@pytest.mark.slow
 async def test_what_no_buildpack_reads_is_told(files: dict[str, str], said: str, shop: Shop) -> None:
     await build(shop, {"app.py": "print()", **files})
     notes = [line for line in shop.progress.lines if line.startswith("note: ")]
     assert bool(notes) == bool(said) and all(said in line for line in notes)
 
 
+@pytest.mark.slow
 async def test_an_image_without_a_process_is_an_error_unless_it_is_wanted(shop: Shop) -> None:
     """It was made, with a line among others, and its pod said "no command"."""
     with pytest.raises(PhaseFailed, match="name one in a Procfile: web: COMMAND") as failed:

@@ -18,6 +18,7 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.di
 
 
 @given(st.dictionaries(texts, values, max_size=5))
+@pytest.mark.slow
 def test_what_is_written_is_read_back(document: dict[str, object]) -> None:
     assert tomllib.loads(toml_text.dumps(document)) == document
 

@@ -120,6 +120,7 @@ def fish_offers(script: Path, *words: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("shell", "offers"), [("zsh", zsh_offers), ("fish", fish_offers)], ids=["zsh", "fish"])
+@pytest.mark.slow
 def test_the_shell_itself_completes_verbs_and_flags(
     shell: str, offers: Callable[..., set[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from wherry.infrastructure.storage.directory_volumes import DirectoryVolumes
 from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request, Response
@@ -51,6 +53,7 @@ async def everything(folder: Path) -> AsyncIterator[tuple[ControlPlane, list[str
             running.cancel()
 
 
+@pytest.mark.slow
 async def test_deployment_behind_a_service_comes_up_and_goes_without_a_rest(tmp_path):
     async with everything(tmp_path) as (on, writes):
         await on.node()

@@ -280,6 +280,7 @@ async def test_a_volume_for_another_machine_is_refused_with_an_event_and_another
         await until_phase(on, PERSISTENT_VOLUME_CLAIMS, "data", "Bound")
 
 
+@pytest.mark.slow
 async def test_ephemeral_volume_gets_a_claim_of_its_pod(engine):
     async with storage(engine, Scheduler, Ephemeral) as on:
         template = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}

@@ -219,6 +219,7 @@ async def test_jobs_complete_fail_and_index(cluster: Cluster) -> None:
     await cluster.until(pods_gone)
 
 
+@pytest.mark.slow
 async def test_cron_job_makes_jobs(cluster: Cluster) -> None:
     cluster.exit_code = 0
     spec = {"schedule": "@every 1s", "jobTemplate": {"spec": plain_job("x")["spec"]}, "successfulJobsHistoryLimit": 1}
@@ -231,6 +232,7 @@ async def test_cron_job_makes_jobs(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("propagation", ["Background", "Foreground", "Orphan"])
+@pytest.mark.slow
 async def test_cron_job_says_that_its_active_job_went_missing(cluster: Cluster, propagation: str) -> None:
     spec = {"schedule": "@every 1s", "jobTemplate": {"spec": plain_job("x")["spec"]}, "concurrencyPolicy": "Forbid"}
     await cluster.client.create(CRON_JOBS, {"metadata": {"name": "tick", "namespace": "default"}, "spec": spec})

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import pytest
 from gateway_objects import gateway, http_route, ingress, listener, rule, service, slice_of, snapshot, to
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,7 @@ def spoiled(draw: st.DrawFn) -> list[Object]:
 
 @settings(max_examples=200, deadline=None)
 @given(spoiled())
+@pytest.mark.slow
 def test_no_object_ends_the_control_loop(objects: list[Object]) -> None:
     compiler = Compiler([IngressDialect(("192.0.2.1",)), GatewayApiDialect(("192.0.2.1",))], SystemClock().now)
     compiled = compiler.compile(snapshot(*objects))

@@ -72,6 +72,7 @@ async def test_upstreams_files_applied_over_ours_are_no_conflict_for_kubectl_and
         assert held["spec"]["names"]["categories"] == ["theirs"]
 
 
+@pytest.mark.slow
 async def test_defaults_and_limits_are_upstreams() -> None:
     async with api_server() as api:
         await install.ensure(api.client, SETTINGS)

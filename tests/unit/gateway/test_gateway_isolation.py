@@ -1,5 +1,6 @@
 """The owners whose routes Envoy refuses are found by halves, whoever and however many they are."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,7 @@ def test_a_refused_owner_keeps_what_envoy_took_before_and_is_tried_again_once_it
 
 
 @given(good=NUMBERS, pair=st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda two: two[0] != two[1]), before=NUMBERS)
+@pytest.mark.slow
 def test_of_routes_refused_only_together_one_is_told_and_all_others_are_served(good: set[int], pair: tuple[int, int], before: set[int]) -> None:
     """Each half was taken, so nobody was to blame: the listener alone was told, and no route of the port changed any more."""
     isolation = Isolation()

@@ -40,6 +40,7 @@ def by_tree(routes: list[Route], path: str) -> int | None:
 
 
 @given(st.lists(MATCHES, max_size=20), st.one_of(PATHS, PATHS.map(lambda path: path.rstrip("/") + "/x")))
+@pytest.mark.slow
 def test_tree_and_walk_choose_the_same_route(found: list[PathMatch], path: str) -> None:
     routes = [Route(str(place), (place,), RouteMatch(match), Answer(200)) for place, match in enumerate(found)]
     assert by_tree(routes, path) == by_walk(routes, path)

@@ -23,6 +23,7 @@ def answers(*listeners: Listener) -> dict[str, dict[str, list[str]]]:
 
 
 @given(st.sets(PATTERNS), PATTERNS)
+@pytest.mark.slow
 def test_the_quick_look_up_finds_the_most_specific_owner(patterns: set[str], host: str) -> None:
     assert owner_among(dict.fromkeys(patterns), host) == most_specific(patterns, host)
 

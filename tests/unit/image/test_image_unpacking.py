@@ -102,6 +102,7 @@ VALID = tar_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(VALID) - 1), st.integers(0, 255)), min_size=1, max_size=12), st.integers(0, len(VALID)))
+@pytest.mark.slow
 def test_a_damaged_layer_is_unpacked_or_refused_but_never_leaves_its_folder(changes, end):
     data = bytearray(VALID)
     for at, value in changes:

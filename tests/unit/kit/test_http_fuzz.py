@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
+import pytest
 import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -73,6 +74,7 @@ def cut(text: bytes, places: list[int]) -> list[bytes]:
 
 @quick
 @given(loops, damaged(), st.lists(st.integers(0, 1000), max_size=5))
+@pytest.mark.slow
 def test_damaged_requests_are_answered_or_cut_off(loop: Loop, text: bytes, places: list[int]):
     received = run(loop, cut(text, places))
     assert received == b"" or received.startswith(b"HTTP/1.1 ")
@@ -81,6 +83,7 @@ def test_damaged_requests_are_answered_or_cut_off(loop: Loop, text: bytes, place
 
 @quick
 @given(loops, st.lists(st.sampled_from(GOOD), min_size=1, max_size=6), st.lists(st.integers(0, 2000), max_size=12))
+@pytest.mark.slow
 def test_answers_do_not_depend_on_how_the_bytes_were_cut(loop: Loop, requests: list[bytes], places: list[int]):
     text = b"".join(requests)
     received = run(loop, cut(text, places), PATIENT)

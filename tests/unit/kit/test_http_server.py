@@ -370,6 +370,7 @@ async def test_stream_that_fails_is_cut_so_that_the_client_notices():
                 await answer.read()
 
 
+@pytest.mark.slow
 async def test_handler_is_cancelled_when_its_client_leaves():
     async with running() as (application, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -416,6 +417,7 @@ async def test_an_answer_may_be_cut_sooner_than_others_when_its_client_takes_not
         writer.close()
 
 
+@pytest.mark.slow
 async def test_unread_body_stops_the_client():
     async with running() as (application, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -607,6 +609,7 @@ async def test_curl_agrees(tmp_path: Path):
     assert (process.returncode, out) == (0, b"50000005000000")
 
 
+@pytest.mark.slow
 async def test_connections_leave_nothing_behind():
     async with running() as (_, server):
         for _ in range(50):
@@ -617,6 +620,7 @@ async def test_connections_leave_nothing_behind():
         assert "http connection" not in names
 
 
+@pytest.mark.slow
 async def test_server_survives_clients_that_leave_at_any_moment(caplog: pytest.LogCaptureFixture):
     asked = [
         GET % b"/", GET % b"/parts" * 30, GET % b"/flood", GET % b"/endless", GET % b"/wait",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from apply_rig import DEPLOYMENT, apply, update
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ objects = st.builds(
 
 
 @given(objects, objects, objects)
+@pytest.mark.slow
 def test_apply_and_tracking_never_break(one: dict[str, Any], two: dict[str, Any], three: dict[str, Any]) -> None:
     live = update(None, one)
     live = update(live, two, "other")
@@ -38,6 +40,7 @@ def test_apply_and_tracking_never_break(one: dict[str, Any], two: dict[str, Any]
 
 
 @given(objects, objects)
+@pytest.mark.slow
 def test_strategic_merge_never_breaks(doc: dict[str, Any], patch: dict[str, Any]) -> None:
     try:
         strategic.apply(doc, patch, DEPLOYMENT)

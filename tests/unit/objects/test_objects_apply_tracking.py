@@ -156,6 +156,7 @@ configurations = st.builds(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["one", "two"]), configurations), min_size=1, max_size=5))
+@pytest.mark.slow
 def test_after_a_forced_apply_the_configuration_holds_and_again_is_a_no_op(steps: list[tuple[str, dict[str, Any]]]) -> None:
     live: Any = None
     for manager, wanted in steps:

@@ -16,6 +16,7 @@ PATHS = st.frozensets(
 
 
 @given(PATHS, PATHS)
+@pytest.mark.slow
 def test_operations_on_trees_are_those_on_sets_and_change_no_argument(left: frozenset[Path], right: frozenset[Path]) -> None:
     one, other = write_fields(left), write_fields(right)
     before = deepcopy((one, other))
@@ -32,6 +33,7 @@ def written(tree: Fields) -> str:
 
 
 @given(PATHS, PATHS)
+@pytest.mark.slow
 def test_what_loses_nothing_is_the_same_tree(left: frozenset[Path], right: frozenset[Path]) -> None:
     tree = write_fields(left)
     assert (minus(tree, write_fields(right)) is tree) == left.isdisjoint(right)
@@ -44,6 +46,7 @@ def test_one_path_is_a_set(paths: frozenset[Path]) -> None:
 
 
 @given(PATHS, st.randoms())
+@pytest.mark.slow
 def test_what_a_client_sends_is_put_in_order(paths: frozenset[Path], randoms: object) -> None:
     def shuffled(tree: Fields) -> Fields:
         pairs = [(element, shuffled(below)) for element, below in tree.items()]

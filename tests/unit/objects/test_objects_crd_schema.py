@@ -151,6 +151,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1)
 
 
 @given(JSON)
+@pytest.mark.slow
 def test_any_json_is_pruned_defaulted_and_judged(value):
     obj = {"metadata": {"name": "x"}, "spec": value}
     COMPILED.prune(obj)
@@ -202,6 +203,7 @@ SCHEMAS = st.recursive(
 
 
 @given(SCHEMAS, JSON)
+@pytest.mark.slow
 def test_any_schema_is_judged_and_the_structural_ones_work(schema, value):
     found = Causes()
     root = {"type": "object", "properties": {"a": schema if isinstance(schema, dict) else {}}}

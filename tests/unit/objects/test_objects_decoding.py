@@ -33,6 +33,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text(), JSON_VALUES, max_size=5))
+@pytest.mark.slow
 def test_json_without_duplicates_reads_as_itself(value):
     decoded = decode(orjson.dumps(value))
     assert decoded.obj == value
@@ -41,6 +42,7 @@ def test_json_without_duplicates_reads_as_itself(value):
 
 @given(st.dictionaries(st.text(st.characters(codec="ascii", exclude_categories=("C",)), min_size=1), st.text(
     st.characters(codec="ascii", exclude_categories=("C",))), max_size=5))
+@pytest.mark.slow
 def test_yaml_of_quoted_text_reads_as_itself(value):
     body = yaml.safe_dump(value, default_style='"').encode()
     assert decode(body, "application/yaml").obj == value
@@ -106,6 +108,7 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
     pytest.param(b"a: .nan", "application/yaml", id="not a number"),
     pytest.param(b"a: b: c", "application/yaml", id="bad yaml"),
 ])
+@pytest.mark.slow
 def test_hostile_bodies_are_refused_not_fatal(body, media_type):
     with pytest.raises(Malformed):
         decode(body, media_type)
@@ -242,5 +245,6 @@ def test_commas_and_brackets_in_texts_count_for_nothing():
     assert decode(orjson.dumps({"a": text, "b": '"'})).obj["a"] == text
 
 
+@pytest.mark.slow
 def test_as_many_values_as_a_body_may_have_are_read():
     assert len(decode(b'{"a":[' + b",".join([b"{}"] * (VALUES_MAX - 2)) + b"]}").obj["a"]) == VALUES_MAX - 2

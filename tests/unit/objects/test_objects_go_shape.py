@@ -30,6 +30,7 @@ def stored(value: Any, key: str = "") -> Any:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=[f"{p['kind']}-{way}" for p, way in zip(
     PAIRS, ("bare", "filled", "empty", "null") * (len(PAIRS) // 4), strict=True)])
+@pytest.mark.slow
 def test_a_kind_has_the_shape_of_its_go_type(pair: dict[str, Any]) -> None:
     sent = pair["object"]
     node = structure_of(sent["apiVersion"], sent["kind"])

@@ -54,6 +54,7 @@ def without_nulls(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("resource", [r for r in BUILTIN if f"{r.api_version}/{r.kind}" in FILLED], ids=lambda r: r.kind)
+@pytest.mark.slow
 def test_a_null_is_defaulted_and_validated_as_what_is_not_there(resource: Any) -> None:
     sent = FILLED[f"{resource.api_version}/{resource.kind}"]
     node = structure_of(resource.api_version, resource.kind)

@@ -106,11 +106,13 @@ def test_hostile_patches_are_bounded() -> None:
 
 
 @given(values, values)
+@pytest.mark.slow
 def test_replacing_the_root_gives_the_new_value(doc: Any, value: Any) -> None:
     assert json_value.same(json_patch.apply(doc, [op("replace", "", value), op("test", "", value)]), value)
 
 
 @given(st.dictionaries(st.text(max_size=5), values, max_size=4), st.text(max_size=5), values)
+@pytest.mark.slow
 def test_add_then_remove_of_a_new_member_changes_nothing(doc: dict[str, Any], key: str, value: Any) -> None:
     doc.pop(key, None)
     path = "/" + key.replace("~", "~0").replace("/", "~1")
@@ -137,6 +139,7 @@ def test_merge_patch(doc: Any, patch: Any, expected: Any) -> None:
 
 
 @given(values, values)
+@pytest.mark.slow
 def test_a_merge_patch_applied_twice_is_applied_once(doc: Any, patch: Any) -> None:
     before = json_value.copied(doc)
     once = merge_patch.apply(doc, patch)

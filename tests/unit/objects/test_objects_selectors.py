@@ -79,6 +79,7 @@ words = st.from_regex(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,10}[A-Za-z0-9])?", fullmatc
 
 
 @given(st.dictionaries(words, words, max_size=4), st.dictionaries(words, words, max_size=4))
+@pytest.mark.slow
 def test_a_map_selects_its_supersets(labels: dict[str, str], more: dict[str, str]) -> None:
     selector = selectors.from_map(labels)
     assert selector.matches({**more, **labels})

@@ -445,6 +445,7 @@ def values_for(node: Node, depth: int = 0) -> st.SearchStrategy:
 
 
 @pytest.mark.parametrize("resource", BUILTIN, ids=lambda r: f"{r.kind}.{r.api_version}")
+@pytest.mark.slow
 def test_no_decodable_object_breaks_the_validator(resource):
     node = structure_of(resource.api_version, resource.kind)
     assert node is not None
@@ -477,6 +478,7 @@ def test_pod_without_spec_is_refused():
     assert [cause.field for cause in found] == ["spec.containers"]
 
 
+@pytest.mark.slow
 def test_stateful_set_may_mount_its_claim_templates():
     db = changed("StatefulSet/db", "spec/template/spec/containers/0/volumeMounts", [{"name": "data", "mountPath": "/data"}])
     db["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "data"}, "spec": {

@@ -197,6 +197,7 @@ configs = st.builds(
 
 
 @given(config=configs, state=st.sampled_from(State), code=st.integers(0, 255))
+@pytest.mark.slow
 def test_container_records_come_back_equal(tmp_path_factory: pytest.TempPathFactory, config: ContainerConfig, state: State, code: int) -> None:
     path = tmp_path_factory.getbasetemp() / "container.json"
     record = ContainerRecord(config, "cg", 15, 1, state=state, exit_code=code)

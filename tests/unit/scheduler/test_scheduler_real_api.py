@@ -74,6 +74,7 @@ async def test_pod_is_bound_and_told():
         await on.until(event)
 
 
+@pytest.mark.slow
 async def test_pods_spread_and_never_overfill():
     async with cluster("a", "b") as on:
         for index in range(9):
@@ -94,6 +95,7 @@ async def test_pods_spread_and_never_overfill():
         assert await placed(on, left)
 
 
+@pytest.mark.slow
 async def test_no_node_at_all():
     async with cluster() as on:
         await on.pod("web")
@@ -117,6 +119,7 @@ async def test_refusals_are_told_in_upstreams_words(spec: Object, text: str):
         await on.until(event)
 
 
+@pytest.mark.slow
 async def test_label_on_a_node_wakes_the_pod_that_waits_for_it():
     async with cluster("node-1") as on:
         await on.pod("web", nodeSelector={"disk": "ssd"})
@@ -135,6 +138,7 @@ async def test_tainted_node_takes_only_who_tolerates_it():
         assert await placed(on, "db") == "node-1"
 
 
+@pytest.mark.slow
 async def test_cordoned_node_takes_nobody_until_it_is_back():
     async with cluster("node-1") as on:
         await on.client.patch(NODES, "node-1", "", {"spec": {"unschedulable": True}})
@@ -200,6 +204,7 @@ def affinity(kind: str, *terms: Object) -> Object:
     return {"affinity": {kind: {"requiredDuringSchedulingIgnoredDuringExecution": list(terms)}}}
 
 
+@pytest.mark.slow
 async def test_replicas_keep_apart_and_one_too_many_waits_for_a_node():
     async with cluster("a", "b") as on:
         for index in range(3):
@@ -216,6 +221,7 @@ async def test_replicas_keep_apart_and_one_too_many_waits_for_a_node():
         assert await placed(on, left) == "c"
 
 
+@pytest.mark.slow
 async def test_pod_follows_the_one_it_needs_and_waits_for_it():
     async with cluster("a", "b") as on:
         await on.pod("cache", app="cache", **affinity("podAffinity", NEAR))
@@ -261,6 +267,7 @@ async def test_pod_that_never_preempts_waits():
         assert not (await on.find(PODS, "full"))["metadata"].get("deletionTimestamp")
 
 
+@pytest.mark.slow
 async def test_waiting_claim_gets_the_volume_that_is_on_a_node_the_pod_fits():
     on_b = {"required": {"nodeSelectorTerms": [{"matchExpressions": [
         {"key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]}]}]}}
