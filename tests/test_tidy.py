@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from wherry.assembly.components import COMPONENTS
+
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "wherry"
 FUNCTION_LINES_MAX = 70
@@ -61,6 +63,59 @@ def test_source_is_tidy() -> None:
     names = [name for name in listed.stdout.split() if name not in GENERATED and (SRC / name).exists()]
     found = [line for name in names for line in findings(SRC / name, name)]
     assert names and not found, "\n" + "\n".join(found)
+
+
+# Modules that no import in src names, and what does.
+USED_OTHERWISE = {
+    "wherry.orchestration.objects.types": "the TypedDicts; a pilot decides whether the code takes them (generated)",
+}
+OTHERWISE = (
+    ("wherry.cli.", "a verb, found by its name"),
+    ("wherry.testing.", "published for tests"),
+    ("wherry.buildpacks.packs.", "run by the build image's own Python"),
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of src by its dotted name; a package by its folder's."""
+    found = {}
+    for path in sorted(SRC.rglob("*.py")):
+        name = ".".join(path.relative_to(SRC.parent).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """What one module imports of others: modules, and names that may be modules."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def unused(found: dict[str, Path]) -> list[str]:
+    """Modules that nothing imports and nothing else names."""
+    used = {other for name, path in found.items() for other in imports(path) if other != name}
+    used |= {f"wherry.assembly.{row.module}" for row in COMPONENTS}
+    return [
+        name for name, path in found.items()
+        if name not in used and path.name != "__init__.py" and name not in USED_OTHERWISE
+        and not any(name.startswith(prefix) for prefix, _ in OTHERWISE)
+    ]
+
+
+def test_every_module_is_used() -> None:
+    found = modules()
+    assert not unused(found), f"nothing in src imports {unused(found)}: wire them, move what tests alone use to wherry.testing, or delete"
+    assert set(USED_OTHERWISE) <= set(found)
+
+
+def test_a_module_that_nothing_imports_is_found(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("import two\n")
+    (tmp_path / "two.py").write_text("import two\n")
+    assert unused({name: tmp_path / f"{name}.py" for name in ("one", "two")}) == ["one"]
 
 
 def test_every_component_has_a_readme() -> None:

@@ -10,11 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wherry.kit.errors import Broken, Unavailable, Unsupported
-from wherry.orchestration.store.compaction import CompactionPlan, keep_compacted
 from wherry.orchestration.store.contract import NoSpace, RevisionMismatch, Store
 from wherry.orchestration.store.memory import MemoryStore
 from wherry.orchestration.store.sqlite import SqliteStore
-from wherry.testing.clock import FakeClock
 from wherry.testing.store_suite import BACKLOG_MAX, OpenStore, StoreSuite
 
 
@@ -292,27 +290,3 @@ async def test_sqlite_does_what_memory_does(tmp_path_factory: pytest.TempPathFac
     for revision in range(compacted, newest + 1):
         assert await model.list("/a/", revision=revision) == await store.list("/a/", revision=revision)
     await store.close()
-
-
-def test_history_is_kept_for_minutes_and_for_a_number_of_revisions() -> None:
-    plan = CompactionPlan(history_s=300, revisions_kept=100)
-    assert plan.target(0, 1000) == 0
-    assert plan.target(299, 5000) == 0
-    assert plan.target(300, 5000) == 1000
-    assert plan.target(360, 5000) == 0
-    assert plan.target(600, 5050) == 4950
-
-
-async def test_the_loop_compacts_once_a_minute() -> None:
-    store, clock = MemoryStore(), FakeClock()
-    revision = 0
-    for _ in range(50):
-        revision = await store.put("/a", b"v", expected=revision)
-    async with asyncio.TaskGroup() as tasks:
-        loop = tasks.create_task(keep_compacted(store, clock, CompactionPlan(history_s=120, revisions_kept=10)))
-        await clock.advance(60)
-        assert (await store.list("/", revision=2)).entries
-        await clock.advance(120)
-        with pytest.raises(Exception, match="compacted, oldest is 41"):
-            await store.list("/", revision=40)
-        loop.cancel()

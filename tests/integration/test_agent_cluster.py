@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 from agent_node import RealNode, real_node
 
-from wherry.infrastructure.storage.directory_volumes import DirectoryVolumes
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.agent.loop import Agent
 from wherry.orchestration.agent.settings import AgentSettings
@@ -18,6 +17,7 @@ from wherry.orchestration.client.http_transport import HttpTransport
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.api import TestApi, api_server
+from wherry.testing.directory_volumes import DirectoryVolumes
 from wherry.testing.fake_engine import FakeImages
 from wherry.testing.ports import free_port
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from wherry.infrastructure.linux import loop, mounts
-from wherry.infrastructure.storage.directory_volumes import DirectoryVolumes
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
+from wherry.testing.directory_volumes import DirectoryVolumes
 from wherry.testing.volume_suite import MIB, VolumeSuite
 
 pytestmark = pytest.mark.node

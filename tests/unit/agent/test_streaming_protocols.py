@@ -16,11 +16,11 @@ from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.http.server import serve
 from wherry.kit.http.spdy import SpdySession, SpdyStream
 from wherry.kit.http.tunnel import TunnelConnection
-from wherry.kit.http.websocket_client import HandshakeRefused, connect
 from wherry.orchestration.agent.streaming import remote_command as remote
 from wherry.orchestration.agent.streaming.byte_messages import send_as_messages
 from wherry.orchestration.agent.streaming.port_forward import port_forward
 from wherry.orchestration.agent.streaming.remote_command import parse_size, remote_command
+from wherry.testing.websocket_client import HandshakeRefused, connect
 
 ALL = {"stdin": "true", "stdout": "true", "stderr": "true"}
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from wherry.infrastructure.storage.directory_volumes import DirectoryVolumes
 from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request, Response
 from wherry.orchestration.apiserver.auth.user import ADMIN
@@ -27,6 +26,7 @@ from wherry.orchestration.objects.meta import name_of
 from wherry.orchestration.scheduler.loop import Scheduler
 from wherry.testing.cluster_objects import deployment
 from wherry.testing.control_plane import ControlPlane, control_plane
+from wherry.testing.directory_volumes import DirectoryVolumes
 
 SETTINGS = ControllerSettings("PEM", lambda *asked: b"", "10.244.0.0/24", ("192.0.2.1",))
 QUIET_S = 0.5

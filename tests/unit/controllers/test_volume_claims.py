@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from wherry.infrastructure.storage.directory_volumes import DirectoryVolumes
 from wherry.kit.errors import Unavailable
 from wherry.orchestration.controllers.ephemeral_volume.loop import Controller as Ephemeral
 from wherry.orchestration.controllers.volume_binding.loop import Controller as Binder
@@ -26,6 +25,7 @@ from wherry.orchestration.objects.meta import Object, condition_of, name_of
 from wherry.orchestration.objects.volume_match import SELECTED_NODE
 from wherry.orchestration.scheduler.loop import Scheduler
 from wherry.testing.control_plane import ControlPlane, control_plane
+from wherry.testing.directory_volumes import DirectoryVolumes
 
 LOCAL = {
     "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},

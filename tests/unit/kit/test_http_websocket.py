@@ -19,7 +19,7 @@ from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.http.server import serve
 from wherry.kit.http.tunnel import TunnelConnection
 from wherry.kit.http.websocket import WebSocket, masked
-from wherry.kit.http.websocket_client import HandshakeRefused, connect
+from wherry.testing.websocket_client import HandshakeRefused, connect
 
 LIMIT = 200_000
 

@@ -3,7 +3,7 @@
 In:    an address, method, target, headers, a body of bytes or parts.
 Out:   an `Answer`: status, headers and either a stream of body parts or, after 101, the connection itself.
 Spec:  RFC 9112. One request per connection ("connection: close"), no redirects, no retries.
-Used:  by `splice.forward` and the client side of `websocket_client`; components use orchestration/client.
+Used:  by `splice.forward` and the tests' WebSocket client; components use orchestration/client.
 """
 
 import asyncio

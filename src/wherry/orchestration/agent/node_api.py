@@ -17,6 +17,8 @@ from wherry.kit.errors import Forbidden, Invalid, NotFound, TimedOut, Unavailabl
 from wherry.kit.health import Health
 from wherry.kit.http import websocket
 from wherry.kit.http.message import Request, Response, Upgrade
+from wherry.kit.metrics import Registry
+from wherry.kit.process_metrics import add_process_metrics
 from wherry.orchestration.agent import cadvisor, metrics
 from wherry.orchestration.agent.logs.machine_files import serve_machine_file
 from wherry.orchestration.agent.logs.reader import LogOptions, parse_options, read_log
@@ -56,6 +58,8 @@ class NodeApi:
         self._node = node
         self._reviewer = reviewer
         self._health = health
+        self._process = Registry()
+        add_process_metrics(self._process)
 
     async def handle(self, request: Request) -> Answer:
         """Answer one request; errors of the ten kinds become plain text answers as kubelet gives."""
@@ -186,7 +190,7 @@ class NodeApi:
         if which == "":
             running = self._running_pods()
             count = sum(run.state == State.RUNNING for run in self._all_runs())
-            text = metrics.agent_metrics(len(running), count, self._parts.settings.node_name)
+            text = metrics.agent_metrics(len(running), count, self._parts.settings.node_name) + self._process.render().decode()
         elif which == "cadvisor":
             use, node = await metrics.read_use(self._parts, pods), metrics.read_node_use(self._parts)
             root, memory = self._parts.settings.cgroup_root, self._parts.memory_capacity_bytes

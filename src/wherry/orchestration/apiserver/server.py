@@ -16,6 +16,7 @@ from wherry.kit.errors import Unavailable
 from wherry.kit.health import Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry as MetricsRegistry
+from wherry.kit.process_metrics import add_process_metrics
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.apiserver import bootstrap
 from wherry.orchestration.apiserver.access import Access
@@ -76,6 +77,7 @@ class ApiServer:
         self.components = Components(self._check_store)
         self.components.serve(self.table.of(COMPONENT_STATUSES))
         metrics = ApiMetrics(MetricsRegistry())
+        add_process_metrics(metrics.registry)
         metrics.count_objects(lambda: {(c.group, c.plural): len(c.items) for c in self.registry.caches() if c.items})
         self._pipeline = Pipeline(
             self.table, self.access, self.verbs, self.subresources, self.paths, self.health, metrics, settings)

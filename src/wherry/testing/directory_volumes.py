@@ -1,4 +1,4 @@
-"""Volumes as plain folders, for machines without loop devices. The size is written down and NOT enforced.
+"""Volumes as plain folders, for tests without root. The size is written down and NOT enforced.
 
 In:    a root folder.
 Out:   `VolumeEngine`, all promises but the limit.
