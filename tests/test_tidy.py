@@ -50,6 +50,8 @@ def findings(path: Path, name: str) -> Iterator[str]:
                     yield f"{path}:{node.lineno}: {node.name} has {length} lines, over {FUNCTION_LINES_MAX}"
             case ast.Call() if (call := ast.unparse(node.func)) in BANNED and call not in excused:
                 yield f"{path}:{node.lineno}: {call} is banned, use {BANNED[call]}"
+            case ast.Call(func=ast.Attribute(attr="create_task")) if not any(word.arg == "name" for word in node.keywords):
+                yield f"{path}:{node.lineno}: a task without a name: a warning or a stack of tasks could not say which"
             case ast.ExceptHandler(type=None) | ast.ExceptHandler(type=ast.Name(id="Exception" | "BaseException")):
                 if "broad" not in excused:
                     yield f"{path}:{node.lineno}: broad except; name the error, or let the supervisor see it"

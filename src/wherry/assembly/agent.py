@@ -77,6 +77,8 @@ async def run(process: Process) -> None:
         tls=process.node_tls, layers=images.layers,
     )  # fmt: skip
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(keep_running("agent", agent.run))
-        tasks.create_task(keep_running("foreign firewalls", lambda: foreign_filters.keep_open_for(network_settings(settings))))
-        tasks.create_task(keep_running("image collection", images.service.keep_collected))
+        tasks.create_task(keep_running("agent", agent.run), name="agent")
+        network = network_settings(settings)
+        opening = keep_running("foreign firewalls", lambda: foreign_filters.keep_open_for(network))
+        tasks.create_task(opening, name="foreign firewalls")
+        tasks.create_task(keep_running("image collection", images.service.keep_collected), name="image collection")

@@ -37,7 +37,7 @@ async def until_signal(work: Awaitable[None]) -> None:
     """Await `work`; on TERM or INT cancel it and wait for its end."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(_as_coroutine(work))
+        task = group.create_task(_as_coroutine(work), name="work")
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
 
@@ -83,11 +83,11 @@ async def _watched(settings: NodeSettings, work: Awaitable[None], name: str) -> 
     path = settings.log_dir / f"{name}.log"
     async with asyncio.TaskGroup() as tasks:
         besides = [
-            tasks.create_task(keep_running("watch of the supervisor", lambda: keep_supervised(settings))),
+            tasks.create_task(keep_running("watch of the supervisor", lambda: keep_supervised(settings)), name="supervisor"),
             tasks.create_task(keep_running(
                 "log rotation", lambda: log_files.keep_rotated(path, settings.log_bytes_max, settings.log_files_max)
-            )),
-            tasks.create_task(keep_running("memory", lambda: keep_lean(SystemClock()))),
+            ), name="log rotation"),
+            tasks.create_task(keep_running("memory", lambda: keep_lean(SystemClock())), name="memory"),
         ]  # fmt: skip
         await work
         for task in besides:

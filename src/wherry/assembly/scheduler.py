@@ -24,6 +24,6 @@ async def run(process: Process) -> None:
     server = await process.server()
     with server.components.running(SCHEDULER) if server else contextlib.nullcontext():
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(informers.run())
-            tasks.create_task(recorder.run())
-            tasks.create_task(scheduler.run())
+            tasks.create_task(informers.run(), name="informers")
+            tasks.create_task(recorder.run(), name="recorder")
+            tasks.create_task(scheduler.run(), name="scheduler")

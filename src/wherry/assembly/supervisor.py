@@ -207,7 +207,9 @@ async def supervise(settings: NodeSettings) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with asyncio.TaskGroup() as group:
         own_log = settings.log_dir / "supervisor.log"
-        rotation = group.create_task(log_files.keep_rotated(own_log, settings.log_bytes_max, settings.log_files_max))
+        rotation = group.create_task(
+            log_files.keep_rotated(own_log, settings.log_bytes_max, settings.log_files_max), name="log rotation"
+        )
         tasks = [group.create_task(keep_in_order(settings, name), name=name) for name in processes(settings)]
         await stopping.wait()
         for task in reversed(tasks):

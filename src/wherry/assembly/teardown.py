@@ -28,7 +28,7 @@ async def teardown(settings: NodeSettings, *, grace_s: float = STOP_GRACE_S) -> 
     await engine.restore()
     async with asyncio.TaskGroup() as tasks:
         for status in await engine.containers():
-            tasks.create_task(engine.stop_container(status.id, grace_s=grace_s))
+            tasks.create_task(engine.stop_container(status.id, grace_s=grace_s), name="stop container")
     await engine.destroy_all()
     await LoopVolumes(settings.data_dir / "volumes").unmount_all()
     await asyncio.to_thread(_unmount_pods, settings)

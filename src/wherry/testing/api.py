@@ -122,7 +122,7 @@ async def api_server(
             settings, store or MemoryStore(), clock, service_account_key=keys.account_key if keys else None,
             agent_tls=keys.client_tls("kubelet-client") if keys else None)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        running = tasks.create_task(server.run())
+        running = tasks.create_task(server.run(), name="server")
         stack.callback(running.cancel)
         async with asyncio.timeout(START_TIMEOUT_S):
             await server.ready.wait()

@@ -99,8 +99,8 @@ async def control_plane(*kinds: Any, clock: Clock | None = None) -> AsyncIterato
     async with api_server() as api, asyncio.TaskGroup() as tasks:
         informers = Informers(api.client)
         recorder = Recorder(api.client, "test", clock=clock)
-        running = [tasks.create_task(kind(api.client, informers, recorder, clock).run()) for kind in kinds]
-        running += [tasks.create_task(informers.run()), tasks.create_task(recorder.run())]
+        running = [tasks.create_task(kind(api.client, informers, recorder, clock).run(), name="controller") for kind in kinds]
+        running += [tasks.create_task(informers.run(), name="informers"), tasks.create_task(recorder.run(), name="recorder")]
         try:
             yield ControlPlane(api, api.client, clock)
         finally:

@@ -79,8 +79,8 @@ async def controllers(*kinds: Any, api: FakeApi | None = None) -> AsyncIterator[
     informers = Informers(client, clock)
     recorder = Recorder(client, "test", clock=clock)
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(kind(client, informers, recorder, clock).run()) for kind in kinds]
-        running.append(tasks.create_task(informers.run()))
+        running = [tasks.create_task(kind(client, informers, recorder, clock).run(), name="controller") for kind in kinds]
+        running.append(tasks.create_task(informers.run(), name="informers"))
         try:
             yield Harness(api, client, clock, recorder)
         finally:

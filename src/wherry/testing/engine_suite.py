@@ -84,7 +84,7 @@ class EngineSuite:
                 told.append(container_id)
 
         async with asyncio.TaskGroup() as tasks:
-            listening = tasks.create_task(listen())
+            listening = tasks.create_task(listen(), name="listen")
             await asyncio.sleep(0)
             await self.started(engine, config)
             await self.seen(engine, config.id, lambda status: status.state == State.EXITED)

@@ -42,7 +42,7 @@ async def control_plane(settings: GatewaySettings) -> AsyncIterator[Feed]:
     feed = Feed()
     server = AdsServer(feed, settings)
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(server.run())
+        running = tasks.create_task(server.run(), name="server")
         await server.ready.wait()
         try:
             yield feed

@@ -35,7 +35,7 @@ async def take(changes: AsyncIterator[Change], count: int) -> list[Change]:
 
 async def started(changes: AsyncGenerator[Change, None]) -> "asyncio.Task[Change]":
     """A task that waits for the first change, already subscribed when this returns."""
-    task = asyncio.get_running_loop().create_task(anext(changes))
+    task = asyncio.get_running_loop().create_task(anext(changes), name="anext")
     await asyncio.sleep(0.05)  # engines with a server need a round trip; being late only makes the test weaker
     return task
 
@@ -207,7 +207,7 @@ class StoreSuite:
         await write(range(700))
         seen: list[int] = []
         async with asyncio.timeout(6 * ARRIVAL_LIMIT_S), asyncio.TaskGroup() as tasks:
-            tasks.create_task(write(range(700, 1000)))
+            tasks.create_task(write(range(700, 1000)), name="write")
             async with aclosing(store.watch("/k/", after=1)) as changes:
                 async for change in changes:
                     seen.append(change.revision)
@@ -272,7 +272,7 @@ class StoreSuite:
 
     async def test_a_cancelled_writer_leaves_the_store_working(self, store: Store) -> None:
         async with asyncio.TaskGroup() as tasks:
-            writers = [tasks.create_task(store.put(f"/k/{i}", b"v", expected=0)) for i in range(20)]
+            writers = [tasks.create_task(store.put(f"/k/{i}", b"v", expected=0), name="put") for i in range(20)]
             await asyncio.sleep(0)
             for writer in writers[::2]:
                 writer.cancel()

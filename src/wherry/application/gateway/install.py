@@ -47,10 +47,10 @@ async def ensure(client: Client, settings: GatewaySettings, *, has_image: asynci
     """
     async with asyncio.TaskGroup() as tasks:
         for definition in custom_resource_definitions():
-            tasks.create_task(_define(client, definition))
+            tasks.create_task(_define(client, definition), name="definition")
         if settings.manages_envoy:
-            tasks.create_task(_workload(client, settings, has_image))
-        tasks.create_task(_classes(client))
+            tasks.create_task(_workload(client, settings, has_image), name="workload")
+        tasks.create_task(_classes(client), name="gateway classes")
 
 
 async def _classes(client: Client) -> None:

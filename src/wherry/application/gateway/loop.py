@@ -259,7 +259,7 @@ class GatewayController:
             due = list(self._due())
             limit = asyncio.Semaphore(STATUS_WRITERS)
             async with asyncio.TaskGroup() as tasks:
-                written = [tasks.create_task(self._write(limit, status, patch)) for status, patch in due]
+                written = [tasks.create_task(self._write(limit, status, patch), name="route status") for status, patch in due]
             if not all(task.result() for task in written):
                 await self._clock.sleep(STATUS_RETRY_S)
                 self._to_write.set()

@@ -77,7 +77,7 @@ class Detector:
             async with asyncio.TaskGroup() as tasks:
                 for member in group:
                     if member.pack not in self._runs:
-                        tasks.create_task(self._ask(member.pack))
+                        tasks.create_task(self._ask(member.pack), name="detect")
             try:
                 found = self._resolve(group)
             except plan.Unresolved as error:

@@ -50,7 +50,7 @@ async def until_end(reading: Coroutine[Any, Any, None], ending: Coroutine[Any, A
     """
     try:
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(reading)
+            reader = tasks.create_task(reading, name="reading")
             code = await ending
             await asyncio.wait((reader,), timeout=DRAIN_S)
             reader.cancel()

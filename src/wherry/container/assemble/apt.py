@@ -69,7 +69,7 @@ async def download(packages: Sequence[Package], cache_dir: Path, progress: Progr
     parts = [missing[start::DOWNLOADS_AT_ONCE] for start in range(DOWNLOADS_AT_ONCE)]
     async with asyncio.TaskGroup() as tasks:
         for part in filter(None, parts):
-            tasks.create_task(_download(part, cache_dir, known))
+            tasks.create_task(_download(part, cache_dir, known), name="download")
     still = [package for package in missing if not deb_path(cache_dir, package).exists()]
     if still:
         named = ", ".join(f"{package.name} {package.version}" for package in still[:5])

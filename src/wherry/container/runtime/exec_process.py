@@ -57,7 +57,7 @@ async def collect(session: ExecSession, command: str, timeout_s: float) -> ExecR
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(read())
+            reading = tasks.create_task(read(), name="output")
             code = await _wait(session, command, timeout_s)
             await asyncio.wait((reading,), timeout=DRAIN_S)
             reading.cancel()
@@ -126,8 +126,8 @@ async def _terminal_from(listener: socket.socket, child: process.Child) -> int:
     """The terminal's master side, or -1 when the runtime ended without sending one (it says why on stderr)."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
-        accepted = tasks.create_task(loop.sock_accept(listener))
-        ended = tasks.create_task(child.wait())
+        accepted = tasks.create_task(loop.sock_accept(listener), name="terminal accepted")
+        ended = tasks.create_task(child.wait(), name="child ended")
         await asyncio.wait((accepted, ended), timeout=CONSOLE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         if not accepted.done():
             accepted.cancel()

@@ -94,15 +94,15 @@ class ApiServer:
         await self.registry.load()
         await self._write_missing(bootstrap.objects(self.settings, BUILTIN, self.clock))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(keep_running("store watch", self.registry.run))
+            tasks.create_task(keep_running("store watch", self.registry.run), name="store watch")
             await self.registry.fresh()
             self.custom.load()
-            tasks.create_task(keep_running("custom resources", self.custom.run))
-            tasks.create_task(keep_running("resource quotas", self.quotas.run))
+            tasks.create_task(keep_running("custom resources", self.custom.run), name="custom resources")
+            tasks.create_task(keep_running("resource quotas", self.quotas.run), name="resource quotas")
             self.ready.set()
-            tasks.create_task(keep_running("bootstrap objects", self._keep_bootstrapped))
-            tasks.create_task(keep_running("compaction", self._compact_for_ever))
-            tasks.create_task(keep_running("event expiry", self.event_expiry.run))
+            tasks.create_task(keep_running("bootstrap objects", self._keep_bootstrapped), name="bootstrap objects")
+            tasks.create_task(keep_running("compaction", self._compact_for_ever), name="compaction")
+            tasks.create_task(keep_running("event expiry", self.event_expiry.run), name="event expiry")
 
     async def _check_store(self) -> None:
         if not self.ready.is_set():
@@ -112,7 +112,7 @@ class ApiServer:
     async def _write_missing(self, wanted: Sequence[Object]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for obj, existing in bootstrap.missing_or_changed(self.table, wanted):
-                tasks.create_task(self._write_at_start(obj, existing))
+                tasks.create_task(self._write_at_start(obj, existing), name="write at start")
 
     async def _keep_bootstrapped(self) -> None:
         """What a user deleted by mistake (Service kubernetes, a priority class) comes back."""

@@ -89,7 +89,7 @@ class Session:
         """Bring the peer to each new set, until cancelled."""
         seen = None
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._remove_lingering())
+            tasks.create_task(self._remove_lingering(), name="lingering resources")
             while True:
                 seen = await self._feed.newer_than(seen)
                 await self._advance(seen)

@@ -89,7 +89,7 @@ class Controller:
 
         async with asyncio.TaskGroup() as tasks:
             for resource in resources:
-                tasks.create_task(one(resource))
+                tasks.create_task(one(resource), name=f"content {resource.plural}")
         return progress
 
     async def _empty_of(self, resource: Resource, name: str, progress: Progress) -> None:

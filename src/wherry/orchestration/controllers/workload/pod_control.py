@@ -97,5 +97,5 @@ async def all_of(items: Sequence[Item], work: Callable[[Item], Awaitable[object]
 
     async with asyncio.TaskGroup() as tasks:
         for item in items:
-            tasks.create_task(one(item))
+            tasks.create_task(one(item), name="one of many")
     return Batch(len(items) - len(errors), errors[0] if errors else None, 0)
