@@ -56,13 +56,21 @@ class Victim:
     def pids(self) -> dict[str, int]:
         return {name: self.pid(name) for name in OURS}
 
-    def kill(self, component: str) -> None:
-        """SIGKILL; returns when another process has taken its place."""
-        eventually(lambda: self.pid(component) != 0, f"{component} runs")
-        dead = self.pid(component)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(dead, signal.SIGKILL)
-        eventually(lambda: self.pid(component) not in (0, dead), f"{component} runs again")
+    def kill(self, *names: str) -> None:
+        """SIGKILL, all in one moment; returns when other processes have taken their places.
+
+        After the end of all of them nobody is left to start them: that is for `wherry up`, with no word said to it."""
+        for name in names:
+            eventually(lambda name=name: self.pid(name) != 0, f"{name} runs")  # type: ignore[misc]
+        dead = {name: self.pid(name) for name in names}
+        for pid in dead.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if set(names) == set(OURS):
+            subprocess.run([WHERRY, "up", "--data-dir", self.settings.data_dir, "--kubeconfig", self.folder / "kubeconfig"],
+                           check=True, capture_output=True, timeout=120)
+        for name, pid in dead.items():
+            eventually(lambda name=name, pid=pid: self.pid(name) not in (0, pid), f"{name} runs again")  # type: ignore[misc]
 
     def memory_bytes(self, component: str) -> int:
         """Proportional set size."""
