@@ -1,6 +1,26 @@
-"""For every test: downloads of packages are shared and stay inside the checkout, where `make clean` removes them."""
+"""For every test: downloads of packages are shared and stay inside the checkout, where `make clean` removes them; nothing is
+collected between fork and exec."""
 
+import gc
 import os
 from pathlib import Path
 
 os.environ.setdefault("WHERRY_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "downloads"))
+
+_was_enabled: list[bool] = []
+
+
+def _pause() -> None:
+    _was_enabled.append(gc.isenabled())
+    gc.disable()
+
+
+def _resume() -> None:
+    if _was_enabled and _was_enabled.pop():
+        gc.enable()
+
+
+# uvloop forks, and does Python's work after a fork in the child before it executes. A collection there ends what another test left:
+# grpc's completion queues wait in their end for a thread that the child does not have. The child never executes, and the parent's
+# loop waits for it where no time limit reaches. (Nothing of Wherry starts processes by uvloop: kit/process.py.)
+os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_resume)
