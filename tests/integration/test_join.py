@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from wherry.assembly import certify, process, rotation, settings, tokens
+from wherry.assembly import certify, checks, process, rotation, settings, tokens
 from wherry.assembly import join as joining
 from wherry.assembly.authority import authority
+from wherry.assembly.findings import Finding
 from wherry.assembly.identity import Identity, client, identity
 from wherry.assembly.node import SERVER, WORKER, NodeSettings
 from wherry.assembly.shared import Process
@@ -128,6 +129,16 @@ async def test_the_name_of_a_node_that_is_ready_is_not_taken_over(server: Server
     status = {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}]}
     await server.admin.patch_status(NODES, "w", "", {"status": status})
     with pytest.raises(AlreadyExists, match='a Node with name \'w\' and status "Ready" already exists in the cluster'):
+        await joining.join(data_dir, server.api, await server.token(), {"node_name": "w"})
+    assert not settings.exists(data_dir)
+
+
+async def test_a_machine_that_reaches_others_by_the_clusters_ranges_is_refused(
+    server: Server, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Finding("pod-cidr 10.244.0.0/16", False, "this machine reaches 10.244.7.0/24 through docker0", "choose another range")
+    monkeypatch.setattr(checks, "ranges", lambda made: [taken])
+    with pytest.raises(Invalid, match=r"lead elsewhere on this machine \(pod-cidr .* through docker0\): take those routes away"):
         await joining.join(data_dir, server.api, await server.token(), {"node_name": "w"})
     assert not settings.exists(data_dir)
 

@@ -20,7 +20,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from wherry.assembly import cluster, components, node, rotation, settings
+from wherry.assembly import checks, cluster, components, node, rotation, settings
 from wherry.assembly.certify import certify, self_signed
 from wherry.assembly.cluster import CONFIG_KEY, CONFIG_NAME, CONFIG_NAMESPACE, ClusterSettings
 from wherry.assembly.identity import client, identity
@@ -114,6 +114,7 @@ async def join(data_dir: Path, api: str, token: Token, given: dict[str, Any]) ->
     try:
         made = replace(made, cluster=await _shared(bootstrap))
         await _refuse_taken_name(bootstrap, made)
+        _refuse_taken_ranges(made)
         make_private(made)
         mine = identity(made, "node")
         made.identity_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -155,6 +156,12 @@ async def _refuse_taken_name(bootstrap: Client, made: NodeSettings) -> None:
             f"a Node with name {made.node_name!r} and status \"Ready\" already exists in the cluster. You must delete the existing "
             "Node or change the name of this one with --node-name"
         )
+
+
+def _refuse_taken_ranges(made: NodeSettings) -> None:
+    taken = [f"{found.check}: {found.detail}" for found in checks.ranges(made) if not found.ok]
+    if taken:
+        raise Invalid(f"the cluster's ranges lead elsewhere on this machine ({'; '.join(taken)}): take those routes away first")
 
 
 def _source_address(host: str, port: int) -> str:

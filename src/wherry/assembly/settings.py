@@ -59,6 +59,14 @@ def load(data_dir: Path) -> NodeSettings:
     return NodeSettings(data_dir=data_dir, cluster=ClusterSettings(**shared), **own)
 
 
+def load_of_server(data_dir: Path) -> NodeSettings:
+    """As `load`, for what can be done where the server runs only. Raise `Invalid` on a node that joined."""
+    found = load(data_dir)
+    if found.is_joined:
+        raise Invalid(f"this machine joined the cluster of {found.api_servers[0]}: run this on the server's machine")
+    return found
+
+
 def _read(data_dir: Path, path: Path) -> dict[str, Any]:
     try:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

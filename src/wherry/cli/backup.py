@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when done."""
-    cluster = settings.load(args.data_dir)
+    cluster = settings.load_of_server(args.data_dir)
     done = {"store": _store, "list": _list, "restore": _restore}[args.action](args, cluster)
     if args.output == "json":
         output.data(done)

@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when it answers, or the exit code of the build phase that failed."""
-    cluster = settings.load(args.data_dir)
+    cluster = settings.load_of_server(args.data_dir)
     if not daemon.is_running(cluster):
         raise Unavailable("the cluster is not running; start it with: wherry up")
     given = {name: getattr(args, name) for name in FLAGS}

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wherry.assembly import daemon, settings
+from wherry.assembly import checks, daemon, settings
 from wherry.assembly import join as joining
-from wherry.assembly.node import NodeSettings
+from wherry.assembly.node import WORKER, NodeSettings
 from wherry.cli import output, up
 
 NAMES = ("node_name", "node_address", "node_port", "registry_port", "reserved_ports", "listen_addresses", "without")
@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     began_at, since = time.monotonic(), datetime.now(UTC)
     token = joining.parse(args.token)
     data_dir = Path(os.path.abspath(args.data_dir))
-    up.refuse_if_unfit(NodeSettings(data_dir=data_dir, roles=("worker",), **given(args)))
+    wanted = NodeSettings(data_dir=data_dir, roles=(WORKER,), **given(args))
+    up.refuse([checks.root(), *checks.programs(), *checks.ports(wanted)])  # the ranges are the cluster's to name
     node = asyncio.run(joining.join(data_dir, args.address, token, given(args)))
     settings.remember(node)
     daemon.start(node)

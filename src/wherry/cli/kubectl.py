@@ -76,7 +76,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Replaces this process: the exit code is kubectl's."""
     arguments: list[str] = args.arguments
-    cluster = settings.load(args.data_dir)
+    cluster = settings.load_of_server(args.data_dir)
     kubectl = find()
     os.execve(kubectl, ["kubectl", *arguments], {**os.environ, "KUBECONFIG": str(cluster.admin_kubeconfig)})
     return 0

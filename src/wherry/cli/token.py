@@ -44,12 +44,10 @@ def span(text: str) -> timedelta:
 
 def run(args: argparse.Namespace) -> int:
     """0."""
-    return asyncio.run(_run(settings.load(args.data_dir), args))
+    return asyncio.run(_run(settings.load_of_server(args.data_dir), args))
 
 
 async def _run(node: NodeSettings, args: argparse.Namespace) -> int:
-    if node.is_joined:
-        raise Invalid(f"this machine joined the cluster of {node.api_servers[0]}: tokens are made there")
     client = admin_client(node)
     try:
         if args.action == "create":

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wherry.assembly import checks, daemon, settings, start, troubles
+from wherry.assembly.findings import Finding
 from wherry.assembly.node import PORTS, NodeSettings
 from wherry.cli import output
 from wherry.kit.errors import Invalid
@@ -66,7 +67,10 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 
 def refuse_if_unfit(cluster: NodeSettings) -> None:
     """Raise `Invalid` listing everything that is missing, with the commands that mend it."""
-    found = [checks.root(), *checks.programs(), *checks.ports(cluster), *checks.ranges(cluster)]
+    refuse([checks.root(), *checks.programs(), *checks.ports(cluster), *checks.ranges(cluster)])
+
+def refuse(found: list[Finding]) -> None:
+    """Raise `Invalid` listing those of `found` that are not well, with the commands that mend them."""
     bad = [f for f in found if not f.ok]
     if bad:
         lines = "\n".join(f"  {f.check}: {f.detail or 'missing'}\n      mend: {f.mend}" for f in bad)

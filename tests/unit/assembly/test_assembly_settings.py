@@ -9,6 +9,7 @@ import pytest
 from wherry.assembly import components, settings
 from wherry.assembly.cluster import ClusterSettings
 from wherry.assembly.node import SERVER, WORKER, NodeSettings
+from wherry.cli.main import main
 from wherry.kit.errors import Invalid
 
 
@@ -91,3 +92,13 @@ def test_the_last_cluster_takes_the_machines_list_with_it(tmp_path: Path, monkey
     settings.forget(other)
     assert not (tmp_path / "known").exists()
     settings.forget(other)
+
+
+@pytest.mark.parametrize("words", [("backup", "list"), ("kubectl", "get", "pods"), ("token", "list"), ("deploy", ".")], ids=lambda words: words[0])
+def test_a_verb_that_needs_the_server_says_where_it_is_on_a_node_that_joined(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.save(NodeSettings(tmp_path, roles=(WORKER,), api_servers=("10.0.0.1:6443",)))
+    verb, *rest = words
+    assert main([verb, "--data-dir", str(tmp_path), *rest]) == 1
+    assert "this machine joined the cluster of 10.0.0.1:6443: run this on the server's machine" in capsys.readouterr().err
