@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wherry.infrastructure.linux import cgroup_layout, libc, loop, mounts, namespaces, processes
+from wherry.infrastructure.linux import cgroup_layout, libc, loop_devices, mounts, namespaces, processes
 from wherry.infrastructure.linux.cgroups import Cgroups, Limits
 from wherry.kit.clock import SystemClock
 
@@ -19,25 +19,25 @@ def test_a_loop_device_follows_its_file(tmp_path: Path) -> None:
     file = tmp_path / "disk"
     file.write_bytes(b"")
     os.truncate(file, 8 << 20)
-    device = loop.attach(str(file))
+    device = loop_devices.attach(str(file))
     try:
-        assert loop.devices_of(str(file)) == [device]
-        found = next(d for d in loop.devices() if d.path == device)
+        assert loop_devices.devices_of(str(file)) == [device]
+        found = next(d for d in loop_devices.devices() if d.path == device)
         assert found.direct_io and not found.read_only
         assert _size(device) == 8 << 20
         os.truncate(file, 16 << 20)
-        loop.set_capacity(device)
+        loop_devices.set_capacity(device)
         assert _size(device) == 16 << 20
     finally:
-        loop.detach(device)
-        loop.detach(device)
-    assert loop.devices_of(str(file)) == []
+        loop_devices.detach(device)
+        loop_devices.detach(device)
+    assert loop_devices.devices_of(str(file)) == []
 
 
 def test_a_read_only_loop_device_refuses_writes(tmp_path: Path) -> None:
     file = tmp_path / "disk"
     file.write_bytes(bytes(1 << 20))
-    device = loop.attach(str(file), read_only=True)
+    device = loop_devices.attach(str(file), read_only=True)
     try:
         descriptor = os.open(device, os.O_RDWR)
         try:
@@ -49,7 +49,7 @@ def test_a_read_only_loop_device_refuses_writes(tmp_path: Path) -> None:
     except PermissionError:
         pass  # some kernels refuse the open already
     finally:
-        loop.detach(device)
+        loop_devices.detach(device)
 
 
 def test_namespaces_live_in_files_until_dropped(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wherry.infrastructure.linux import loop, mounts
+from wherry.infrastructure.linux import loop_devices, mounts
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
 from wherry.testing.directory_volumes import DirectoryVolumes
 from wherry.testing.volume_suite import MIB, VolumeSuite
@@ -24,7 +24,7 @@ async def loops(tmp_path: Path) -> AsyncIterator[LoopVolumes]:
         await engine.unmount_all()
         root = str(tmp_path)
         assert not [m for m in mounts.table() if m.target.startswith(root)]
-        assert not [d for d in loop.devices() if d.backing_file.startswith(root)]
+        assert not [d for d in loop_devices.devices() if d.backing_file.startswith(root)]
 
 
 class TestLoopVolumes(VolumeSuite):
@@ -49,7 +49,7 @@ async def test_another_process_finds_a_mounted_volume_mounted(loops: LoopVolumes
     successor = LoopVolumes(tmp_path / "volumes")
     await successor.prepare()
     assert (await successor.mount("a")).path == path
-    assert len(loop.devices_of(str(tmp_path / "volumes/a/image"))) == 1
+    assert len(loop_devices.devices_of(str(tmp_path / "volumes/a/image"))) == 1
 
 
 async def test_remains_of_a_creation_that_died_are_removed(loops: LoopVolumes, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_a_volume_is_let_go_also_when_the_mount_above_it_went_first(loops:
     await loops.mount("a")
     mounts.unmount_below(str(tmp_path / "volumes"))
     await loops.mount("a")
-    assert len(loop.devices_of(str(tmp_path / "volumes/a/image"))) == 1, "the attached device is found again, not doubled"
+    assert len(loop_devices.devices_of(str(tmp_path / "volumes/a/image"))) == 1, "the attached device is found again, not doubled"
     mounts.unmount_below(str(tmp_path / "volumes"))
     await loops.unmount("a")
-    assert loop.devices_of(str(tmp_path / "volumes/a/image")) == []
+    assert loop_devices.devices_of(str(tmp_path / "volumes/a/image")) == []

@@ -13,7 +13,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from wherry.infrastructure.linux import libc, loop, mounts
+from wherry.infrastructure.linux import libc, loop_devices, mounts
 from wherry.infrastructure.storage.contract import Volume
 from wherry.infrastructure.storage.names import checked_name, granted_size
 from wherry.kit import process
@@ -103,7 +103,7 @@ class LoopVolumes:
     async def _finish_growth(self, name: str) -> None:
         """An expansion that could not be done, or did not end, while the volume was mounted."""
         image = self._image(name)
-        if _filesystem_bytes(image) + GROWTH_BYTES_MIN > image.stat().st_size or loop.devices_of(str(image)):
+        if _filesystem_bytes(image) + GROWTH_BYTES_MIN > image.stat().st_size or loop_devices.devices_of(str(image)):
             return
         try:
             await _check_filesystem(image)
@@ -113,15 +113,15 @@ class LoopVolumes:
 
     def _mount(self, name: str) -> None:
         image, target = str(self._image(name)), str(self._target(name))
-        held = loop.devices_of(image)
+        held = loop_devices.devices_of(image)
         if mounts.is_mounted(target):
             return
         os.makedirs(target, exist_ok=True)
-        device = held[0] if held else loop.attach(image)
+        device = held[0] if held else loop_devices.attach(image)
         try:
             libc.mount(device, target, "ext4", mounts.NO_DEV, "discard")
         except OSError as error:
-            loop.detach(device)
+            loop_devices.detach(device)
             if error.errno in (errno.EUCLEAN, errno.EINVAL, errno.EIO):
                 raise Broken(f"volume {name!r} does not mount ({error}); check it with: e2fsck -f {image}") from error
             raise _unavailable(name, error) from error
@@ -134,8 +134,8 @@ class LoopVolumes:
 
     def _unmount(self, name: str) -> None:
         mounts.unmount(str(self._target(name)))
-        for device in loop.devices_of(str(self._image(name))):
-            loop.detach(device)
+        for device in loop_devices.devices_of(str(self._image(name))):
+            loop_devices.detach(device)
 
     async def unmount_all(self) -> None:
         """For `wherry down`: every volume, and the root's own mount."""
@@ -152,11 +152,11 @@ class LoopVolumes:
                 raise Invalid(f"volume {name!r} has {image.stat().st_size} bytes and cannot shrink to {size_bytes}")
             os.truncate(image, size_bytes)
             if mounts.is_mounted(str(self._target(name))):
-                await self._grow(name, loop.devices_of(str(image))[0])
+                await self._grow(name, loop_devices.devices_of(str(image))[0])
             return self._describe(name)
 
     async def _grow(self, name: str, device: str) -> None:
-        loop.set_capacity(device)
+        loop_devices.set_capacity(device)
         try:
             await process.run(["resize2fs", device], timeout_s=RESIZE_LIMIT_S, env=PATH)
         except process.CommandFailed as error:
