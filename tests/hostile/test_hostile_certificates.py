@@ -31,7 +31,7 @@ def ends_at(der: bytes) -> datetime:
     return x509.load_der_x509_certificate(der).not_valid_after_utc
 
 
-def keys_near_their_end(folder: Path) -> pki.Pki:
+def keys_near_their_end(folder: Path) -> pki.Authority:
     """The cluster's authorities are young; every leaf ends in a minute."""
     now = datetime.now(UTC)
     made = pki.ensure(folder, node_name="n", now=now - YEAR + LEFT)
@@ -39,7 +39,7 @@ def keys_near_their_end(folder: Path) -> pki.Pki:
     return made
 
 
-def leaf_ends(keys: pki.Pki, who: str) -> datetime:
+def leaf_ends(keys: pki.Authority, who: str) -> datetime:
     return x509.load_pem_x509_certificate(keys.leaf_file(who).read_bytes()).not_valid_after_utc
 
 
@@ -60,7 +60,7 @@ class Watched:
             yield await self.words.get()
 
 
-async def served_until(server: Server, keys: pki.Pki) -> datetime:
+async def served_until(server: Server, keys: pki.Authority) -> datetime:
     """When the certificate ends that a new connection is shown."""
     context = ssl.create_default_context(cafile=str(keys.ca_file))
     _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context, server_hostname="localhost")

@@ -20,7 +20,7 @@ from wherry.assembly.shared import Process
 from wherry.kit.http.server import serve
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, MASTERS, User
-from wherry.orchestration.apiserver.pki import Pki, keep_renewed
+from wherry.orchestration.apiserver.pki import Authority, keep_renewed
 from wherry.orchestration.apiserver.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.client.client import Client
@@ -33,7 +33,7 @@ from wherry.orchestration.store.sqlite import SqliteStore
 ADDONS = User("system:wherry-addons", groups=(MASTERS, AUTHENTICATED))
 
 
-def api_settings(settings: NodeSettings, keys: Pki) -> ApiServerSettings:
+def api_settings(settings: NodeSettings, keys: Authority) -> ApiServerSettings:
     """The API server's part of the settings."""
     cluster = settings.cluster
     return ApiServerSettings(

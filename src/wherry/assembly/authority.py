@@ -1,19 +1,19 @@
 """The cluster's authority: its CA, its signing keys, the key its Secrets are sealed with. Only where the server runs.
 
 In:    the node's settings.
-Out:   `Pki`, made at the first call; with it the identities of this node.
+Out:   `Authority`, made at the first call; with it the identities of this node.
 """
 
 from datetime import UTC, datetime
 
 from wherry.assembly.address import node_address
 from wherry.assembly.node import NodeSettings
-from wherry.orchestration.apiserver.pki import Pki, ensure
+from wherry.orchestration.apiserver.pki import Authority, ensure
 
 REGISTRY_NAME = "registry.wherry.local"
 
 
-def authority(settings: NodeSettings) -> Pki:
+def authority(settings: NodeSettings) -> Authority:
     """Make or load keys and certificates; renew what nears its end."""
     addresses = ("127.0.0.1", node_address(settings), settings.cluster.kubernetes_address)
     return ensure(

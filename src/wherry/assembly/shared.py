@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wherry.assembly.identity import Identity, Use
     from wherry.assembly.images import Images
     from wherry.orchestration.apiserver.auth.user import User
-    from wherry.orchestration.apiserver.pki import Pki
+    from wherry.orchestration.apiserver.pki import Authority
     from wherry.orchestration.apiserver.server import ApiServer
     from wherry.orchestration.client.client import Client
     from wherry.orchestration.client.informers import Informers
@@ -47,7 +47,7 @@ class Process:
         has_one = any(row.name == "apiserver" for row in self.rows)
         return await self._server if has_one else None
 
-    async def client_as(self, user: "User", keys: "Pki", leaf: str) -> "Client":
+    async def client_as(self, user: "User", keys: "Authority", leaf: str) -> "Client":
         """A client that is `user`: without a socket where the API server is here, else by the certificate `leaf`."""
         from wherry.orchestration.client.client import Client
         from wherry.orchestration.client.local_transport import LocalTransport

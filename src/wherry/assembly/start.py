@@ -11,7 +11,7 @@ from typing import Any
 from wherry.assembly.authority import authority
 from wherry.assembly.node import NodeSettings
 from wherry.assembly.private import make_private
-from wherry.orchestration.apiserver.pki import Pki, merge_into, remove_from
+from wherry.orchestration.apiserver.pki import Authority, merge_into, remove_from
 from wherry.orchestration.apiserver.pki.kubeconfig import write
 
 
@@ -21,7 +21,7 @@ def user_kubeconfig(given: str | None) -> Path:
     return Path(named) if named else Path("~/.kube/config").expanduser()
 
 
-def admin_config(settings: NodeSettings, keys: Pki) -> dict[str, Any]:
+def admin_config(settings: NodeSettings, keys: Authority) -> dict[str, Any]:
     """The admin's kubeconfig document."""
     return keys.kubeconfig("admin", settings.api_url, name=settings.cluster.name)
 

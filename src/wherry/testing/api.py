@@ -43,7 +43,7 @@ class TestApi:
     client: Client
     url: str = ""
     kubeconfig: Path = Path()
-    pki: "pki.Pki | None" = None
+    pki: "pki.Authority | None" = None
 
     async def create_namespace(self, name: str) -> None:
         """A namespace with its default service account, which the controllers would make."""

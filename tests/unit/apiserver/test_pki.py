@@ -17,7 +17,7 @@ from wherry.orchestration.apiserver.pki import certificates, kubeconfig
 NOW = datetime.now(UTC)
 
 
-def ensure(folder: Path, now: datetime = NOW, **more: object) -> pki.Pki:
+def ensure(folder: Path, now: datetime = NOW, **more: object) -> pki.Authority:
     return pki.ensure(folder, addresses=["10.96.0.1", "192.0.2.7"], node_name="n1", now=now, **more)  # type: ignore[arg-type]
 
 
@@ -203,7 +203,7 @@ def test_name_no_certificate_can_hold_is_invalid(tmp_path: Path, more: dict[str,
 
 def test_printed_pki_shows_no_key(tmp_path: Path) -> None:
     made = ensure(tmp_path)
-    assert repr(made) == f"Pki(folder={tmp_path!r}, identities={tmp_path!r})"
+    assert repr(made) == f"Authority(folder={tmp_path!r}, identities={tmp_path!r})"
 
 
 @pytest.mark.slow

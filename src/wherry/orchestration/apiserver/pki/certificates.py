@@ -1,7 +1,7 @@
 """Make and sign X.509 certificates: a certificate authority, and leaves it issues.
 
 In:    names, addresses, usages, the moment.
-Out:   `Authority` and PEM bytes.
+Out:   `CertificateAuthority` and PEM bytes.
 Spec:  RFC 5280; https://kubernetes.io/docs/setup/best-practices/certificates/
 Cost:  about 0.3 ms a certificate (P-256; RSA 2048 would be 60 to 300 ms for its key alone).
 Never: reads files or the clock.
@@ -55,7 +55,7 @@ CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
+class CertificateAuthority:
     """A certificate authority that can sign."""
 
     certificate: x509.Certificate
@@ -83,7 +83,7 @@ class LeafRequest:
     usages: tuple[ObjectIdentifier, ...] = (CLIENT,)
 
 
-def create_authority(common_name: str, now: datetime) -> Authority:
+def create_authority(common_name: str, now: datetime) -> CertificateAuthority:
     """A new self-signed authority with a P-256 key, valid for `CA_LIFE`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -102,10 +102,10 @@ def create_authority(common_name: str, now: datetime) -> Authority:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(common_name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return Authority(certificate, key)
+    return CertificateAuthority(certificate, key)
 
 
-def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
+def load_authority(certificate_pem: bytes, key_pem: bytes) -> CertificateAuthority:
     """Read an authority. Raise `Broken` when the two do not belong together or cannot be read."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
@@ -116,10 +116,10 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
         raise Broken("certificate authority key is neither EC nor RSA")
     if key.public_key() != certificate.public_key():
         raise Broken("certificate authority: key and certificate do not belong together")
-    return Authority(certificate, key)
+    return CertificateAuthority(certificate, key)
 
 
-def issue(authority: Authority, request: LeafRequest, now: datetime, life: timedelta = LEAF_LIFE) -> bytes:
+def issue(authority: CertificateAuthority, request: LeafRequest, now: datetime, life: timedelta = LEAF_LIFE) -> bytes:
     """One PEM text with the new certificate first and its new P-256 key after it."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _sign(authority, request, key.public_key(), now, life)
@@ -127,7 +127,7 @@ def issue(authority: Authority, request: LeafRequest, now: datetime, life: timed
 
 
 def sign_request(
-    authority: Authority, request_pem: bytes, usages: Collection[str], now: datetime, life: timedelta
+    authority: CertificateAuthority, request_pem: bytes, usages: Collection[str], now: datetime, life: timedelta
 ) -> bytes:
     """Sign a PKCS #10 request as it asks (subject and alternative names) for `usages`, in the words of spec.usages.
 
@@ -155,7 +155,7 @@ def sign_request(
     return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def needs_renewal(leaf_pem: bytes, authority: Authority, request: LeafRequest, now: datetime) -> bool:
+def needs_renewal(leaf_pem: bytes, authority: CertificateAuthority, request: LeafRequest, now: datetime) -> bool:
     """True when the leaf is unreadable, of another authority or for other names, or in the last fifth of its life."""
     try:
         leaf = x509.load_pem_x509_certificate(leaf_pem)
@@ -187,7 +187,7 @@ def split_leaf(leaf_pem: bytes) -> tuple[bytes, bytes]:
 
 
 def _sign(
-    authority: Authority, request: LeafRequest, key: ec.EllipticCurvePublicKey, now: datetime, life: timedelta
+    authority: CertificateAuthority, request: LeafRequest, key: ec.EllipticCurvePublicKey, now: datetime, life: timedelta
 ) -> x509.Certificate:
     builder = _builder(authority, _subject(request), key, now, life, request.usages)
     names = _general_names(request)
@@ -197,7 +197,7 @@ def _sign(
 
 
 def _builder(
-    authority: Authority,
+    authority: CertificateAuthority,
     subject: x509.Name,
     key: object,
     now: datetime,
@@ -210,7 +210,7 @@ def _builder(
 
 
 def _plain_builder(
-    authority: Authority, subject: x509.Name, key: object, now: datetime, life: timedelta
+    authority: CertificateAuthority, subject: x509.Name, key: object, now: datetime, life: timedelta
 ) -> x509.CertificateBuilder:
     not_after = min(now + life, authority.certificate.not_valid_after_utc)
     authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())

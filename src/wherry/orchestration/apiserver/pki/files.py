@@ -1,7 +1,7 @@
 """The cluster's keys and certificates on disk: created once, loaded after, renewed when they near their end.
 
 In:    a folder; the names and addresses the API server and this node answer to; optionally a second folder for identities.
-Out:   `Pki`. Layout: `ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key sa.key encryption.key` and one
+Out:   `Authority`. Layout: `ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key sa.key encryption.key` and one
        `<who>.pem` a leaf, certificate and key in one file so that the pair is replaced in one rename. All 0600 but
        the two `.crt`. The leaves of `IDENTITIES`, and a copy of `ca.crt`, lie in the second folder: whoever has only that
        one can prove to be this node or its gateway and can sign nothing.
@@ -33,7 +33,7 @@ from wherry.orchestration.apiserver.auth.user import MASTERS, NODE_PREFIX, NODES
 from wherry.orchestration.apiserver.pki.certificates import (
     CLIENT,
     SERVER,
-    Authority,
+    CertificateAuthority,
     LeafRequest,
     create_authority,
     issue,
@@ -51,14 +51,14 @@ IDENTITIES = frozenset({"node", "node-serving", "gateway"})
 
 
 @dataclass(frozen=True)
-class Pki:
+class Authority:
     """What `ensure` made or found. `leaf(who)` for who in: apiserver, kubelet-client, admin, controller-manager,
     scheduler, node, node-serving, gateway, front-proxy-client."""
 
     folder: Path
     identities: Path
-    ca: Authority = field(repr=False)
-    front_proxy_ca: Authority = field(repr=False)
+    ca: CertificateAuthority = field(repr=False)
+    front_proxy_ca: CertificateAuthority = field(repr=False)
     encryption_key: bytes = field(repr=False)
     account_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = field(repr=False)
 
@@ -129,13 +129,13 @@ def ensure(
     now: datetime,
     cluster_domain: str = "cluster.local",
     identities: Path | None = None,
-) -> Pki:
+) -> Authority:
     """Create what is missing, renew what nears its end or is for other names, and return it all."""
     for path in (folder, identities or folder):
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
     writes: dict[str, bytes] = {}
-    pki = Pki(
+    pki = Authority(
         folder=folder,
         identities=identities or folder,
         ca=_authority(folder, "ca", "kubernetes", now, writes),
@@ -180,7 +180,7 @@ def _leaves(
     }
 
 
-def _authority(folder: Path, stem: str, common_name: str, now: datetime, writes: dict[str, bytes]) -> Authority:
+def _authority(folder: Path, stem: str, common_name: str, now: datetime, writes: dict[str, bytes]) -> CertificateAuthority:
     certificate, key = folder / f"{stem}.crt", folder / f"{stem}.key"
     if certificate.exists():
         if not key.exists():
