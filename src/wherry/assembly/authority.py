@@ -7,10 +7,8 @@ Out:   `Authority`, made at the first call; with it the identities of this node.
 from datetime import UTC, datetime
 
 from wherry.assembly.address import node_address
-from wherry.assembly.node import NodeSettings
+from wherry.assembly.node import REGISTRY_NAME, NodeSettings
 from wherry.orchestration.apiserver.pki import Authority, ensure
-
-REGISTRY_NAME = "registry.wherry.local"
 
 
 def authority(settings: NodeSettings) -> Authority:

@@ -8,7 +8,7 @@ from functools import partial
 
 from wherry.assembly.address import node_address
 from wherry.assembly.authority import authority
-from wherry.assembly.node import WORKER
+from wherry.assembly.node import REGISTRY_NAME, WORKER
 from wherry.assembly.perimeter import reserved
 from wherry.assembly.shared import Process
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
@@ -29,6 +29,7 @@ async def run(process: Process) -> None:
         node_cidr_mask_size=settings.cluster.node_cidr_mask_size,
         load_balancer_addresses=(node_address(settings),),
         reserved=reserved(settings),
+        own_names=frozenset({"localhost", REGISTRY_NAME}),
         storage_node=settings.node_name if WORKER in settings.roles else "",
     )
     server = await process.server()

@@ -15,6 +15,7 @@ from wherry.kit.errors import Invalid
 
 SERVER, WORKER, GATEWAY = "server", "worker", "gateway"
 ROLES = (SERVER, WORKER, GATEWAY)
+REGISTRY_NAME = "registry.wherry.local"  # the cluster's own registry, as nodes and builds know it
 SERVER_NAME = "kubernetes"  # in every API server's certificate, by whatever address it is reached, and in no other
 PORTS = ("api_port", "node_port", "registry_port", "gateway_http_port", "gateway_https_port")
 
@@ -68,7 +69,7 @@ class NodeSettings:
     @property
     def registry_host(self) -> str:
         """The name under which nodes and builds know the cluster's own registry."""
-        return f"registry.wherry.local:{self.registry_port}"
+        return f"{REGISTRY_NAME}:{self.registry_port}"
 
     @property
     def api_url(self) -> str:
@@ -123,6 +124,8 @@ def check(settings: NodeSettings) -> None:
             raise Invalid(f"--{name.replace('_', '-')}: {port} is not a port; give a number from 1 to 65535")
     if len(set(ports.values())) != len(ports):
         raise Invalid(f"two ports are the same: {', '.join(f'{n}={p}' for n, p in ports.items())}")
+    if settings.node_name.partition(".")[0] == SERVER_NAME:
+        raise Invalid(f"--node-name: {settings.node_name!r} is the API server's name in its certificate; choose another")
     if unknown := set(settings.roles) - set(ROLES):
         raise Invalid(f"roles {sorted(unknown)} are not known; one of {', '.join(ROLES)}")
     if settings.backup_hours <= 0 or settings.backups_kept < 1:

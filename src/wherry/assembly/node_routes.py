@@ -19,21 +19,33 @@ REPAIR_S = 60.0  # a route that somebody took away comes back
 log = logging.getLogger(__name__)
 
 
-def routes_to(nodes: list[Object], own: str) -> dict[IPv4Network, IPv4Address]:
-    """Range -> address, of every node but `own` that has both."""
-    found = {}
-    for node in nodes:
-        cidr = (node.get("spec") or {}).get("podCIDR")
-        rows = (node.get("status") or {}).get("addresses") or ()
-        address = next((row["address"] for row in rows if row.get("type") == "InternalIP"), None)
-        if cidr and address and name_of(node) != own:
-            found[IPv4Network(cidr)] = IPv4Address(address)
+def routes_to(nodes: list[Object], own: str, within: IPv4Network) -> dict[IPv4Network, IPv4Address]:
+    """Range -> address, of every node but `own` that has both.
+
+    A node writes its own address, and may create its Node with any range: one outside `within`, or one that overlaps a range an
+    older Node has, draws no traffic; neither does what is no IPv4 range or address."""
+    found, held = dict[IPv4Network, IPv4Address](), list[IPv4Network]()
+    for node in sorted(nodes, key=lambda one: (name_of(one) != own, one["metadata"].get("creationTimestamp", ""), name_of(one))):
+        try:
+            cidr = IPv4Network((node.get("spec") or {}).get("podCIDR") or "")
+            if not cidr.subnet_of(within) or any(cidr.overlaps(other) for other in held):
+                continue
+            held.append(cidr)
+            if name_of(node) != own:
+                found[cidr] = IPv4Address(_internal_address(node))
+        except ValueError:
+            continue
     return found
+
+
+def _internal_address(node: Object) -> str:
+    rows = (node.get("status") or {}).get("addresses") or ()
+    return next((str(row["address"]) for row in rows if row.get("type") == "InternalIP"), "")
 
 
 async def run(process: Process) -> None:
     """Run until cancelled; the routes stay."""
-    settings = process.node
+    settings, within = process.node, IPv4Network(process.node.cluster.pod_cidr)
     nodes, changed = process.node_informers.of(NODES), asyncio.Event()
 
     def wake(old: Object | None, new: Object | None) -> None:
@@ -44,7 +56,7 @@ async def run(process: Process) -> None:
     while True:
         changed.clear()
         try:
-            await node_routes.ensure(routes_to(nodes.list(), settings.node_name), within=IPv4Network(settings.cluster.pod_cidr))
+            await node_routes.ensure(routes_to(nodes.list(), settings.node_name, within), within=within)
         except Invalid as error:
             log.warning("%s", error)
         try:

@@ -8,10 +8,9 @@ import logging
 from datetime import timedelta
 
 from wherry.assembly.address import node_address
-from wherry.assembly.authority import REGISTRY_NAME
 from wherry.assembly.certify import Wanted, certify, renew_at
 from wherry.assembly.identity import identity
-from wherry.assembly.node import NodeSettings
+from wherry.assembly.node import REGISTRY_NAME, NodeSettings
 from wherry.assembly.shared import Process
 from wherry.kit.errors import WherryError
 

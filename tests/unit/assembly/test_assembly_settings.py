@@ -32,6 +32,7 @@ def test_another_port_for_an_existing_cluster_is_refused(tmp_path: Path) -> None
     pytest.param({"pod_cidr": "nonsense"}, "--pod-cidr", id="not a range"),
     pytest.param({"service_cidr": "10.96.0.0/30"}, "fewer than 32", id="service range too small"),
     pytest.param({"without": ("sheduler",)}, "--without: sheduler is no component; one of apiserver, controllers", id="no component"),
+    pytest.param({"node_name": "kubernetes"}, "--node-name: 'kubernetes' is the API server's name", id="node by the API's name"),
     pytest.param({"node_address": "host"}, "--node-address", id="address is a name"),
 ])
 def test_senseless_settings_are_refused_and_nothing_is_written(tmp_path: Path, given: dict[str, object], text: str) -> None:

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from wherry.kit.clock import SystemClock, rfc3339
 from wherry.kit.errors import Forbidden
+from wherry.kit.reserved import Reserved, ReservedAddress
 from wherry.orchestration.apiserver.auth.user import BOOTSTRAPPERS, User, node_user
 from wherry.orchestration.apiserver.pki.certificates import create_authority, sign_request
 from wherry.orchestration.client.client import Client
@@ -80,22 +81,52 @@ NODE: Object = {"metadata": {"name": "n"}, "status": {"addresses": [
     {"type": "InternalIP", "address": "192.0.2.1"}, {"type": "Hostname", "address": "n"}]}}
 
 
-@pytest.mark.parametrize(("names", "username", "common", "node", "expected"), [
-    pytest.param([NAME, ADDRESS], "system:node:n", "system:node:n", NODE, True, id="its own"),
-    pytest.param([NAME, x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))], "system:node:n", "system:node:n", NODE,
-                 True, id="loopback"),
-    pytest.param([x509.DNSName("kubernetes")], "system:node:n", "system:node:n", NODE, False, id="the API server's name"),
-    pytest.param([x509.IPAddress(ip_address("192.0.2.9"))], "system:node:n", "system:node:n", NODE, False, id="another's address"),
-    pytest.param([NAME], "system:node:m", "system:node:n", NODE, False, id="asked by another node"),
+OTHER: Object = {"metadata": {"name": "m"}, "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.2"}]}}
+HELD = Reserved(
+    addresses=(ReservedAddress(IPv4Address("10.96.0.1"), "the API server", "default/kubernetes"),),
+    node_addresses=(IPv4Address("192.0.2.3"),), networks=(IPv4Network("10.244.0.0/16"),))
+SELF, REGISTRY = "system:node:n", "registry.wherry.local"
+
+
+def shows(*rows: tuple[str, str]) -> Object:
+    return {"metadata": {"name": "n"}, "status": {"addresses": [{"type": kind, "address": address} for kind, address in rows]}}
+
+
+def names(*texts: str) -> list[x509.GeneralName]:
+    return [x509.DNSName(text) for text in texts]
+
+
+def addresses(*texts: str) -> list[x509.GeneralName]:
+    return [x509.IPAddress(ip_address(text)) for text in texts]
+
+
+@pytest.mark.parametrize(("wanted", "username", "common", "node", "expected"), [
+    pytest.param([NAME, ADDRESS], SELF, SELF, NODE, True, id="its own"),
+    pytest.param([*names("n", "localhost", REGISTRY), *addresses("127.0.0.1")], SELF, SELF, NODE, True, id="what every node answers to"),
+    pytest.param(names("kubernetes"), SELF, SELF, NODE, False, id="the API server's name"),
+    pytest.param(names("kubernetes"), SELF, SELF, shows(("Hostname", "kubernetes")), False, id="the API server's name, in its status"),
+    pytest.param(names("db.example"), SELF, SELF, shows(("InternalDNS", "db.example")), False, id="any name in its status"),
+    pytest.param(addresses("192.0.2.9"), SELF, SELF, NODE, False, id="an address it does not show"),
+    pytest.param(addresses("192.0.2.2"), SELF, SELF, shows(("InternalIP", "192.0.2.2")), False, id="another node's address, in its status"),
+    pytest.param(addresses("192.0.2.3"), SELF, SELF, shows(("InternalIP", "192.0.2.3")), False, id="the server's address, in its status"),
+    pytest.param(addresses("10.96.0.1"), SELF, SELF, shows(("ExternalIP", "10.96.0.1")), False, id="the API's Service, in its status"),
+    pytest.param(addresses("10.244.0.9"), SELF, SELF, shows(("InternalIP", "10.244.0.9")), False, id="a pod's address, in its status"),
+    pytest.param([NAME], "system:node:m", SELF, NODE, False, id="asked by another node"),
     pytest.param([NAME], "system:node:m", "system:node:m", NODE, False, id="of another name"),
-    pytest.param([NAME], "system:bootstrap:abcdef", "system:node:n", NODE, False, id="asked with a bootstrap token"),
-    pytest.param([NAME], "system:node:n", "system:node:n", None, False, id="no such node"),
+    pytest.param([NAME], "system:bootstrap:abcdef", SELF, NODE, False, id="asked with a bootstrap token"),
+    pytest.param([NAME], SELF, SELF, None, False, id="no such node"),
 ])
-def test_a_serving_certificate_approves_itself_only_for_the_nodes_own_names(
-    names: list[x509.GeneralName], username: str, common: str, node: Object | None, expected: bool
+def test_a_serving_certificate_approves_itself_only_for_what_is_the_nodes_own(
+    wanted: list[x509.GeneralName], username: str, common: str, node: Object | None, expected: bool
 ) -> None:
-    asked = read(csr(SERVING, SERVER, pem(common, names=names), username=username))
-    assert decide.is_own_serving(asked, node) is expected
+    asked = read(csr(SERVING, SERVER, pem(common, names=wanted), username=username))
+    assert decide.is_own_serving(asked, node, [OTHER], HELD, {"localhost", REGISTRY}) is expected
+
+
+def test_a_node_by_the_api_servers_name_gets_no_serving_certificate() -> None:
+    for name in ("kubernetes", "kubernetes.default.svc"):
+        asked = read(csr(SERVING, SERVER, pem(f"system:node:{name}", names=names(name)), username=f"system:node:{name}"))
+        assert not decide.is_own_serving(asked, {"metadata": {"name": name}}, [], HELD, set())
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [
@@ -132,6 +163,7 @@ async def ask(client: Client, name: str, signer: str, usages: Sequence[str], req
 
 
 CA = create_authority("kubernetes", EPOCH)
+APPROVER = partial(Approver, reserved=Reserved(), own_names={"localhost"})
 
 
 async def condition(on: ControlPlane, name: str, kind: str) -> Object:
@@ -150,7 +182,7 @@ async def certificate(on: ControlPlane, name: str) -> x509.Certificate:
 
 
 async def test_a_machine_that_joins_gets_its_certificate_and_renews_it_by_itself() -> None:
-    async with control_plane(Approver, partial(Signer, sign=partial(sign_request, CA))) as on:
+    async with control_plane(APPROVER, partial(Signer, sign=partial(sign_request, CA))) as on:
         await ask(as_user(on, BOOTSTRAPPER), "first", KUBELET, CLIENT, pem("system:node:n"))
         assert (await condition(on, "first", "Approved"))["message"] == (
             "Auto approving kubelet client certificate after SubjectAccessReview.")
@@ -165,7 +197,7 @@ async def test_a_machine_that_joins_gets_its_certificate_and_renews_it_by_itself
 
 
 async def test_a_serving_certificate_follows_once_the_node_shows_its_addresses() -> None:
-    async with control_plane(Approver, partial(Signer, sign=partial(sign_request, CA))) as on:
+    async with control_plane(APPROVER, partial(Signer, sign=partial(sign_request, CA))) as on:
         await ask(as_user(on, node_user("n")), "serving", SERVING, SERVER, pem("system:node:n", names=[NAME, ADDRESS]))
         await on.node("n")
         got = await certificate(on, "serving")
@@ -173,7 +205,7 @@ async def test_a_serving_certificate_follows_once_the_node_shows_its_addresses()
 
 
 async def test_an_approved_request_that_its_signer_refuses_fails_with_the_reason() -> None:
-    async with control_plane(Approver, partial(Signer, sign=partial(sign_request, CA))) as on:
+    async with control_plane(APPROVER, partial(Signer, sign=partial(sign_request, CA))) as on:
         made = await ask(on.client, "bad", "kube-apiserver-client", SERVER, pem("jane", ()))
         approved = {"type": "Approved", "status": "True", "reason": "ByHand", "message": ""}
         made["status"] = {"conditions": [approved]}
@@ -183,7 +215,7 @@ async def test_an_approved_request_that_its_signer_refuses_fails_with_the_reason
 
 
 async def test_nobody_gets_a_nodes_certificate_who_may_not_ask_for_one() -> None:
-    async with control_plane(Approver, partial(Signer, sign=partial(sign_request, CA))) as on:
+    async with control_plane(APPROVER, partial(Signer, sign=partial(sign_request, CA))) as on:
         eve = User("eve", groups=("system:authenticated",))
         with pytest.raises(Forbidden):
             await ask(as_user(on, eve), "eve", KUBELET, CLIENT, pem("system:node:n"))

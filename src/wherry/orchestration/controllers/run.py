@@ -64,7 +64,8 @@ class ControllerSettings:
     sign: Sign  # with the cluster's CA
     cluster_cidr: str
     load_balancer_addresses: tuple[str, ...]
-    reserved: Reserved = Reserved()  # ports no load balancer gets
+    reserved: Reserved = Reserved()  # ports no load balancer gets, addresses no node's certificate is for
+    own_names: frozenset[str] = frozenset({"localhost"})  # what every node answers to, to itself only
     storage_node: str = ""  # whose disk the volumes are on; "": one node has all
     node_cidr_mask_size: int = NODE_MASK_SIZE  # of the range a node gets out of the cluster's
 
@@ -113,7 +114,7 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "pod-garbage-collector-controller": PodGarbage,
         "clusterrole-aggregation-controller": ClusterRoleAggregation,
         "lease-cleanup": LeaseCleanup,
-        APPROVING: CertificateApprover,
+        APPROVING: partial(CertificateApprover, reserved=settings.reserved, own_names=settings.own_names),
         SIGNING: partial(CertificateSigner, sign=settings.sign),
         CLEANING: CertificateCleaner,
         "token-cleaner-controller": TokenCleaner,

@@ -5,7 +5,7 @@ Out:   who must be asked before it approves itself; why a signer refuses it; how
 Spec:  Kubernetes pkg/controller/certificates approver/sarapprove.go, signer/signer.go, cleaner/cleaner.go.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from cryptography import x509
 
 from wherry.kit.clock import parse_rfc3339
+from wherry.kit.reserved import Reserved
 from wherry.orchestration.controllers.certificates.asked import (
     API_CLIENT,
     CLIENT_AUTH,
@@ -32,8 +33,7 @@ from wherry.orchestration.objects.meta import Object, name_of
 LIFE_DEFAULT = timedelta(days=365)  # --cluster-signing-duration
 LIFE_MIN = timedelta(minutes=10)
 DECIDED_KEPT, PENDING_KEPT = timedelta(hours=1), timedelta(hours=24)
-LOCAL_NAMES = frozenset({"localhost", "registry.wherry.local"})  # every node answers to these, to itself only
-SERVING_APPROVED = "Auto approving kubelet serving certificate: it is for the names and addresses of its node."
+SERVING_APPROVED = "Auto approving kubelet serving certificate: it is for the name and addresses of its node."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,33 @@ def recognized(asked: Asked) -> Iterator[Recognized]:
     yield Recognized("nodeclient", "Auto approving kubelet client certificate after SubjectAccessReview.")
 
 
-def is_own_serving(asked: Asked, node: Object | None) -> bool:
-    """A node asks for a serving certificate for itself: for no name and no address that is not its own.
+def is_own_serving(
+    asked: Asked, node: Object | None, others: Iterable[Object], reserved: Reserved, own_names: Collection[str]
+) -> bool:
+    """A node asks for a serving certificate for itself: for its own name, and for addresses that are its own.
 
-    Upstream leaves these to the operator; here the addresses that the Node shows decide."""
-    if asked.signer != KUBELET_SERVING or kubelet_serving_fault(asked) or node is None:
+    Upstream leaves these to the operator. What a Node shows in its status, the node wrote: so no name is taken from there, and no
+    address that another Node shows, that is reserved (the API server's), or that lies in the cluster's ranges. `own_names`:
+    what every node answers to, to itself only."""
+    if asked.signer != KUBELET_SERVING or kubelet_serving_fault(asked) or node is None or is_api_name(name_of(node)):
         return False
     if asked.username != asked.common_name or asked.common_name != NODE_PREFIX + name_of(node):
         return False
-    shown = {one["address"] for one in (node.get("status") or {}).get("addresses") or ()} | {name_of(node)}
-    own_addresses = all(address in shown or ip_address(address).is_loopback for address in asked.addresses)
-    return own_addresses and set(asked.names) <= shown | LOCAL_NAMES
+    shown, taken = addresses_of(node), {address for other in others for address in addresses_of(other)}
+    foreign = [one for one in asked.addresses if not ip_address(one).is_loopback and (
+        one not in shown or one in taken or reserved.foreign_owner(one))]
+    return not foreign and set(asked.names) <= {name_of(node), *own_names}
+
+
+def is_api_name(name: str) -> bool:
+    """A name by which clients know the API server."""
+    return name.partition(".")[0] == "kubernetes"
+
+
+def addresses_of(node: Object) -> set[str]:
+    """The IP addresses it shows."""
+    rows = (node.get("status") or {}).get("addresses") or ()
+    return {row["address"] for row in rows if row.get("type") in ("InternalIP", "ExternalIP")}
 
 
 def signer_fault(asked: Asked) -> str:

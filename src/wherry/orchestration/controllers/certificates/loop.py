@@ -15,6 +15,7 @@ from cryptography import x509
 
 from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import Invalid, NotFound, WherryError
+from wherry.kit.reserved import Reserved
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.controller import run_controller
 from wherry.orchestration.client.informers import Informers
@@ -76,11 +77,15 @@ class Signer:
 
 class Approver:
     """certificatesigningrequest-approving-controller: kubelets' client certificates as upstream; their serving ones when
-    they are for the node's own names and addresses."""
+    they are for the node's own name and addresses."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, reserved: Reserved, own_names: Collection[str]
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._reserved = reserved
+        self._own_names = own_names
         self._requests = informers.of(CERTIFICATE_SIGNING_REQUESTS)
         self._nodes = informers.of(NODES)
         self._queue: KeyedQueue[str] = KeyedQueue()
@@ -116,7 +121,9 @@ class Approver:
                 return one.message
             log.info("recognized csr %s as %s but subject access review was not approved", name_of(csr), one.subresource)
         node = self._nodes.get(asked.common_name.removeprefix(NODE_PREFIX))
-        return decide.SERVING_APPROVED if decide.is_own_serving(asked, node) else ""
+        others = [other for other in self._nodes.list() if other is not node]
+        is_own = decide.is_own_serving(asked, node, others, self._reserved, self._own_names)
+        return decide.SERVING_APPROVED if is_own else ""
 
     async def _may_create(self, csr: Object, subresource: str) -> bool:
         spec = csr["spec"]
