@@ -55,8 +55,8 @@ class Place:
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}\n{done.stderr}"
         return done.stdout if check else done.stdout + done.stderr
 
-    def wherry(self, verb: str, *words: object, check: bool = True) -> str:
-        return self.run(WHERRY, verb, "--data-dir", self.data, *words, check=check)
+    def wherry(self, verb: str, *words: object, stdin: str = "", check: bool = True) -> str:
+        return self.run(WHERRY, verb, "--data-dir", self.data, *words, stdin=stdin, check=check)
 
     def kubectl(self, *words: str, stdin: str = "", check: bool = True) -> str:
         return self.run(CLIENTS / "kubectl", "--kubeconfig", self.folder / "kubeconfig", *words, stdin=stdin, check=check)
@@ -114,7 +114,7 @@ def test_a_second_machine_joins_and_pods_of_both_reach_each_other(places: tuple[
     ports = [f"--{name}-port={free_port()}" for name in ("node", "registry")]
     a.wherry("up", "--no-gateway", "--kubeconfig", a.folder / "kubeconfig", "--node-name", "node-a", "--node-address", a.address, *ports)
     made = json.loads(a.wherry("token", "create", "-o", "json"))
-    said = b.wherry("join", made["address"], "--token", made["token"], "--node-name", "node-b", *ports)
+    said = b.wherry("join", made["address"], "--token", "-", "--node-name", "node-b", *ports, stdin=made["token"] + "\n")
     assert "node node-b has joined the cluster" in said
     subprocess.run([WHERRY, "assemble", "--data-dir", a.data, "busybox"], check=True, capture_output=True, timeout=120)
 

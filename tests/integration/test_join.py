@@ -185,6 +185,10 @@ async def renewed(worker: Process, own: Identity, serving: Identity, server: Ser
     await worker.node_client.close()
 
 
+def test_a_printed_token_shows_no_secret() -> None:
+    assert "b" * 16 not in repr(joining.Token("a" * 6, "b" * 16, "0" * 64))
+
+
 def test_nobody_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"no API server at 127\.0\.0\.1:1 .*; see that it runs"):
         asyncio.run(joining.join(tmp_path / "w", "127.0.0.1:1", joining.Token("a" * 6, "b" * 16, "0" * 64), {}))

@@ -7,7 +7,6 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-boots
 
 import asyncio
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -21,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from wherry.kit import atomic_file
 from wherry.kit.errors import Forbidden, TimedOut
+from wherry.orchestration.apiserver.pki.certificates import private_pem
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import CERTIFICATE_SIGNING_REQUESTS
 from wherry.orchestration.objects.meta import condition_of, name_of
@@ -106,18 +106,11 @@ def renew_at(path: Path, wanted: Wanted, ca_pem: bytes) -> datetime | None:
         has = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value if wanted.names else ()
     except (OSError, ValueError, TypeError, x509.ExtensionNotFound, InvalidSignature):
         return None
-    if found.subject != wanted.subject or not _same(list(has), wanted.alternative_names):
+    if found.subject != wanted.subject or set(has) != set(wanted.alternative_names):
         return None
     return found.not_valid_after_utc - (found.not_valid_after_utc - found.not_valid_before_utc) / 5
 
 
-def _same(one: Sequence[x509.GeneralName], other: Sequence[x509.GeneralName]) -> bool:
-    return set(one) == set(other)
-
-
 def _write(path: Path, certificate: bytes, key: ec.EllipticCurvePrivateKey) -> None:
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    atomic_file.write(path, certificate + private, mode=0o600)
+    atomic_file.write(path, certificate + private_pem(key), mode=0o600)

@@ -17,7 +17,8 @@ class Component:
     """One row. `port`: the field of `NodeSettings` with the port it listens on; "" when it has none.
 
     `begins_after`: the component whose port is waited for, a while, before this one's process starts.
-    `is_vital`: its failure ends the process, which the supervisor starts anew; the others are started again in it."""
+    `is_vital`: its failure ends the process, which the supervisor starts anew; the others are started again in it.
+    `joined_only`: what the server's own node has done for it by the authority on its disk."""
 
     name: str
     role: str
@@ -26,6 +27,7 @@ class Component:
     port: str = ""
     begins_after: str = ""
     is_vital: bool = False
+    joined_only: bool = False
 
 
 COMPONENTS = (
@@ -37,7 +39,7 @@ COMPONENTS = (
     Component("proxy", WORKER, "agent", "proxy"),
     Component("dns", WORKER, "agent", "dns"),
     Component("routes", WORKER, "agent", "node_routes"),
-    Component("certificates", WORKER, "agent", "rotation"),
+    Component("certificates", WORKER, "agent", "rotation", joined_only=True),
     # Processes that start together share the cores, and the node is what `wherry up` waits for.
     Component("gateway", GATEWAY, "gateway", "gateway", begins_after="agent"),
 )
@@ -50,6 +52,7 @@ def rows(settings: NodeSettings, process: str | None = None) -> tuple[Component,
     return tuple(
         row for row in COMPONENTS
         if row.role in settings.roles and row.name not in settings.without and process in (None, row.process)
+        and (settings.is_joined or not row.joined_only)
     )
 
 

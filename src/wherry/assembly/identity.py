@@ -7,12 +7,13 @@ Never: opens a folder of signing keys.
 
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.assembly.node import SERVER_NAME, NodeSettings
 from wherry.kit.clock import Clock
+from wherry.kit.http.tls import server_context
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
 
@@ -37,14 +38,8 @@ class Identity:
         return HttpTransport(self.api_url, ca=str(self.ca), cert=str(self.pair), key=str(self.pair), server_name=SERVER_NAME)
 
     def server_tls(self) -> ssl.SSLContext:
-        """TLS for a listener that reads client certificates of this cluster, and also lets in those without one."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.pair)
-        context.load_verify_locations(self.ca)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        """For a listener of this node."""
+        return server_context(self.pair, self.ca)
 
 
 def identity(settings: NodeSettings, who: str) -> Identity:
@@ -57,18 +52,17 @@ def client(transport: HttpTransport, name: str) -> Client:
     return Client(transport, user_agent=f"wherry/{name}")
 
 
-async def keep_taken_up(uses: Sequence[tuple[Identity, Use]], clock: Clock) -> None:
-    """Hand each identity's file to its `Use` now and whenever it was replaced. Runs until cancelled.
+async def keep_taken_up(own: Identity, use: Use, clock: Clock) -> None:
+    """Hand the identity's file to `use` now and whenever it was replaced. Runs until cancelled.
 
-    The first look hands all over: it may have been renewed between its loading and this call."""
-    seen: dict[Path, tuple[int, int]] = {}
+    The first look hands it over too: it may have been renewed between its loading and this call."""
+    seen: tuple[int, int] | None = None
     while True:
-        for one, use in uses:
-            found = one.pair.stat()
-            mark = (found.st_ino, found.st_mtime_ns)
-            if seen.get(one.pair) != mark:
-                use(one.pair)
-                if one.pair in seen:
-                    log.info("certificate of %s renewed", one.who)
-                seen[one.pair] = mark
+        found = own.pair.stat()
+        mark = (found.st_ino, found.st_mtime_ns)
+        if mark != seen:
+            use(own.pair)
+            if seen is not None:
+                log.info("certificate of %s renewed", own.who)
+            seen = mark
         await clock.sleep(LOOK_S)

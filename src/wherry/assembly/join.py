@@ -12,7 +12,7 @@ import json
 import re
 import socket
 import ssl
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Token:
     """A bootstrap token and the pin of the CA that its cluster has."""
 
     id: str
-    secret: str
+    secret: str = field(repr=False)
     ca_hash: str
 
     @property

@@ -3,7 +3,6 @@
 In:    the node's identity. Out: `<data dir>/identity/*.pem`, which whoever uses them takes up by itself.
 """
 
-import asyncio
 import logging
 from datetime import timedelta
 
@@ -31,8 +30,6 @@ def wanted(settings: NodeSettings) -> dict[str, Wanted]:
 
 async def run(process: Process) -> None:
     """Run until cancelled."""
-    if not process.node.is_joined:
-        await asyncio.Event().wait()
     while True:
         await process.clock.sleep(await renew(process))
 

@@ -5,12 +5,14 @@ pin of its CA. Both machines must be in one network: pods reach each other by pl
 
 examples:
   wherry join 10.0.0.1 --token abcdef.0123456789abcdef.<hash>
+  wherry join 10.0.0.1 --token - < token
   wherry join 10.0.0.1:7443 --token ... --node-name worker-2 --node-address 10.0.0.2
 """
 
 import argparse
 import asyncio
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +28,7 @@ NAMES = ("node_name", "node_address", "node_port", "registry_port", "reserved_po
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", help="of the API server: HOST or HOST:PORT (default 6443)")
-    parser.add_argument("--token", required=True, help="what wherry token create printed")
+    parser.add_argument("--token", required=True, help="what wherry token create printed; - reads it from standard input, unseen by ps")
     for name in NAMES:
         kind = int if name.endswith("_port") else str
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, help=up.TEXTS.get(name))
@@ -47,7 +49,7 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """0 when the node is Ready."""
     began_at, since = time.monotonic(), datetime.now(UTC)
-    token = joining.parse(args.token)
+    token = joining.parse(sys.stdin.readline() if args.token == "-" else args.token)
     data_dir = Path(os.path.abspath(args.data_dir))
     wanted = NodeSettings(data_dir=data_dir, roles=(WORKER,), **given(args))
     up.refuse([checks.root(), *checks.programs(), *checks.ports(wanted)])  # the ranges are the cluster's to name

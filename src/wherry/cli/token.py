@@ -1,4 +1,4 @@
-"""Tokens that let a machine join this cluster. Whoever has one can become a node until it ends.
+"""Tokens that let a machine join this cluster. Whoever has one can become any node until it ends.
 
 examples:
   wherry token create

@@ -71,6 +71,12 @@ def test_a_component_left_out_is_no_row_of_the_node_and_a_process_without_rows_i
     assert components.processes(made) == ("server", "agent")
 
 
+def test_only_a_node_that_joined_renews_its_certificates_itself(tmp_path: Path) -> None:
+    names = {row.name for row in components.rows(NodeSettings(tmp_path))}
+    joined = {row.name for row in components.rows(NodeSettings(tmp_path, roles=(WORKER,)))}
+    assert "certificates" not in names and joined - names == {"certificates"}
+
+
 def test_a_process_begins_after_a_component_of_another_process_of_this_node(tmp_path: Path) -> None:
     made = NodeSettings(tmp_path, node_port=11250)
     assert components.awaited_port(made, "gateway") == 11250

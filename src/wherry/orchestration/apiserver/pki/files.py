@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from wherry.kit import atomic_file
 from wherry.kit.errors import Broken
+from wherry.kit.http.tls import server_context
 from wherry.orchestration.apiserver.auth.user import MASTERS, NODE_PREFIX, NODES
 from wherry.orchestration.apiserver.pki.certificates import (
     CLIENT,
@@ -102,14 +103,8 @@ class Authority:
         }
 
     def server_tls(self, who: str) -> ssl.SSLContext:
-        """TLS for a listener that reads client certificates of this cluster, and also lets in those without one."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.leaf_file(who))
-        context.load_verify_locations(self.ca_file)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        """For a listener that is `who`."""
+        return server_context(self.leaf_file(who), self.ca_file)
 
     def client_tls(self, who: str) -> ssl.SSLContext:
         """TLS for a client that proves to be `who` and trusts this cluster only."""
