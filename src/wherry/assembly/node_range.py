@@ -19,8 +19,8 @@ from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import NODES
 
-RETRY_S_FIRST, RETRY_S_MAX = 0.01, 1.0
-TOLD_AFTER_S = 5.0
+RETRY_S_SOON, RETRY_S_LATER = 0.03, 1.0  # `wherry up` waits for it; later only somebody's mend can help
+SOON_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -33,24 +33,24 @@ def range_file(settings: NodeSettings) -> Path:
 async def node_range(settings: NodeSettings, client: Client, agent: AgentSettings, clock: Clock) -> str:
     """The range the API names; without an answer the one that was named last. Waits until there is either."""
     kept = _kept(settings)
-    delay_s, waited_s = RETRY_S_FIRST, 0.0
+    waited_s = 0.0
     while True:
         try:
             named = await _named(client, agent, settings)
         except WherryError as error:
             if kept:
                 return kept
-            log.info("range of this node not known yet: %s", error)
+            log.debug("range of this node not known yet: %s", error)
         else:
             if named:
                 if named != kept:
                     atomic_file.write(range_file(settings), named.encode())
                 return named
-        if waited_s < TOLD_AFTER_S <= waited_s + delay_s:
-            log.warning("node %s has no spec.podCIDR: no node-ipam-controller has given it one yet", settings.node_name)
+        delay_s = RETRY_S_SOON if waited_s < SOON_S else RETRY_S_LATER
+        if waited_s < SOON_S <= waited_s + delay_s:
+            log.warning("no range yet: is the API there, and has a node-ipam-controller set podCIDR of %s?", settings.node_name)
         await clock.sleep(delay_s)
         waited_s += delay_s
-        delay_s = min(delay_s * 2, RETRY_S_MAX)
 
 
 async def _named(client: Client, agent: AgentSettings, settings: NodeSettings) -> str:

@@ -28,7 +28,7 @@ NAMES = ("node_name", "node_address", "node_port", "registry_port", "reserved_po
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", help="of the API server: HOST or HOST:PORT (default 6443)")
-    parser.add_argument("--token", required=True, help="what wherry token create printed; - reads it from standard input, unseen by ps")
+    parser.add_argument("--token", required=True, help="what wherry token create printed; - reads it from standard input")
     for name in NAMES:
         kind = int if name.endswith("_port") else str
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, help=up.TEXTS.get(name))
