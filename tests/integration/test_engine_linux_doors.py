@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,29 @@ def _size(device: str) -> int:
         return os.lseek(descriptor, 0, os.SEEK_END)
     finally:
         os.close(descriptor)
+
+
+RENAME_FOR_EVER = """
+import os, sys
+os.chdir(sys.argv[1])
+while True:
+    os.rename("a", "b")
+    os.rename("b", "a")
+"""
+
+
+def test_a_file_is_found_while_others_rename_elsewhere_on_the_machine(tmp_path: Path) -> None:
+    """The kernel answers EAGAIN when anything is renamed while it walks a "..": that is no error of the file."""
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/passwd").symlink_to("../" * 40 + "real")
+    (root / "real").write_text("root:x:0:0\n")
+    (elsewhere / "a").mkdir(parents=True)
+    renaming = [subprocess.Popen([sys.executable, "-c", RENAME_FOR_EVER, str(elsewhere)])]
+    try:
+        for _ in range(20_000):
+            os.close(libc.open_in_root(str(root), "/etc/passwd"))
+    finally:
+        for process in renaming:
+            process.kill()
+            process.wait()

@@ -5,11 +5,15 @@ Never: decides anything; `mounts`, `namespaces` and `loop` do.
 """
 
 import ctypes
+import errno
 import os
 import struct
 
 SYS_OPENAT2 = 437  # the same number on every architecture
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
+RACED_OPENS_MAX = 1_000
 CLONE_FS = 0x00000200
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -56,12 +60,24 @@ def open_in_root(root: str, path: str) -> int:
     """
     folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        how = struct.pack("=QQQ", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, 0, RESOLVE_IN_ROOT)
-        result: int = _libc.syscall(SYS_OPENAT2, folder, os.fsencode(path), how, len(how))
-        _check(result, path)
-        return result
+        return openat2(folder, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, RESOLVE_IN_ROOT)
     finally:
         os.close(folder)
+
+
+def openat2(folder: int, path: str, flags: int, resolve: int) -> int:
+    """openat2(2) of `path` from the open `folder`, within the bounds of `resolve`.
+
+    A rename or mount anywhere on the machine while the kernel walks a ".." makes it answer EAGAIN (openat2(2), ERRORS):
+    it is asked again, a thousand times at most.
+    """
+    how = struct.pack("=QQQ", flags, 0, resolve)
+    for _ in range(RACED_OPENS_MAX):
+        descriptor = int(_libc.syscall(SYS_OPENAT2, folder, os.fsencode(path), how, len(how)))
+        if descriptor >= 0 or ctypes.get_errno() != errno.EAGAIN:
+            break
+    _check(descriptor, path)
+    return descriptor
 
 
 def _text(value: str) -> bytes | None:

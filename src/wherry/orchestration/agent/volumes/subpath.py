@@ -3,22 +3,16 @@
 Spec: openat2(2) RESOLVE_BENEATH: the kernel refuses each step that would leave the volume. Missing folders are made 0750.
 """
 
-import ctypes
 import errno
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wherry.infrastructure.linux import libc
 from wherry.kit.errors import Invalid
 
-SYS_OPENAT2 = 437
-RESOLVE_NO_MAGICLINKS = 0x02
-RESOLVE_BENEATH = 0x08
 FOLDER_MODE = 0o750
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
@@ -69,13 +63,11 @@ def _make_folders(root: int, parts: list[str], sub_path: str) -> None:
 
 def _open(root: int, path: str, shown: str) -> int | None:
     """None: does not exist."""
-    how = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
-    descriptor = int(_libc.syscall(SYS_OPENAT2, root, path.encode(), how, len(how)))
-    if descriptor >= 0:
-        return descriptor
-    code = ctypes.get_errno()
-    if code == errno.ENOENT:
+    try:
+        return libc.openat2(root, path, os.O_PATH | os.O_CLOEXEC, libc.RESOLVE_BENEATH | libc.RESOLVE_NO_MAGICLINKS)
+    except FileNotFoundError:
         return None
-    if code in (errno.EXDEV, errno.ELOOP):
-        raise Invalid(f"subPath {shown!r} leads outside of the volume")
-    raise Invalid(f"subPath {shown!r}: {os.strerror(code)}")
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.ELOOP):
+            raise Invalid(f"subPath {shown!r} leads outside of the volume") from error
+        raise Invalid(f"subPath {shown!r}: {os.strerror(error.errno or 0)}") from error
