@@ -69,7 +69,7 @@ def actions(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
     """name -> (repetitions, what is timed)."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": "x", "uid": "u"}}
     source, clock = ListSource([*bootstrap.objects(), account]), SystemClock()
-    chain = FirstOf([NodeAuthorizer(source, clock), RbacAuthorizer(source)])
+    chain = FirstOf([NodeAuthorizer(source), RbacAuthorizer(source)])
     tokens = ServiceAccountTokens(ec.generate_private_key(ec.SECP256R1()), source, clock)
     token = tokens.issue(account, {})["status"]["token"]
     pods, now, numbers = [pod(index) for index in range(PODS)], datetime.now(UTC), count()

@@ -17,7 +17,6 @@ import time
 import figures
 import uvloop
 
-from wherry.kit.clock import SystemClock
 from wherry.orchestration.dns.forward import Forwarder
 from wherry.orchestration.dns.records import records_for
 from wherry.orchestration.dns.server import DnsServer
@@ -42,7 +41,7 @@ def zone(services: int) -> Zone:
 
 async def serve(port: int, services: int) -> None:
     """The server alone; says "ready" on stdout."""
-    server = DnsServer(("127.0.0.1",), zone(services), Forwarder((), SystemClock()), port=port)
+    server = DnsServer(("127.0.0.1",), zone(services), Forwarder(()), port=port)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.run())
         await server.ready.wait()

@@ -1,9 +1,15 @@
 """For every test: downloads of packages are shared and stay inside the checkout, where `make clean` removes them; nothing is
-collected between fork and exec."""
+collected between fork and exec; who is marked `virtual_time` does not wait."""
 
+import asyncio
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from wherry.testing.virtual_time import VirtualLoop
 
 os.environ.setdefault("WHERRY_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "downloads"))
 
@@ -24,3 +30,9 @@ def _resume() -> None:
 # grpc's completion queues wait in their end for a thread that the child does not have. The child never executes, and the parent's
 # loop waits for it where no time limit reaches. (Nothing of Wherry starts processes by uvloop: kit/process.py.)
 os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_resume)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"virtual": VirtualLoop} if item.get_closest_marker("virtual_time") else {"asyncio": asyncio.new_event_loop}

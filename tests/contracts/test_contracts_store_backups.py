@@ -13,7 +13,7 @@ from wherry.kit.errors import Broken, Invalid, Unavailable
 from wherry.orchestration.store import backups
 from wherry.orchestration.store.contract import Compacted
 from wherry.orchestration.store.sqlite import SqliteStore
-from wherry.testing.clock import EPOCH, FakeClock
+from wherry.testing.virtual_time import EPOCH, VirtualClock
 
 NOW = datetime(2026, 11, 30, 6, 0, tzinfo=UTC)
 
@@ -36,32 +36,25 @@ async def until_made(folder: Path, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def until_asleep(clock: FakeClock) -> None:
-    async with asyncio.timeout(30):
-        while clock.sleeping == 0:
-            await asyncio.sleep(0.01)
-
-
+@pytest.mark.virtual_time
 async def test_a_copy_is_made_every_period_in_which_something_changed_and_old_ones_go(database: Path, tmp_path: Path) -> None:
-    store, clock, folder = await written(database, b"1"), FakeClock(), tmp_path / "backups"
+    store, clock, folder = await written(database, b"1"), VirtualClock(), tmp_path / "backups"
     async with asyncio.TaskGroup() as tasks:
         loop = tasks.create_task(backups.keep_backed_up(store, folder, clock, period_s=3600, kept=2))
-        await clock.advance(backups.FIRST_AFTER_S)
+        await asyncio.sleep(backups.FIRST_AFTER_S)
         await until_made(folder, 1)
         made = []
         for number in range(1, 4):
             made.append(backups.listed(folder)[-1].made_at)
             await store.put(f"/{number}", b"v", expected=0)
             await asyncio.sleep(0)
-            await until_asleep(clock)
-            await clock.advance(3600)
+            await asyncio.sleep(3600)
             async with asyncio.timeout(30):
                 while backups.listed(folder)[-1].made_at == made[-1] or len(backups.listed(folder)) > 2:
                     await asyncio.sleep(0.01)
         assert [b.made_at - EPOCH for b in backups.listed(folder)] == [
             timedelta(seconds=backups.FIRST_AFTER_S + 3600 * n) for n in (2, 3)]
-        await until_asleep(clock)
-        await clock.advance(3600)
+        await asyncio.sleep(3600)
         assert len(backups.listed(folder)) == 2 and backups.listed(folder)[-1].made_at - EPOCH < timedelta(seconds=4 * 3600)
         loop.cancel()
     await store.close()
@@ -119,17 +112,17 @@ async def test_a_damaged_copy_is_refused_and_nothing_changes(database: Path, tmp
     assert database.read_bytes() == before
 
 
+@pytest.mark.virtual_time
 async def test_a_damaged_store_is_not_copied_over_good_copies(database: Path, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     store = await written(database, b"sound value")
     await store.close()
     damage(database, b"sound value")
     store = await SqliteStore.open(database)
-    clock = FakeClock()
+    clock = VirtualClock()
     async with asyncio.TaskGroup() as tasks:
         loop = tasks.create_task(backups.keep_backed_up(store, folder, clock, period_s=60, kept=1))
-        await clock.advance(60)
-        await until_asleep(clock)
+        await asyncio.sleep(61)
         loop.cancel()
     assert backups.listed(folder) == () and list(folder.iterdir()) == []
     await store.close()

@@ -15,7 +15,6 @@ from hostile_cluster import Victim, eventually
 
 from wherry.assembly.address import node_address
 from wherry.kit import atomic_file
-from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import Server, serve
 from wherry.orchestration.apiserver import pki
@@ -86,7 +85,7 @@ async def test_server_and_client_take_up_new_certificates_and_the_watch_goes_on(
         uses = [("apiserver", tls.load_cert_chain), ("node", client.use_pair)]
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         renewing = tasks.create_task(pki.keep_renewed(
-            lambda: pki.ensure(tmp_path, node_name="n", now=datetime.now(UTC)), uses, SystemClock()))
+            lambda: pki.ensure(tmp_path, node_name="n", now=datetime.now(UTC)), uses))
         stack.callback(renewing.cancel)
         while await served_until(server, keys) <= soon:
             await asyncio.sleep(0)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
 from wherry.orchestration.agent.hooks import HookFailed, run_hook
@@ -53,7 +52,7 @@ async def test_a_probe_does_not_reach_link_local_services(secret: Secret) -> Non
 async def test_a_hook_does_not_reach_the_machines_loopback(secret: Secret) -> None:
     with pytest.raises(HookFailed, match="only the node itself"):
         handler = {"httpGet": {"host": "localhost", "port": secret.port}}
-        await run_hook(handler, Target("c", {}, POD_ADDRESS), FakeEngine(), SystemClock(), timeout_s=2)
+        await run_hook(handler, Target("c", {}, POD_ADDRESS), FakeEngine(), timeout_s=2)
     assert secret.visits == 0
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from wherry.assembly import addons
 from wherry.orchestration.objects.kinds import STORAGE_CLASSES
 from wherry.testing.api import api_server
-from wherry.testing.clock import FakeClock
 
 HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 CATCH_ALL = {"metadata": {"name": "all"}, "webhooks": [{
@@ -14,17 +15,16 @@ CATCH_ALL = {"metadata": {"name": "all"}, "webhooks": [{
     "rules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}]}]}
 
 
+@pytest.mark.virtual_time
 async def test_a_dead_catch_all_webhook_does_not_end_the_server_at_its_start() -> None:
     async with api_server() as api, asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         assert (await api.call("POST", HOOKS, CATCH_ALL))[0] == 201
         await api.server.registry.fresh()
-        clock = FakeClock()
-        applying = tasks.create_task(addons.keep_applied(api.client, clock, (STORAGE_CLASSES, addons.local_class("n"))))
-        while not clock.sleeping and not applying.done():
-            await asyncio.sleep(0)
+        applying = tasks.create_task(addons.keep_applied(api.client, (STORAGE_CLASSES, addons.local_class("n"))))
+        await asyncio.sleep(addons.RETRY_S / 2)
         assert not applying.done(), "it waits for its turn"
         assert (await api.call("DELETE", f"{HOOKS}/all"))[0] == 200
         await api.server.registry.fresh()
-        await clock.advance(addons.RETRY_S)
+        await asyncio.sleep(addons.RETRY_S)
         await applying
         assert await api.client.get(STORAGE_CLASSES, "local")

@@ -6,7 +6,6 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from wherry.kit.clock import SystemClock
 from wherry.orchestration.dns.forward import Forwarder
 from wherry.orchestration.dns.records import records_for
 from wherry.orchestration.dns.server import DnsServer
@@ -45,7 +44,7 @@ async def ask_udp(port: int, message: bytes) -> bytes:
 
 
 async def test_an_answer_too_long_for_a_datagram_is_whole_over_tcp() -> None:
-    async with running(Forwarder((), SystemClock()), endpoints=100) as port:
+    async with running(Forwarder(()), endpoints=100) as port:
         short = await ask_udp(port, query("db.d.svc.cluster.local"))
         assert short[2] & 2 and struct.unpack_from("!H", short, 6) == (0,)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -72,7 +71,7 @@ async def test_an_outside_name_is_asked_once_and_then_remembered() -> None:
     upstream = free_port()
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Resolver, local_addr=("127.0.0.1", upstream))
     try:
-        async with running(Forwarder(("127.0.0.1",), SystemClock(), port=upstream)) as port:
+        async with running(Forwarder(("127.0.0.1",), port=upstream)) as port:
             for _ in range(3):
                 answer = await ask_udp(port, query("example.com"))
                 assert answer[:2] == b"\x00\x07" and answer.endswith(b"\xc0\x00\x02\x07")
@@ -82,5 +81,5 @@ async def test_an_outside_name_is_asked_once_and_then_remembered() -> None:
 
 
 async def test_a_dead_resolver_gives_servfail_not_silence() -> None:
-    async with running(Forwarder(("127.0.0.1",), SystemClock(), port=free_port())) as port:
+    async with running(Forwarder(("127.0.0.1",), port=free_port())) as port:
         assert (await ask_udp(port, query("example.com")))[3] & 15 == 2

@@ -11,7 +11,6 @@ import pytest
 
 from wherry.infrastructure.linux import cgroup_layout, libc, loop_devices, mounts, namespaces, processes
 from wherry.infrastructure.linux.cgroups import Cgroups, Limits
-from wherry.kit.clock import SystemClock
 
 pytestmark = pytest.mark.node
 
@@ -90,8 +89,8 @@ async def test_a_cgroup_is_made_limited_killed_and_removed() -> None:
         assert sleeper.wait(10) == -signal.SIGKILL
     finally:
         sleeper.kill()
-        await cgroups.remove(name, SystemClock())
-        await cgroups.remove(name, SystemClock())
+        await cgroups.remove(name)
+        await cgroups.remove(name)
     assert not cgroups.exists(name)
 
 

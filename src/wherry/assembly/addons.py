@@ -4,9 +4,9 @@ In:    a client that may write them, the objects.
 Out:   created when absent; what a user changed is left alone.
 """
 
+import asyncio
 import logging
 
-from wherry.kit.clock import Clock
 from wherry.kit.errors import AlreadyExists, WherryError
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.meta import Object
@@ -32,7 +32,7 @@ def local_class(node_name: str) -> Object:
     }
 
 
-async def keep_applied(client: Client, clock: Clock, *objects: tuple[Resource, Object]) -> None:
+async def keep_applied(client: Client, *objects: tuple[Resource, Object]) -> None:
     """Apply until it has worked once. A webhook whose backend is down, or an admission policy, refuses for a while: the
     server that its backend needs to start must not end of that."""
     while True:
@@ -40,7 +40,7 @@ async def keep_applied(client: Client, clock: Clock, *objects: tuple[Resource, O
             await apply(client, *objects)
         except WherryError as error:
             log.warning("addons not applied, again in %d s: %s", RETRY_S, error)
-            await clock.sleep(RETRY_S)
+            await asyncio.sleep(RETRY_S)
         else:
             return
 

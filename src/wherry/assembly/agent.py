@@ -70,7 +70,7 @@ async def run(process: Process) -> None:
     volumes = LoopVolumes(settings.data_dir / "volumes")
     await volumes.prepare()
     await process.linked()
-    node_cidr = await node_range(settings, process.node_client, agent_settings(settings), process.clock)
+    node_cidr = await node_range(settings, process.node_client, agent_settings(settings))
     engine = engine_for(settings, images, node_cidr)
     agent = Agent(
         agent_settings(settings, node_cidr), process.node_client, engine, images.service, volumes, process.clock,

@@ -70,14 +70,14 @@ async def run(process: Process) -> None:
                 process.serves(server)
                 tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
                     lambda: authority(settings),
-                    [("apiserver", tls.load_cert_chain), ("kubelet-client", agent_tls.load_cert_chain)], clock)),
+                    [("apiserver", tls.load_cert_chain), ("kubelet-client", agent_tls.load_cert_chain)])),
                     name="certificate renewal")
                 tasks.create_task(keep_running("backups", lambda: keep_backed_up(
                     store, settings.backup_dir, clock, period_s=settings.backup_hours * 3600, kept=settings.backups_kept)),
                     name="backups")
                 client = Client(LocalTransport(server.handle, ADDONS), user_agent=f"wherry/{ADDONS.name}")
                 tasks.create_task(addons.keep_applied(
-                    client, clock, (STORAGE_CLASSES, addons.local_class(settings.node_name)),
+                    client, (STORAGE_CLASSES, addons.local_class(settings.node_name)),
                     (CONFIG_MAPS, shared_settings(settings.cluster))), name="addons")
                 await asyncio.Event().wait()
     finally:

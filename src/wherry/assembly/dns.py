@@ -15,7 +15,7 @@ async def run(process: Process) -> None:
     cluster = process.node.cluster
     await process.linked()
     zone = Zone(cluster.cluster_domain, cluster.dns_address, (cluster.service_cidr, cluster.pod_cidr))
-    forwarder = Forwarder(machine_resolvers(frozenset({cluster.dns_address})), process.clock)
+    forwarder = Forwarder(machine_resolvers(frozenset({cluster.dns_address})))
     server = DnsServer((cluster.dns_address,), zone, forwarder)
     await ZoneKeeper(zone, process.node_informers, server.zone_changed).start()
     await server.run()

@@ -5,6 +5,7 @@ Out:   `Identity`; certificates taken up while the process runs.
 Never: opens a folder of signing keys.
 """
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.assembly.node import SERVER_NAME, NodeSettings
-from wherry.kit.clock import Clock
 from wherry.kit.http.tls import server_context
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
@@ -52,7 +52,7 @@ def client(transport: HttpTransport, name: str) -> Client:
     return Client(transport, user_agent=f"wherry/{name}")
 
 
-async def keep_taken_up(own: Identity, use: Use, clock: Clock) -> None:
+async def keep_taken_up(own: Identity, use: Use) -> None:
     """Hand the identity's file to `use` now and whenever it was replaced. Runs until cancelled.
 
     The first look hands it over too: it may have been renewed between its loading and this call."""
@@ -65,4 +65,4 @@ async def keep_taken_up(own: Identity, use: Use, clock: Clock) -> None:
             if seen is not None:
                 log.info("certificate of %s renewed", own.who)
             seen = mark
-        await clock.sleep(LOOK_S)
+        await asyncio.sleep(LOOK_S)

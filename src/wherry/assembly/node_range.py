@@ -5,13 +5,13 @@ In:    a client that is the node, what the agent registers. Out: the range; kept
 How:   a node that is not registered yet is; kube-controller-manager's node-ipam-controller, ours or upstream's, gives it a range.
 """
 
+import asyncio
 import logging
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from wherry.assembly.node import NodeSettings
 from wherry.kit import atomic_file
-from wherry.kit.clock import Clock
 from wherry.kit.errors import AlreadyExists, NotFound, WherryError
 from wherry.orchestration.agent.machine import read_machine
 from wherry.orchestration.agent.node import new_node
@@ -30,7 +30,7 @@ def range_file(settings: NodeSettings) -> Path:
     return settings.data_dir / "node-range"
 
 
-async def node_range(settings: NodeSettings, client: Client, agent: AgentSettings, clock: Clock) -> str:
+async def node_range(settings: NodeSettings, client: Client, agent: AgentSettings) -> str:
     """The range the API names; without an answer the one that was named last. Waits until there is either."""
     kept = _kept(settings)
     waited_s = 0.0
@@ -49,7 +49,7 @@ async def node_range(settings: NodeSettings, client: Client, agent: AgentSetting
         delay_s = RETRY_S_SOON if waited_s < SOON_S else RETRY_S_LATER
         if waited_s < SOON_S <= waited_s + delay_s:
             log.warning("no range yet: is the API there, and has a node-ipam-controller set podCIDR of %s?", settings.node_name)
-        await clock.sleep(delay_s)
+        await asyncio.sleep(delay_s)
         waited_s += delay_s
 
 

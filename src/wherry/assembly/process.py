@@ -19,7 +19,6 @@ from wherry.assembly import daemon, log_files, supervisor
 from wherry.assembly.components import Component
 from wherry.assembly.node import NodeSettings
 from wherry.assembly.shared import Process
-from wherry.kit.clock import Clock, SystemClock
 from wherry.kit.collector import keep_memory_given_back, tune_collector
 from wherry.kit.errors import Broken
 from wherry.kit.supervise import keep_running
@@ -56,11 +55,11 @@ async def keep_supervised(settings: NodeSettings) -> None:
             await asyncio.sleep(SUPERVISOR_START_S)
 
 
-async def keep_lean(clock: Clock) -> None:
+async def keep_lean() -> None:
     """Tune the collector once what stays is loaded; from then on give free memory back."""
-    await clock.sleep(SETTLED_S)
+    await asyncio.sleep(SETTLED_S)
     tune_collector()
-    await keep_memory_given_back(clock)
+    await keep_memory_given_back()
 
 
 async def run_components(settings: NodeSettings, name: str) -> None:
@@ -87,7 +86,7 @@ async def _watched(settings: NodeSettings, work: Awaitable[None], name: str) -> 
             tasks.create_task(keep_running(
                 "log rotation", lambda: log_files.keep_rotated(path, settings.log_bytes_max, settings.log_files_max)
             ), name="log rotation"),
-            tasks.create_task(keep_running("memory", lambda: keep_lean(SystemClock())), name="memory"),
+            tasks.create_task(keep_running("memory", keep_lean), name="memory"),
         ]  # fmt: skip
         await work
         for task in besides:

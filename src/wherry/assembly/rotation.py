@@ -3,6 +3,7 @@
 In:    the node's identity. Out: `<data dir>/identity/*.pem`, which whoever uses them takes up by itself.
 """
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -31,7 +32,7 @@ def wanted(settings: NodeSettings) -> dict[str, Wanted]:
 async def run(process: Process) -> None:
     """Run until cancelled."""
     while True:
-        await process.clock.sleep(await renew(process))
+        await asyncio.sleep(await renew(process))
 
 
 async def renew(process: Process) -> float:

@@ -109,4 +109,4 @@ class Process:
         from wherry.assembly.identity import keep_taken_up
 
         name = f"certificate of {own.who}"
-        self._tasks.create_task(keep_running(name, lambda: keep_taken_up(own, use, self.clock)), name=name)
+        self._tasks.create_task(keep_running(name, lambda: keep_taken_up(own, use)), name=name)

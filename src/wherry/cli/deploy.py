@@ -19,7 +19,6 @@ from wherry.assembly.node import NodeSettings
 from wherry.buildpacks.lifecycle.failure import PhaseFailed
 from wherry.buildpacks.platform.report import TextProgress
 from wherry.cli import build, output
-from wherry.kit.clock import SystemClock
 from wherry.kit.errors import Unavailable
 
 FLAGS = ("name", "namespace", "port", "replicas", "host", "path", "health", "memory")
@@ -63,7 +62,7 @@ async def _deploy(cluster: NodeSettings, app: apps.AppSettings, args: argparse.N
     try:
         return await deploy.deploy(
             args.source, app, platform=builds.open_platform(cluster), client=client, access=builds.access(cluster),
-            options=build.options(args), progress=TextProgress(output.line), clock=SystemClock(),
+            options=build.options(args), progress=TextProgress(output.line),
         )  # fmt: skip
     finally:
         await client.close()

@@ -1,25 +1,19 @@
-"""Time as a value passed in: wall clock for timestamps, monotonic for durations, sleep for waiting.
+"""What the date is, as a value passed in; time that passes is the event loop's.
 
-`SystemClock` is the real one; `wherry.testing.clock.FakeClock` moves only when told to.
+`SystemClock` is the real one; `wherry.testing.virtual_time` has a loop on which a day costs a millisecond, and the clock that goes
+by it. Waiting is `asyncio.sleep` and `asyncio.timeout`, how long something took is `loop_time`: nothing else is virtual with them.
 """
 
 import asyncio
-import time
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a component may know about time."""
+    """The date. It may jump, either way: never measure a duration with it."""
 
     def now(self) -> datetime:
         """Wall time in UTC, with microseconds."""
-
-    def monotonic(self) -> float:
-        """Seconds that only grow; zero point arbitrary."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after `seconds` of this clock."""
 
 
 class SystemClock:
@@ -28,11 +22,10 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        return time.monotonic()
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+def loop_time() -> float:
+    """Seconds that only grow, of the running event loop; zero point arbitrary, as fine as a millisecond."""
+    return asyncio.get_running_loop().time()
 
 
 def rfc3339(moment: datetime) -> str:

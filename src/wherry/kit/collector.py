@@ -7,8 +7,6 @@ import asyncio
 import ctypes
 import gc
 
-from wherry.kit.clock import Clock
-
 GIVE_BACK_PERIOD_S = 60.0  # pods that come and go leave holes in the heap: half of it after ten minutes of them
 THRESHOLDS = (50_000, 20, 50)  # Python's own 700 walks tens of thousands of objects many times a second
 
@@ -27,8 +25,8 @@ def give_back_memory() -> None:
         trim(0)
 
 
-async def keep_memory_given_back(clock: Clock) -> None:
+async def keep_memory_given_back() -> None:
     """Once in a while, for ever, on a worker thread."""
     while True:
-        await clock.sleep(GIVE_BACK_PERIOD_S)
+        await asyncio.sleep(GIVE_BACK_PERIOD_S)
         await asyncio.to_thread(give_back_memory)

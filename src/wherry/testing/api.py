@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
-from wherry.kit.clock import Clock, SystemClock
+from wherry.kit.clock import Clock
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
 from wherry.orchestration.apiserver import pki
@@ -29,6 +29,7 @@ from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import NAMESPACES, SERVICE_ACCOUNTS
 from wherry.orchestration.store.contract import Store
 from wherry.orchestration.store.memory import MemoryStore
+from wherry.testing.virtual_time import clock_here
 
 START_TIMEOUT_S = 10.0
 
@@ -109,7 +110,7 @@ async def api_server(
 
     `default_account` makes the service account that Pods in namespace default run as.
     """
-    clock = clock or SystemClock()
+    clock = clock or clock_here()
     async with AsyncExitStack() as stack:
         stack.enter_context(_ungrouped())
         if listen and folder is None:

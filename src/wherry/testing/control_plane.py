@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.kit.clock import Clock, SystemClock, rfc3339
+from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
@@ -19,6 +19,7 @@ from wherry.orchestration.objects.kinds import EVENTS, NODES, PODS, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 from wherry.testing.api import TestApi, api_server
+from wherry.testing.virtual_time import clock_here
 
 UNTIL_S = 10.0
 
@@ -95,7 +96,7 @@ class ControlPlane:
 @asynccontextmanager
 async def control_plane(*kinds: Any, clock: Clock | None = None) -> AsyncIterator[ControlPlane]:
     """Run one of each of `kinds`: classes, or functions of (client, informers, recorder, clock)."""
-    clock = clock or SystemClock()
+    clock = clock or clock_here()
     async with api_server() as api, asyncio.TaskGroup() as tasks:
         informers = Informers(api.client)
         recorder = Recorder(api.client, "test", clock=clock)

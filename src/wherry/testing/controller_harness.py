@@ -16,7 +16,8 @@ from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import EVENTS, PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of
-from wherry.testing.fake_api import FakeApi, HandClock
+from wherry.testing.fake_api import FakeApi
+from wherry.testing.virtual_time import VirtualClock
 
 UNTIL_S = 10.0
 
@@ -27,7 +28,7 @@ class Harness:
 
     api: FakeApi
     client: Client
-    clock: HandClock
+    clock: VirtualClock
     recorder: Recorder
 
     async def until(self, true: Callable[[], Any], what: str = "") -> None:
@@ -73,10 +74,10 @@ class Harness:
 @asynccontextmanager
 async def controllers(*kinds: Any, api: FakeApi | None = None) -> AsyncIterator[Harness]:
     """Run one of each of `kinds`."""
-    clock = HandClock()
+    clock = VirtualClock()
     api = api or FakeApi(clock=clock)
     client = api.client()
-    informers = Informers(client, clock)
+    informers = Informers(client)
     recorder = Recorder(client, "test", clock=clock)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(kind(client, informers, recorder, clock).run(), name="controller") for kind in kinds]

@@ -10,7 +10,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -268,25 +267,3 @@ def _selected(target: _Target, request: Request, key: Key, obj: Object) -> bool:
 
 def _json(obj: Object, status: int = 200) -> Response:
     return Response(status, [("content-type", "application/json")], orjson.dumps(obj))
-
-
-class HandClock:
-    """Wall and monotonic time that move only by `advance`; `sleep` returns at once and advances."""
-
-    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
-        self._now = start
-        self._start = start
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return (self._now - self._start).total_seconds()
-
-    async def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-        await asyncio.sleep(0)
-
-    def advance(self, seconds: float) -> None:
-        """Let `seconds` pass."""
-        self._now = datetime.fromtimestamp(self._now.timestamp() + seconds, UTC)

@@ -1,30 +1,13 @@
-"""An `ObjectSource` over plain dictionaries, and a clock that moves when told to, for the tests beside it."""
+"""An `ObjectSource` over plain dictionaries, for the tests beside it."""
 
 import copy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from wherry.orchestration.objects import kinds
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 from wherry.orchestration.objects.resources import Resource
 
 START = datetime(2026, 11, 23, 6, 0, 0, tzinfo=UTC)
-
-
-class StepClock:
-    def __init__(self) -> None:
-        self.moment = START
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return (self.moment - START).total_seconds()
-
-    async def sleep(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
-
-    def advance(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
 
 
 class DictSource:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import orjson
 import pytest
-from auth_source import START, DictSource, StepClock, account, meta, pod
+from auth_source import START, DictSource, account, meta, pod
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -24,6 +24,7 @@ from wherry.orchestration.apiserver.errors import ApiError
 from wherry.orchestration.apiserver.pki import certificates
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
+from wherry.testing.virtual_time import VirtualClock
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -38,11 +39,11 @@ class AllowOnly:
         return Decision((attributes.resource_with_sub, attributes.name) in self.allowed)
 
 
-def tokens(source: DictSource, clock: StepClock) -> ServiceAccountTokens:
+def tokens(source: DictSource, clock: VirtualClock) -> ServiceAccountTokens:
     return ServiceAccountTokens(KEY, source, clock)
 
 
-def authenticator(source: DictSource, clock: StepClock, *allowed: tuple[str, str]) -> Authenticator:
+def authenticator(source: DictSource, clock: VirtualClock, *allowed: tuple[str, str]) -> Authenticator:
     return Authenticator([tokens(source, clock)], FirstOf([AllowOnly(*allowed)]), clock)
 
 
@@ -70,25 +71,25 @@ def claims(token: str) -> Object:
 ])
 def test_without_a_valid_credential_nobody_is_let_in(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthorized):
-        authenticator(DictSource(), StepClock()).authenticate(request(headers))
+        authenticator(DictSource(), VirtualClock(START)).authenticate(request(headers))
 
 
 def test_certificate_names_user_and_groups() -> None:
     leaf = certificates.issue(
         certificates.create_authority("k", START), certificates.LeafRequest("jane", ("dev", "ops")), START)
     der = x509.load_pem_x509_certificate(leaf).public_bytes(serialization.Encoding.DER)
-    clock = StepClock()
+    clock = VirtualClock(START)
     subject = authenticator(DictSource(), clock)
     user = subject.authenticate(request(peer_certificate=der))
     assert (user.name, user.groups) == ("jane", ("dev", "ops", "system:authenticated"))
     assert user.extra["authentication.kubernetes.io/credential-id"][0].startswith("X509SHA256=")
-    clock.advance(timedelta(days=366).total_seconds())
+    clock.jump(timedelta(days=366).total_seconds())
     with pytest.raises(Unauthorized):
         subject.authenticate(request(peer_certificate=der))
 
 
 def test_pod_token_carries_upstreams_claims() -> None:
-    clock = StepClock()
+    clock = VirtualClock(START)
     source = DictSource(account(), pod("web"), {"apiVersion": "v1", "kind": "Node", "metadata": meta("n1")})
     token = issued(tokens(source, clock), expirationSeconds=3607,
                    boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "web", "uid": "uid-web"})
@@ -107,7 +108,7 @@ def test_pod_token_carries_upstreams_claims() -> None:
 
 
 def test_token_proves_the_account() -> None:
-    source, clock = DictSource(account(), pod("web")), StepClock()
+    source, clock = DictSource(account(), pod("web")), VirtualClock(START)
     token = issued(tokens(source, clock), boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "web"})
     user = authenticator(source, clock).authenticate(request({"authorization": f"Bearer {token}"}))
     assert user.name == "system:serviceaccount:default:default" and user.uid == "uid-default"
@@ -116,7 +117,7 @@ def test_token_proves_the_account() -> None:
 
 
 def test_a_token_is_looked_at_again_only_when_something_of_its_own_kinds_changed() -> None:
-    source, clock = DictSource(account()), StepClock()
+    source, clock = DictSource(account()), VirtualClock(START)
     found = tokens(source, clock)
     token = found.issue(account(), {})["status"]["token"]
     found.verify(token)
@@ -137,7 +138,7 @@ def test_a_token_is_looked_at_again_only_when_something_of_its_own_kinds_changed
 
 
 def test_browser_token_comes_as_a_websocket_protocol() -> None:
-    source, clock = DictSource(account()), StepClock()
+    source, clock = DictSource(account()), VirtualClock(START)
     token = issued(tokens(source, clock))
     coded = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
     header = f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{coded}"
@@ -146,8 +147,8 @@ def test_browser_token_comes_as_a_websocket_protocol() -> None:
 
 
 @pytest.mark.parametrize("spoil", [
-    pytest.param(lambda source, clock: clock.advance(3600), id="expired"),
-    pytest.param(lambda source, clock: clock.advance(-120), id="from the future"),
+    pytest.param(lambda source, clock: clock.jump(3600), id="expired"),
+    pytest.param(lambda source, clock: clock.jump(-120), id="from the future"),
     pytest.param(lambda source, clock: source.remove(account()), id="account deleted"),
     pytest.param(lambda source, clock: source.remove(pod("web")), id="pod deleted"),
     pytest.param(lambda source, clock: source.put(
@@ -156,7 +157,7 @@ def test_browser_token_comes_as_a_websocket_protocol() -> None:
         pod("web") | {"metadata": meta("web", "default") | {"uid": "other"}}), id="pod made anew"),
 ])
 def test_token_ends_with(spoil: object) -> None:
-    source, clock = DictSource(account(), pod("web")), StepClock()
+    source, clock = DictSource(account(), pod("web")), VirtualClock(START)
     service = tokens(source, clock)
     token = issued(service, boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "web"})
     assert service.user_of(token) is not None
@@ -166,20 +167,20 @@ def test_token_ends_with(spoil: object) -> None:
 
 
 def test_pod_being_deleted_keeps_its_token_for_a_minute_past_its_grace_period() -> None:
-    source, clock = DictSource(account(), pod("web")), StepClock()
+    source, clock = DictSource(account(), pod("web")), VirtualClock(START)
     service = tokens(source, clock)
     token = issued(service, boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "web"})
     ending = pod("web")
     ending["metadata"]["deletionTimestamp"] = "2026-11-23T06:00:30Z"
     source.put(ending)
-    clock.advance(89)
+    clock.jump(89)
     assert service.user_of(token) is not None
-    clock.advance(2)
+    clock.jump(2)
     assert service.user_of(token) is None
 
 
 def test_token_for_another_audience_is_refused_by_the_server_and_accepted_in_a_review() -> None:
-    source, clock = DictSource(account()), StepClock()
+    source, clock = DictSource(account()), VirtualClock(START)
     service = tokens(source, clock)
     token = issued(service, audiences=["vault", "other"])
     assert service.user_of(token) is None
@@ -187,14 +188,14 @@ def test_token_for_another_audience_is_refused_by_the_server_and_accepted_in_a_r
 
 
 def test_token_of_another_key_is_refused() -> None:
-    source, clock = DictSource(account()), StepClock()
+    source, clock = DictSource(account()), VirtualClock(START)
     forged = ServiceAccountTokens(ec.generate_private_key(ec.SECP256R1()), source, clock)
     with pytest.raises(Invalid, match="signature"):
         tokens(source, clock).verify(issued(forged))
 
 
 def test_unsigned_token_is_refused() -> None:
-    source, clock = DictSource(account()), StepClock()
+    source, clock = DictSource(account()), VirtualClock(START)
     service = tokens(source, clock)
     _, body, _ = issued(service).split(".")
     header = jwt.encode(b'{"alg":"none"}').decode()
@@ -202,14 +203,14 @@ def test_unsigned_token_is_refused() -> None:
 
 
 def test_secret_token_lives_as_long_as_its_secret() -> None:
-    source, clock = DictSource(account()), StepClock()
+    source, clock = DictSource(account()), VirtualClock(START)
     service = tokens(source, clock)
     secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
               "metadata": meta("default-token", "default")}
     token = service.issue_for_secret(account(), secret)
     secret["data"] = {"token": base64.b64encode(token.encode()).decode()}
     source.put(secret)
-    clock.advance(10 * 365 * 86400)
+    clock.jump(10 * 365 * 86400)
     assert service.user_of(token) is not None
     source.remove(secret)
     assert service.user_of(token) is None
@@ -229,7 +230,7 @@ def test_secret_token_lives_as_long_as_its_secret() -> None:
 def test_token_request_is_refused(spec: Object, code: int, text: str) -> None:
     source = DictSource(account(), pod("web"), pod("foreign", serviceAccountName="build"))
     with pytest.raises(ApiError, match=text) as raised:
-        issued(tokens(source, StepClock()), **spec)
+        issued(tokens(source, VirtualClock(START)), **spec)
     assert raised.value.code == code
 
 
@@ -286,7 +287,7 @@ def test_bootstrap_token(change: dict[str, str], is_known: bool) -> None:
         "metadata": meta("bootstrap-token-abcdef", "kube-system"),
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
     })
-    user = BootstrapTokens(source, StepClock()).user_of("abcdef.0123456789abcdef")
+    user = BootstrapTokens(source, VirtualClock(START)).user_of("abcdef.0123456789abcdef")
     assert (user is not None) == is_known
     if user is not None:
         assert user.name == "system:bootstrap:abcdef" and "system:bootstrappers" in user.groups
@@ -296,7 +297,7 @@ JANE = User("jane", groups=("system:authenticated",))
 
 
 def act_as(headers: dict[str, str], *allowed: tuple[str, str]) -> User:
-    return authenticator(DictSource(), StepClock(), *allowed).authenticate(request(headers, identity=JANE))
+    return authenticator(DictSource(), VirtualClock(START), *allowed).authenticate(request(headers, identity=JANE))
 
 
 def test_impersonation_of_user_and_groups() -> None:
@@ -324,4 +325,4 @@ def test_impersonation_is_refused(headers: dict[str, str], code: int) -> None:
 
 
 def test_in_process_caller_is_who_it_says() -> None:
-    assert authenticator(DictSource(), StepClock()).authenticate(request(identity=ADMIN)) is ADMIN
+    assert authenticator(DictSource(), VirtualClock(START)).authenticate(request(identity=ADMIN)) is ADMIN

@@ -13,6 +13,7 @@ from cryptography import x509
 from wherry.kit.errors import Broken, Invalid
 from wherry.orchestration.apiserver import pki
 from wherry.orchestration.apiserver.pki import certificates, kubeconfig
+from wherry.testing.virtual_time import VirtualClock
 
 NOW = datetime.now(UTC)
 
@@ -207,28 +208,21 @@ def test_printed_pki_shows_no_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.virtual_time
 async def test_running_server_takes_up_the_renewed_certificate(tmp_path: Path) -> None:
-    from auth_source import StepClock
-
-    class DayClock(StepClock):
-        days = 0
-
-        async def sleep(self, seconds: float) -> None:
-            self.advance(seconds)
-            self.days += 1
-            await asyncio.sleep(0)
-
-    clock = DayClock()
+    clock = VirtualClock(NOW)
     made = ensure(tmp_path, clock.now())
     first = made.leaf_file("apiserver").read_bytes()
     context = made.server_tls("apiserver")
     loop = asyncio.ensure_future(
-        pki.keep_renewed(lambda: ensure(tmp_path, clock.now()), [("apiserver", context.load_cert_chain)], clock))
-    while made.leaf_file("apiserver").read_bytes() == first and clock.days < 400:
-        await asyncio.sleep(0)
+        pki.keep_renewed(lambda: ensure(tmp_path, clock.now()), [("apiserver", context.load_cert_chain)]))
+    days = 0
+    while made.leaf_file("apiserver").read_bytes() == first and days < 400:
+        await asyncio.sleep(86400)
+        days += 1
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
-    assert 290 <= clock.days <= 294
+    assert 290 <= days <= 294
 
 
 def test_kubeconfig_of_a_component_logs_in_as_it(tmp_path: Path) -> None:

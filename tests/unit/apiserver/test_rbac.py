@@ -1,7 +1,9 @@
 """Who may do what: rules, bindings, nodes, the defaults, escalation, and the review kinds."""
 
+import asyncio
+
 import pytest
-from auth_source import DictSource, StepClock, account, meta, pod
+from auth_source import START, DictSource, account, meta, pod
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,7 @@ from wherry.orchestration.apiserver.auth.user import (
 from wherry.orchestration.apiserver.errors import ApiError
 from wherry.orchestration.objects import kinds
 from wherry.orchestration.objects.meta import Object
+from wherry.testing.virtual_time import VirtualClock
 
 RBAC = "rbac.authorization.k8s.io"
 JANE = User("jane", groups=("dev", "system:authenticated"))
@@ -310,25 +313,26 @@ NODE_WORLD = (
     pytest.param({"verb": "create", "resource": "deployments", "group": "apps", "namespace": "x"}, False, id="deployments"),
     pytest.param({"verb": "get", "path": "/metrics"}, False, id="url"),
 ])
-def test_node_may(asked: Object, is_allowed: bool) -> None:
-    authorizer = NodeAuthorizer(DictSource(*NODE_WORLD), StepClock())
+async def test_node_may(asked: Object, is_allowed: bool) -> None:
+    authorizer = NodeAuthorizer(DictSource(*NODE_WORLD))
     assert authorizer.authorize(Attributes(NODE, **asked)).allowed is is_allowed
 
 
-def test_node_reads_the_secret_of_a_pod_as_soon_as_it_is_bound_and_loses_it_after() -> None:
-    source, clock = DictSource(*NODE_WORLD), StepClock()
-    authorizer = NodeAuthorizer(source, clock)
+@pytest.mark.virtual_time
+async def test_node_reads_the_secret_of_a_pod_as_soon_as_it_is_bound_and_loses_it_after() -> None:
+    source = DictSource(*NODE_WORLD)
+    authorizer = NodeAuthorizer(source)
     asked = Attributes(NODE, "get", resource="secrets", namespace="default", name="new")
     assert authorizer.authorize(asked).reason == "no relationship found between node 'n1' and this object"
     late = source.put(pod("late", volumes=[{"name": "s", "secret": {"secretName": "new"}}]))
     assert authorizer.authorize(asked).allowed
     source.remove(late)
-    clock.advance(6)
+    await asyncio.sleep(6)
     assert not authorizer.authorize(asked).allowed
 
 
-def test_user_that_calls_itself_a_node_is_none() -> None:
-    assert not NodeAuthorizer(DictSource(*NODE_WORLD), StepClock()).authorize(Attributes(
+async def test_user_that_calls_itself_a_node_is_none() -> None:
+    assert not NodeAuthorizer(DictSource(*NODE_WORLD)).authorize(Attributes(
         User("system:node:n1"), "get", resource="nodes", name="n1")).allowed
 
 
@@ -401,10 +405,10 @@ def test_compact_rules_join_verbs() -> None:
 
 
 def reviews(source: DictSource) -> tuple[Reviews, ServiceAccountTokens]:
-    clock = StepClock()
+    clock = VirtualClock(START)
     tokens = ServiceAccountTokens(ec.generate_private_key(ec.SECP256R1()), source, clock)
     rbac = RbacAuthorizer(source)
-    chain = FirstOf([NodeAuthorizer(source, clock), rbac])
+    chain = FirstOf([NodeAuthorizer(source), rbac])
     return Reviews(Authenticator([tokens], chain, clock), chain, rbac, tokens, clock), tokens
 
 

@@ -1,5 +1,6 @@
 """What the server adds to new Jobs, DaemonSets, StatefulSets and claims: each row as kube-apiserver 1.37.2 answered it."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from wherry.kit.clock import parse_rfc3339, rfc3339
 from wherry.testing.api import api_server
-from wherry.testing.clock import FakeClock
+from wherry.testing.virtual_time import VirtualClock
 
 CORE, APPS, BATCH = "/api/v1/namespaces/default", "/apis/apps/v1/namespaces/default", "/apis/batch/v1/namespaces/default"
 POD = {"containers": [{"name": "main", "image": "x:1"}]}
@@ -97,8 +98,9 @@ async def test_sources_that_disagree_or_name_nothing_are_refused(asked: Any, mes
     assert status == 422 and said["message"].endswith(message), said["message"]
 
 
+@pytest.mark.virtual_time
 async def test_a_volume_says_since_when_it_has_its_phase() -> None:
-    clock = FakeClock()
+    clock = VirtualClock()
     spec = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
     said, times = "2020-01-01T00:00:00Z", []
     async with api_server(clock=clock) as api:
@@ -106,7 +108,7 @@ async def test_a_volume_says_since_when_it_has_its_phase() -> None:
         first = made["status"]["lastPhaseTransitionTime"]
         for status in ({"message": "m"}, {"phase": "Available"}, {"lastPhaseTransitionTime": None},
                        {"phase": "Released", "lastPhaseTransitionTime": said}):
-            await clock.advance(60)
+            await asyncio.sleep(60)
             _, made = await api.call("PATCH", "/api/v1/persistentvolumes/v/status", {"status": status},
                                      content_type="application/merge-patch+json")
             times.append(made["status"]["lastPhaseTransitionTime"])

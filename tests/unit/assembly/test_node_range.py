@@ -25,7 +25,7 @@ class Rig:
 
     async def range(self) -> str:
         async with asyncio.timeout(10):
-            return await node_range(self.settings, self.client, self.agent, SystemClock())
+            return await node_range(self.settings, self.client, self.agent)
 
     async def give(self, cidr: str) -> None:
         async with asyncio.timeout(10):

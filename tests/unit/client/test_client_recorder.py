@@ -1,9 +1,16 @@
 """Events: repeats count, storms are held back, failures never reach the caller."""
 
+import asyncio
+
+import pytest
+
 from wherry.orchestration.client.recorder import ALIKE_MAX, BURST, NORMAL, REFILL_S, WINDOW_S, Recorder
 from wherry.orchestration.objects.kinds import EVENTS
 from wherry.orchestration.objects.meta import Object
-from wherry.testing.fake_api import FakeApi, HandClock, Refused
+from wherry.testing.fake_api import FakeApi, Refused
+from wherry.testing.virtual_time import VirtualClock
+
+pytestmark = pytest.mark.virtual_time
 
 POD: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default", "uid": "u"}}
 
@@ -31,7 +38,7 @@ async def test_many_alike_become_one_combined_event() -> None:
 
 
 async def test_objects_that_came_and_went_are_forgotten_whole_with_their_window() -> None:
-    api, clock = FakeApi(), HandClock()
+    api, clock = FakeApi(), VirtualClock()
     recorder = Recorder(api.client(), "tester", clock=clock)
     kept = []
     for number in range(3 * int(WINDOW_S) // 10):  # a pod every ten seconds, each with three events
@@ -39,7 +46,7 @@ async def test_objects_that_came_and_went_are_forgotten_whole_with_their_window(
         for reason in ("Pulled", "Created", "Started"):
             recorder.event(pod, NORMAL, reason, f"{reason} it")
         await recorder.drain()
-        clock.advance(10)
+        await asyncio.sleep(10)
         kept.append(recorder._sink.remembered)
     window, allowance = int(WINDOW_S) // 10, 3 * int(REFILL_S) // 10
     assert max(kept) <= (3 + 3) * (window + 1) + allowance
@@ -47,23 +54,23 @@ async def test_objects_that_came_and_went_are_forgotten_whole_with_their_window(
 
 
 async def test_an_event_that_is_not_repeated_for_a_window_starts_over() -> None:
-    api, clock = FakeApi(), HandClock()
+    api, clock = FakeApi(), VirtualClock()
     recorder = Recorder(api.client(), "tester", clock=clock)
     for pause_s in (0.0, WINDOW_S - 1, WINDOW_S + 1):
-        clock.advance(pause_s)
+        await asyncio.sleep(pause_s)
         recorder.event(POD, NORMAL, "Started", "started it")
         await recorder.drain()
     assert sorted(event["count"] for event in api.all(EVENTS)) == [1, 2]
 
 
 async def test_a_storm_is_cut_off_and_refills_slowly() -> None:
-    api, clock = FakeApi(), HandClock()
+    api, clock = FakeApi(), VirtualClock()
     recorder = Recorder(api.client(), "tester", clock=clock)
     for _ in range(100):
         recorder.event(POD, NORMAL, "Started", "started it")
     await recorder.drain()
     assert api.all(EVENTS)[0]["count"] == BURST
-    clock.advance(301)
+    await asyncio.sleep(301)
     recorder.event(POD, NORMAL, "Started", "started it")
     await recorder.drain()
     assert api.all(EVENTS)[0]["count"] == BURST + 1

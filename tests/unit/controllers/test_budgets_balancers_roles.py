@@ -12,9 +12,9 @@ from wherry.orchestration.controllers.replicaset.loop import Controller as Repli
 from wherry.orchestration.controllers.service_lb.loop import Controller as LoadBalancers
 from wherry.orchestration.objects.kinds import CLUSTER_ROLES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
 from wherry.orchestration.objects.meta import Object, condition_of, name_of
-from wherry.testing.clock import EPOCH
 from wherry.testing.cluster_objects import replica_set
 from wherry.testing.control_plane import ControlPlane, control_plane
+from wherry.testing.virtual_time import EPOCH
 
 BALANCERS = partial(LoadBalancers, addresses=("192.0.2.1",))
 

@@ -26,8 +26,8 @@ from wherry.orchestration.controllers.certificates.asked import read
 from wherry.orchestration.controllers.certificates.loop import Approver, Cleaner, Signer
 from wherry.orchestration.objects.kinds import CERTIFICATE_SIGNING_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
 from wherry.orchestration.objects.meta import Object, condition_of
-from wherry.testing.clock import EPOCH
 from wherry.testing.control_plane import ControlPlane, control_plane
+from wherry.testing.virtual_time import EPOCH
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CLIENT, SERVER = ["digital signature", "client auth"], ["digital signature", "server auth"]

@@ -1,5 +1,6 @@
 """Cron schedules and CronJobs: when, whether, how many."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,8 @@ from wherry.orchestration.objects.kinds import CRON_JOBS, JOBS
 from wherry.orchestration.objects.meta import Object, annotations_of, name_of
 from wherry.testing.cluster_objects import job
 from wherry.testing.controller_harness import Harness, controllers
+
+pytestmark = pytest.mark.virtual_time
 
 
 def at(text: str) -> datetime:
@@ -106,7 +109,7 @@ async def run():
 
 async def tick(run: Harness, minutes: int = 5) -> None:
     """Time passes, and the queue's timer fires."""
-    run.clock.advance(60 * minutes)
+    await asyncio.sleep(60 * minutes)
     owner = run.api.find(CRON_JOBS, "tick")
     ticks = str(int(annotations_of(owner).get("tick", "0")) + 1)
     await run.client.patch(CRON_JOBS, "tick", "default", {"metadata": {"annotations": {"tick": ticks}}})

@@ -1,5 +1,6 @@
 """Jobs: completion, failure, indexes, policies, suspension; every pod counted exactly once."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,8 @@ from wherry.orchestration.objects.kinds import JOBS, PODS
 from wherry.orchestration.objects.meta import Object, condition_of, name_of
 from wherry.testing.cluster_objects import job
 from wherry.testing.controller_harness import Harness, controllers
+
+pytestmark = pytest.mark.virtual_time
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -124,7 +127,7 @@ def live(run: Harness) -> list[Object]:
 
 
 async def wait_and_wake(run: Harness, seconds: float) -> None:
-    run.clock.advance(seconds)
+    await asyncio.sleep(seconds)
     await run.client.patch(JOBS, "work", "default", {"metadata": {"annotations": {"woken": str(run.clock.now())}}})
     await run.settle()
 
@@ -220,7 +223,7 @@ async def test_suspend_ends_pods_and_resume_starts_the_clock_anew(run: Harness) 
     await run.until(lambda: live(run))
     await run.client.patch(JOBS, "work", "default", {"spec": {"suspend": True}})
     await run.until(lambda: not live(run) and condition(run, "Suspended") == "JobSuspended")
-    run.clock.advance(60)
+    await asyncio.sleep(60)
     await run.client.patch(JOBS, "work", "default", {"spec": {"suspend": False}})
     await run.until(lambda: live(run))
     await run.settle()

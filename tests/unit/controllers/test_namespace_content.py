@@ -17,8 +17,8 @@ from wherry.orchestration.objects.kinds import (
 )
 from wherry.orchestration.objects.meta import condition_of
 from wherry.orchestration.objects.resources import Resource
-from wherry.testing.clock import EPOCH
 from wherry.testing.control_plane import ControlPlane, control_plane
+from wherry.testing.virtual_time import EPOCH
 
 CA = partial(RootCa, root_ca="PEM")
 

@@ -1,5 +1,6 @@
 """Controllers under refusals, lost answers, ended and expired watches: they converge, and nothing is made twice."""
 
+import asyncio
 import random
 
 import pytest
@@ -49,6 +50,7 @@ async def play(run: Harness, dice: random.Random) -> None:
         await run.api.hang_up()
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("loses_answers", [False, True], ids=["refused", "done but not answered"])
 @pytest.mark.parametrize("seed", range(5))
 async def test_controllers_converge(seed: int, loses_answers: bool) -> None:
@@ -71,7 +73,7 @@ async def test_controllers_converge(seed: int, loses_answers: bool) -> None:
 
         for turn in range(60):
             run.api.fault, run.api.loss = fault, loss
-            await run.settle(2)
+            await asyncio.sleep(0.2)
             run.api.fault = run.api.loss = None
             if turn == 20:
                 patch = {"spec": {"template": pod_template("app:2", app="web")}}
@@ -80,7 +82,7 @@ async def test_controllers_converge(seed: int, loses_answers: bool) -> None:
 
         async def settled() -> bool:
             await play(run, random.Random(1))
-            await run.settle(5)
+            await asyncio.sleep(1)
             found, work = run.api.find(DEPLOYMENTS, "web"), run.api.find(JOBS, "work")
             return (
                 (found.get("status") or {}).get("updatedReplicas") == 5 == (found["status"]).get("availableReplicas")

@@ -28,7 +28,6 @@ from wherry.orchestration.dns.wire import (
 )
 from wherry.orchestration.dns.zone import Zone
 from wherry.orchestration.objects.meta import Object
-from wherry.testing.clock import FakeClock
 
 
 def service(name: str = "web", ip: str = "10.96.0.7", **spec: Any) -> Object:
@@ -101,7 +100,7 @@ def query(name: str, kind: int = A, *, edns: bool = False) -> bytes:
 
 
 def server(zone: Zone = ZONE) -> DnsServer:
-    return DnsServer((), zone, Forwarder((), FakeClock()))
+    return DnsServer((), zone, Forwarder(()))
 
 
 def test_the_question_comes_back_in_the_clients_own_spelling() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_gateway_isolation import Envoy, hosts_of, route
 
-from wherry.application.gateway.keeping import REST_S, TakenFile
+from wherry.application.gateway.keeping import REST_S_MIN, TakenFile
 from wherry.application.gateway.model import (
     Answer,
     Backend,
@@ -29,7 +29,6 @@ from wherry.application.gateway.model import (
 from wherry.application.gateway.xds import taken
 from wherry.application.gateway.xds.isolation import Hosts, Isolation, share_of
 from wherry.kit.errors import Invalid
-from wherry.testing.clock import FakeClock, settle
 
 R3 = "HTTPRoute/default/r3"
 
@@ -95,24 +94,30 @@ def test_what_an_earlier_envoy_took_and_this_one_refuses_is_found() -> None:
     assert share_of(envoy.serves, R3) == {} and share_of(envoy.serves, "HTTPRoute/default/r6")
 
 
-async def test_the_file_follows_what_is_taken_with_a_rest_between(tmp_path: Path) -> None:
-    clock = FakeClock()
-    kept = TakenFile(tmp_path / "routes.json", clock)
-    assert kept.read() == {}
-    tables: dict[str, Hosts] = {}
-    keeping = asyncio.ensure_future(kept.keep(lambda: tables))
-    for numbers in ({1}, {1, 2}):
-        tables["port-80"] = hosts_of(numbers)
+async def kept_after(kept: TakenFile, *tables: dict[str, Hosts], rest_s: float) -> None:
+    """Each of `tables` is taken, `rest_s` after the one before; then an orderly end."""
+    now: dict[str, Hosts] = {}
+    keeping = asyncio.ensure_future(kept.keep(lambda: now))
+    for table in tables:
+        now.update(table)
         kept.note()
-        async with asyncio.timeout(5):
-            while TakenFile(tmp_path / "routes.json", clock).read() != tables:
-                await clock.advance(REST_S)
-                await asyncio.to_thread(lambda: None)
-    assert (tmp_path / "routes.json").stat().st_mode & 0o777 == 0o600
+        await asyncio.sleep(rest_s)
     keeping.cancel()
-    await settle()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("rest_s", [
+    pytest.param(2 * REST_S_MIN, id="each by itself"), pytest.param(REST_S_MIN / 2, id="the last one at the end, in the rest")])
+async def test_the_file_follows_what_is_taken(tmp_path: Path, rest_s: float) -> None:
+    file = tmp_path / "routes.json"
+    assert TakenFile(file).read() == {}
+    tables = [{"port-80": hosts_of({1})}, {"port-80": hosts_of({1, 2})}]
+    await kept_after(TakenFile(file), *tables, rest_s=rest_s)
+    assert TakenFile(file).read() == tables[-1]
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_that_cannot_be_read_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / "routes.json").write_text("{")
-    assert TakenFile(tmp_path / "routes.json", FakeClock()).read() == {}
+    assert TakenFile(tmp_path / "routes.json").read() == {}

@@ -12,7 +12,6 @@ import pytest
 from wherry.container.runtime import records, sandbox_parts
 from wherry.infrastructure.linux.cgroup_layout import Kind, Layout
 from wherry.infrastructure.linux.cgroups import Cgroups, Limits
-from wherry.kit.clock import SystemClock
 from wherry.kit.errors import Invalid
 
 
@@ -41,7 +40,7 @@ async def test_a_path_that_is_no_cgroup_of_ours_kills_and_removes_nothing(
     with pytest.raises(Invalid, match="not the path of a cgroup of ours"):
         cgroups.kill(path)
     with pytest.raises(Invalid, match="not the path of a cgroup of ours"):
-        await cgroups.remove(path, SystemClock())
+        await cgroups.remove(path)
     for touch in (cgroups.processes, cgroups.create, cgroups.memory_usage_bytes, lambda at: cgroups.limit(at, Limits()),
                   lambda at: cgroups.limit_pids(at, 1), lambda at: cgroups.add_process(at, bystander.pid)):
         with pytest.raises(Invalid, match="not the path of a cgroup of ours"):
@@ -55,7 +54,7 @@ class Recording:
     def __init__(self) -> None:
         self.removed: list[str] = []
 
-    async def remove(self, path: str, _: Any) -> None:
+    async def remove(self, path: str) -> None:
         self.removed.append(path)
 
 
@@ -76,7 +75,7 @@ def test_the_remains_of_a_sandbox_take_only_a_cgroup_below_the_engines_root_with
         (folder / sandbox_parts.CGROUP_NAME).write_text(written)
     cgroups = Recording()
     settings = SimpleNamespace(sandbox_dir=lambda _: folder, cgroup_root="wherry-1", runtime_state_dir=tmp_path / "state")
-    doors = SimpleNamespace(settings=settings, cgroups=cgroups, clock=None, network=SimpleNamespace(detach=_nothing))
+    doors = SimpleNamespace(settings=settings, cgroups=cgroups, network=SimpleNamespace(detach=_nothing))
     asyncio.run(sandbox_parts.erase(doors, "box"))  # type: ignore[arg-type]
     assert cgroups.removed == removed and not folder.exists()
 

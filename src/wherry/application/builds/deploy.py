@@ -12,7 +12,6 @@ from wherry.application.builds.settings import AppSettings, ClusterAccess
 from wherry.buildpacks.lifecycle.progress import Progress
 from wherry.buildpacks.platform.build import BuildResult, Platform
 from wherry.buildpacks.platform.settings import BuildOptions
-from wherry.kit.clock import Clock
 from wherry.kit.errors import AlreadyExists
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects import kinds
@@ -22,16 +21,16 @@ HTTP_PORT = 80
 
 async def deploy(
     folder: Path, app: AppSettings, *, platform: Platform, client: Client, access: ClusterAccess, options: BuildOptions,
-    progress: Progress, clock: Clock,
+    progress: Progress,
 ) -> str:  # fmt: skip
     """Build `folder`, apply the application's objects, wait; return its URL."""
     name = f"{access.registry}/{app.namespace}/{app.name}:latest"
     result = await platform.build(folder, [name], replace(options, process=options.process or app.process), progress)
-    return await run(app, pinned(result), client=client, access=access, progress=progress, clock=clock)
+    return await run(app, pinned(result), client=client, access=access, progress=progress)
 
 
 async def run(
-    app: AppSettings, image: str, *, client: Client, access: ClusterAccess, progress: Progress, clock: Clock
+    app: AppSettings, image: str, *, client: Client, access: ClusterAccess, progress: Progress
 ) -> str:
     """Run an image that is there; return the application's URL."""
     progress.phase("DEPLOYING")
@@ -44,12 +43,12 @@ async def run(
     for obj in manifests.manifests(app, image, has_gateway=has_gateway):
         await client.apply(resources[obj["kind"]], obj, field_manager=manifests.MANAGER)
         progress.line(f"{obj['kind'].lower()}/{app.name} applied")
-    await waiting.rolled_out(client, app, access, clock)
+    await waiting.rolled_out(client, app, access)
     progress.line(f"{app.replicas} of {app.replicas} pods available")
     if not has_gateway:
         return f"http://{await waiting.cluster_address(client, app)}/"
     if app.replicas:
-        await waiting.answering(client, app, access, clock)
+        await waiting.answering(client, app, access)
     return url(app, access)
 
 

@@ -1,6 +1,6 @@
 """Wait until an application runs and answers; say why not when it does not.
 
-In:    the client, the clock, a limit.
+In:    the client, a limit.
 Out:   nothing, or `TimedOut` whose message holds what the pods say.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from wherry.application.builds.settings import AppSettings, ClusterAccess
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import NotFound, TimedOut
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects import kinds
@@ -23,31 +23,31 @@ _NO_ROUTE_PATIENCE_S = 3.0  # a 404 may be the gateway's, which does not know th
 _ANSWER_LIMIT_S = 5.0
 
 
-async def rolled_out(client: Client, app: AppSettings, access: ClusterAccess, clock: Clock) -> None:
+async def rolled_out(client: Client, app: AppSettings, access: ClusterAccess) -> None:
     """Until all replicas are of the newest version and available."""
-    deadline = clock.monotonic() + access.ready_limit_s
+    deadline = loop_time() + access.ready_limit_s
     while True:
         found = await client.get(kinds.DEPLOYMENTS, app.name, app.namespace)
         if is_rolled_out(found):
             return
-        if clock.monotonic() > deadline:
+        if loop_time() > deadline:
             pods = await client.list(kinds.PODS, app.namespace, labels=f"app.kubernetes.io/name={app.name}")
             reasons = "\n".join(f"  {line}" for pod in pods.items for line in explain(pod)) or "  no pod was made"
             raise TimedOut(
                 f"{app.name!r} is not available after {access.ready_limit_s:.0f} s:\n{reasons}\n"
                 f"look at: kubectl -n {app.namespace} logs deploy/{app.name}"
             )
-        await clock.sleep(PAUSE_S)
+        await asyncio.sleep(PAUSE_S)
 
 
-async def answering(client: Client, app: AppSettings, access: ClusterAccess, clock: Clock) -> None:
+async def answering(client: Client, app: AppSettings, access: ClusterAccess) -> None:
     """Until the gateway hands on the application's answer to a GET of its path."""
-    began_at = clock.monotonic()
+    began_at = loop_time()
     url = f"http://{access.gateway_address}:{access.gateway_port}{app.path}"
     seen: object = "nothing"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_LIMIT_S)) as session:
         while True:
-            passed = clock.monotonic() - began_at
+            passed = loop_time() - began_at
             try:
                 async with session.get(url, headers={"Host": app.hostname}, allow_redirects=False) as answer:
                     seen = answer.status
@@ -57,7 +57,7 @@ async def answering(client: Client, app: AppSettings, access: ClusterAccess, clo
                 seen = error or type(error).__name__
             if passed > access.ready_limit_s:
                 raise TimedOut(f"the gateway does not lead to {app.name!r} after {passed:.0f} s; {url} gave {seen}")
-            await clock.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_S)
 
 
 async def cluster_address(client: Client, app: AppSettings) -> str:

@@ -1,34 +1,39 @@
 """Keep what Envoy took in a file, so that the next control plane knows the last good version of a route that is refused.
 
 In:    the tables as `Isolation` has them, and a word whenever one changed.
-Out:   the file, replaced as a whole, at most once in `REST_S`; what the last one left there.
+Out:   the file, replaced as a whole, soon after a change and once more at an orderly end; what the last one left there.
 Never: decides; a file that cannot be read is as good as none.
+Lossy: a control plane that is killed between Envoy's word and the file (`REST_S_MIN`, longer where it is large) loses that change.
 """
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from wherry.application.gateway.xds import taken
 from wherry.application.gateway.xds.isolation import Hosts
 from wherry.kit import atomic_file
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import Invalid
 
 log = logging.getLogger(__name__)
 
-REST_S = 5.0
+REST_S_MIN = 0.2
+RESTS_PER_WRITE = 20  # a stream of changes spends a twentieth of its time here
 
 
 class TakenFile:
     """See the module docstring. Without a path nothing is kept."""
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._clock = clock
         self._changed = asyncio.Event()
         self._held = b""
+        self._lock = threading.Lock()
+        self._begun = self._written = 0  # numbers of writes: an older one never replaces a newer
 
     def read(self) -> Mapping[str, Hosts]:
         """What Envoy took before this start."""
@@ -47,15 +52,30 @@ class TakenFile:
 
     async def keep(self, tables: Callable[[], Mapping[str, Hosts]]) -> None:
         """Write what changed, until cancelled."""
-        while True:
-            await self._changed.wait()
-            data = taken.encode(tables())
-            self._changed.clear()
-            if self._path and data != self._held:
+        try:
+            while True:
+                await self._changed.wait()
+                began_at = loop_time()
+                write = self._next(tables)
                 try:
-                    await asyncio.to_thread(atomic_file.write, self._path, data, mode=0o600)
-                except OSError:
+                    await asyncio.to_thread(write)
+                except (OSError, asyncio.CancelledError):
                     self._changed.set()
                     raise
-                self._held = data
-            await self._clock.sleep(REST_S)
+                await asyncio.sleep(max(REST_S_MIN, RESTS_PER_WRITE * (loop_time() - began_at)))
+        finally:
+            if self._changed.is_set():  # an orderly end, in the middle of the rest
+                self._next(tables)()
+
+    def _next(self, tables: Callable[[], Mapping[str, Hosts]]) -> Callable[[], None]:
+        self._changed.clear()
+        self._begun += 1
+        return partial(self._write, self._begun, taken.encode(tables()))
+
+    def _write(self, number: int, data: bytes) -> None:
+        with self._lock:
+            if self._path is None or number < self._written:
+                return
+            if data != self._held:
+                atomic_file.write(self._path, data, mode=0o600)
+            self._held, self._written = data, number

@@ -87,7 +87,7 @@ class GatewayController:
         self._clock = clock
         self._dialects = tuple(dialects_for(settings) if dialects is None else dialects)
         self._compiler = Compiler(self._dialects, clock.now)
-        self._taken = TakenFile(settings.taken_file, clock)
+        self._taken = TakenFile(settings.taken_file)
         self._builder = Builder(settings, self._taken.read())
         self.feed = Feed()
         self.feed.on_report = self._note
@@ -96,7 +96,7 @@ class GatewayController:
         self._programmed = Programmed()
         self._model = GatewayModel()
         self._server = AdsServer(self.feed, settings)
-        self._informers = Informers(client, clock)
+        self._informers = Informers(client)
         self._sources: dict[str, _Source] = {}
         self._changed = asyncio.Event()
         self._arrived = asyncio.Event()  # anything at all, wanted or not
@@ -132,7 +132,7 @@ class GatewayController:
             rested_at = 2 * loop.time() - began_at - waited_s
             await self._until_changed(compiled.due_at)
             # Under a stream of changes at most half of the time is spent here; a change by itself is not delayed.
-            await self._clock.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
+            await asyncio.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
 
     async def _until_changed(self, due_at: datetime | None) -> None:
         """A change, or a moment that is one."""
@@ -143,7 +143,7 @@ class GatewayController:
 
     async def _note_at(self, moment: datetime | None) -> None:
         while moment is not None and (left := (moment - self._clock.now()).total_seconds()) > 0:
-            await self._clock.sleep(min(left, DATE_LOOK_S))
+            await asyncio.sleep(min(left, DATE_LOOK_S))
         if moment is not None:
             self._note()
 
@@ -261,7 +261,7 @@ class GatewayController:
             async with asyncio.TaskGroup() as tasks:
                 written = [tasks.create_task(self._write(limit, status, patch), name="route status") for status, patch in due]
             if not all(task.result() for task in written):
-                await self._clock.sleep(STATUS_RETRY_S)
+                await asyncio.sleep(STATUS_RETRY_S)
                 self._to_write.set()
 
     def _due(self) -> Iterable[tuple[Status, Object]]:

@@ -93,7 +93,7 @@ class ContentImages:
     async def keep_collected(self) -> None:
         """Collect now and then, for ever: builds and broken-off pulls leave content that no `remove` is about."""
         while True:
-            await self._clock.sleep(COLLECT_INTERVAL_S)
+            await asyncio.sleep(COLLECT_INTERVAL_S)
             await self.collect()
 
     async def prune(self, older_than_s: float) -> int:
@@ -226,7 +226,7 @@ class ContentImages:
             partial = self.content.blobs.partial(blob.digest)
             while not await asyncio.to_thread(self.content.blobs.keep, blob.digest):
                 if not await asyncio.to_thread(partial.begin):
-                    await self._clock.sleep(OTHER_PULL_POLL_S)
+                    await asyncio.sleep(OTHER_PULL_POLL_S)
                     continue
                 try:
                     await self._download(name, blob, login, partial)
@@ -244,7 +244,7 @@ class ContentImages:
                 if not tries_left:
                     raise
                 log.warning("blob %s of %s at %d of %d bytes: %s", blob.digest, name, partial.offset, blob.size, error)
-                await self._clock.sleep(0.2 * 2 ** (BLOB_TRIES_MAX - tries_left))
+                await asyncio.sleep(0.2 * 2 ** (BLOB_TRIES_MAX - tries_left))
 
     async def _append(self, name: Reference, blob: Descriptor, login: Login, partial: Partial) -> None:
         assert self._source is not None

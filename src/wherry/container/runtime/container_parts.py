@@ -78,7 +78,7 @@ async def erase(doors: Doors, container_id: str) -> None:
     """Kill and remove whatever there is of a container. The log stays."""
     bundle = doors.settings.bundle(container_id)
     if cgroup := await asyncio.to_thread(_cgroup_in, bundle):
-        await doors.cgroups.remove(cgroup, doors.clock)
+        await doors.cgroups.remove(cgroup)
     await rootfs.discard(doors.settings, container_id)
     for folder in (bundle, doors.settings.runtime_state_dir / container_id):
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

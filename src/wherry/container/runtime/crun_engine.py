@@ -111,7 +111,7 @@ class CrunEngine:
                 steps.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
             steps.push_async_callback(self._doors.network.teardown)
             steps.push_async_callback(asyncio.to_thread, mounts.unmount_below, str(settings.run_dir))
-            steps.push_async_callback(self._doors.cgroups.remove, settings.cgroup_root, self._doors.clock)
+            steps.push_async_callback(self._doors.cgroups.remove, settings.cgroup_root)
         self._sandboxes.clear()
         self._containers.clear()
 
@@ -273,7 +273,7 @@ class CrunEngine:
         for _ in range(LOG_REOPEN_TRIES_MAX):
             if os.path.exists(record.config.log_path):
                 return
-            await self._doors.clock.sleep(LOG_REOPEN_PAUSE_S)
+            await asyncio.sleep(LOG_REOPEN_PAUSE_S)
         raise TimedOut(f"log of container {container_id!r} was not opened anew within 1 s")
 
     async def update_resources(self, container_id: str, resources: Resources) -> None:

@@ -90,7 +90,7 @@ async def erase(doors: Doors, sandbox_id: str) -> None:
     folder = doors.settings.sandbox_dir(sandbox_id)
     await doors.network.detach(sandbox_id)
     if cgroup := await asyncio.to_thread(_cgroup_in, folder, doors.settings.cgroup_root):
-        await doors.cgroups.remove(cgroup, doors.clock)
+        await doors.cgroups.remove(cgroup)
     await asyncio.to_thread(_release_here, folder)
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     await asyncio.to_thread(shutil.rmtree, doors.settings.runtime_state_dir / _init_id(sandbox_id), ignore_errors=True)

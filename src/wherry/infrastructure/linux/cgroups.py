@@ -6,6 +6,7 @@ Never: touches a root itself, which holds every process of the machine: a path w
 Spec:  cgroups(7), kernel Documentation/admin-guide/cgroup-{v1,v2}.
 """
 
+import asyncio
 import errno
 import os
 import signal
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.infrastructure.linux.cgroup_layout import Kind, Layout
-from wherry.kit.clock import Clock
 from wherry.kit.errors import Invalid, TimedOut
 
 V2_CONTROLLERS = ("cpu", "memory", "pids", "cpuset", "io")
@@ -93,14 +93,14 @@ class Cgroups:
             except ProcessLookupError:
                 pass
 
-    async def remove(self, path: str, clock: Clock) -> None:
+    async def remove(self, path: str) -> None:
         """Kill what runs in `path`, then remove it and all below. Raise `TimedOut` when processes stay (5 s)."""
         for _ in range(REMOVE_TRIES_MAX):
             self.kill(path)
             left = [folder for folder in self._folders(path) if not _remove_tree(Path(folder))]
             if not left:
                 return
-            await clock.sleep(REMOVE_PAUSE_S)
+            await asyncio.sleep(REMOVE_PAUSE_S)
         raise TimedOut(f"cgroup {path!r} still holds processes {sorted(self.processes(path))[:10]} after SIGKILL")
 
     def cpu_usage_ns(self, path: str) -> int:

@@ -114,7 +114,7 @@ async def run_post_start(
     try:
         async with asyncio.timeout(POST_START_TIMEOUT_S):
             target = Target(run_id, container, address, is_host_network(pod))
-            await run_hook(hook, target, parts.engine, parts.clock, timeout_s=POST_START_TIMEOUT_S)
+            await run_hook(hook, target, parts.engine, timeout_s=POST_START_TIMEOUT_S)
     except (HookFailed, TimeoutError) as error:
         text = f"PostStartHook failed: {error}"
         parts.recorder.event(pod, "Warning", "FailedPostStartHook", text, field_path=field_path(pod, container))

@@ -35,7 +35,7 @@ class Eviction:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._parts.clock.sleep(CHECK_S)
+            await asyncio.sleep(CHECK_S)
             pressure = await asyncio.to_thread(read_pressure, self._parts.settings.data_dir)
             if pressure.memory:
                 await self.relieve(pressure.memory_available_bytes)

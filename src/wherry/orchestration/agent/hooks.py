@@ -4,8 +4,9 @@ Spec: core/v1 LifecycleHandler: exec, httpGet, sleep (tcpSocket is accepted by t
       An https hook that meets a plain HTTP server is tried again without TLS, as kubelet does.
 """
 
+import asyncio
+
 from wherry.container.runtime.engine import Engine
-from wherry.kit.clock import Clock
 from wherry.kit.errors import WherryError
 from wherry.orchestration.agent.probes.check import Outcome, Target, check
 from wherry.orchestration.objects.meta import Object
@@ -17,10 +18,10 @@ class HookFailed(WherryError):
     """The hook ended badly; the text is for the event."""
 
 
-async def run_hook(handler: Object, target: Target, engine: Engine, clock: Clock, *, timeout_s: float) -> None:
+async def run_hook(handler: Object, target: Target, engine: Engine, *, timeout_s: float) -> None:
     """Return when the hook succeeded; raise `HookFailed`."""
     if (pause := handler.get("sleep")) is not None:
-        await clock.sleep(min(float(pause.get("seconds") or 0), timeout_s))
+        await asyncio.sleep(min(float(pause.get("seconds") or 0), timeout_s))
         return
     if not handler.get("exec") and not handler.get("httpGet"):
         return

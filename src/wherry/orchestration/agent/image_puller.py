@@ -5,7 +5,7 @@ Spec: core/v1 Container.imagePullPolicy; reasons ErrImagePull, ImagePullBackOff,
 """
 
 from wherry.container.image.service import Image, ImageService
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import Invalid, Unavailable, WherryError
 from wherry.orchestration.agent.references import PodReferences, pull_credentials
 from wherry.orchestration.client.recorder import Recorder
@@ -27,10 +27,9 @@ class ImageFailed(WherryError):
 class ImagePuller:
     """Of all pods on the node."""
 
-    def __init__(self, images: ImageService, recorder: Recorder, clock: Clock, *, backoff_s_max: float) -> None:
+    def __init__(self, images: ImageService, recorder: Recorder, *, backoff_s_max: float) -> None:
         self._images = images
         self._recorder = recorder
-        self._clock = clock
         self._backoff_s_max = backoff_s_max
         self._delay_s: dict[tuple[str, str], float] = {}
         self._not_before: dict[tuple[str, str], float] = {}
@@ -66,18 +65,18 @@ class ImagePuller:
 
     async def _pull(self, pod: Object, reference: str, references: PodReferences, path: str) -> Image:
         key = (uid_of(pod), reference)
-        if (left_s := self._not_before.get(key, 0.0) - self._clock.monotonic()) > 0:
+        if (left_s := self._not_before.get(key, 0.0) - loop_time()) > 0:
             message = f'Back-off pulling image "{reference}"'
             self._recorder.event(pod, "Normal", "BackOff", message, field_path=path)
             self._recorder.event(pod, "Warning", "Failed", "Error: ImagePullBackOff", field_path=path)
             raise ImageFailed("ImagePullBackOff", f"{message}: {self._last_error.get(key, 'ErrImagePull')}", left_s)
         self._recorder.event(pod, "Normal", "Pulling", f'Pulling image "{reference}"', field_path=path)
-        began_at = self._clock.monotonic()
+        began_at = loop_time()
         try:
             image = await self._images.pull(reference, pull_credentials(pod, references))
         except (WherryError, OSError) as error:
             raise self._failed(pod, key, error, path) from error
-        took_s = self._clock.monotonic() - began_at
+        took_s = loop_time() - began_at
         self._delay_s.pop(key, None)
         self._not_before.pop(key, None)
         spent = _duration(took_s)
@@ -91,7 +90,7 @@ class ImagePuller:
     def _failed(self, pod: Object, key: tuple[str, str], error: Exception, path: str) -> ImageFailed:
         delay_s = min(self._delay_s.get(key, BACKOFF_S_FIRST / 2) * 2, self._backoff_s_max)
         self._delay_s[key] = delay_s
-        self._not_before[key] = self._clock.monotonic() + delay_s
+        self._not_before[key] = loop_time() + delay_s
         self._last_error[key] = f"ErrImagePull: {error}"
         reason = (
             "RegistryUnavailable" if isinstance(error, Unavailable) and "registry" in str(error) else "ErrImagePull"

@@ -34,7 +34,7 @@ class LocalStorage:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._parts.clock.sleep(CHECK_S)
+            await asyncio.sleep(CHECK_S)
             await self.check_all()
 
     async def check_all(self) -> None:

@@ -76,22 +76,21 @@ class Agent:
     ) -> None:
         self.settings = settings
         self.engine = engine
-        self._clock = clock
         self._tls = tls
         self._workers: dict[str, PodWorker] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._has_looked = asyncio.Event()
         machine = machine or read_machine(settings.data_dir)
-        self._pods = Informer(client, PODS, fields=f"spec.nodeName={settings.node_name}", clock=clock)
+        self._pods = Informer(client, PODS, fields=f"spec.nodeName={settings.node_name}")
         self._pods.subscribe(self._pod_changed)
-        self._services = Informer(client, SERVICES, clock=clock)
-        self._nodes = Informer(client, NODES, fields=f"metadata.name={settings.node_name}", clock=clock)
+        self._services = Informer(client, SERVICES)
+        self._nodes = Informer(client, NODES, fields=f"metadata.name={settings.node_name}")
         self._nodes.subscribe(self._node_changed)
         self._recorder = Recorder(client, "kubelet", settings.node_name)
         self.node = NodeLoop(settings, client, images, machine, self._recorder, clock)
         self.view = RuntimeView(engine, self._poke)
         self._references = ReferencedObjects(client, self._references_changed)
-        puller = ImagePuller(images, self._recorder, clock, backoff_s_max=settings.image_backoff_s_max)
+        puller = ImagePuller(images, self._recorder, backoff_s_max=settings.image_backoff_s_max)
         volume_images = PulledVolumeImages(puller, self._references, layers)
         self.parts = Parts(
             settings=settings,
@@ -111,8 +110,8 @@ class Agent:
             memory_capacity_bytes=machine.memory_bytes,
         )
         if reviewer is None and tls is not None:
-            reviewer = ApiReviewer(client, settings.node_name, clock)  # a socket is never open to everybody
-        self._monitor = SyncLoopMonitor(clock, settings.relist_s)
+            reviewer = ApiReviewer(client, settings.node_name)  # a socket is never open to everybody
+        self._monitor = SyncLoopMonitor(settings.relist_s)
         self.api = NodeApi(self.parts, self.pods, lambda: self.node.node, reviewer, node_health(self._monitor))
         self._rotation = LogRotation(settings, self.view, clock)
         self._eviction = Eviction(self.parts, self.pods, self._evict)
@@ -200,7 +199,7 @@ class Agent:
 
     async def _work(self, worker: PodWorker) -> None:
         while not await attempt(f"pod {worker.uid}", worker.run()):
-            await self._clock.sleep(1.0)  # a bug in one pod's work must neither end the node nor spin
+            await asyncio.sleep(1.0)  # a bug in one pod's work must neither end the node nor spin
         self._workers.pop(worker.uid, None)
 
     def _admit(self, pod: Object) -> Rejection | None:
@@ -226,11 +225,11 @@ class Agent:
 
     async def _remove_one(self, uid: str) -> None:
         while not await attempt(f"removal of pod {uid}", remove_unknown(self.parts, uid)):
-            await self._clock.sleep(REMOVAL_RETRY_S)
+            await asyncio.sleep(REMOVAL_RETRY_S)
 
     async def _keep_relisting(self) -> None:
         while True:
-            await self._clock.sleep(self.settings.relist_s)
+            await asyncio.sleep(self.settings.relist_s)
             await self.view.relist()
             self._monitor.went_round()
 

@@ -7,7 +7,7 @@ Spec:  pkg/kubelet/server/server.go: a round may take twice its period, and neve
 
 import logging
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import Broken
 from wherry.kit.health import Health
 
@@ -17,18 +17,17 @@ ROUND_S_MIN = 300.0
 class SyncLoopMonitor:
     """Knows when the engine was last looked at as a whole. Before the first round all is well: the node starts."""
 
-    def __init__(self, clock: Clock, period_s: float) -> None:
-        self._clock = clock
+    def __init__(self, period_s: float) -> None:
         self._limit_s = max(2 * period_s, ROUND_S_MIN)
         self._round_at: float | None = None
 
     def went_round(self) -> None:
         """The engine was listed and every pod that differs was told."""
-        self._round_at = self._clock.monotonic()
+        self._round_at = loop_time()
 
     async def check(self) -> None:
         """Raise `Broken` when the last round is too long ago."""
-        if self._round_at is not None and self._clock.monotonic() - self._round_at > self._limit_s:
+        if self._round_at is not None and loop_time() - self._round_at > self._limit_s:
             raise Broken("sync Loop took longer than expected")
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 
 from wherry.container.image.service import ImageService
-from wherry.kit.clock import Clock, rfc3339_micro
+from wherry.kit.clock import Clock, loop_time, rfc3339_micro
 from wherry.kit.errors import AlreadyExists, Conflict, NotFound, WherryError
 from wherry.orchestration.agent import node as node_object
 from wherry.orchestration.agent.machine import Machine, read_pressure
@@ -57,7 +57,7 @@ class NodeLoop:
                 break
             except WherryError as error:
                 log.warning("node %s not registered: %s", self._settings.node_name, error)
-            await self._clock.sleep(delay_s)
+            await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_S_MAX)
         self._recorder.event(self.node, "Normal", "Starting", "Starting kubelet.")
         log.info("node %s registered", self._settings.node_name)
@@ -89,7 +89,7 @@ class NodeLoop:
             now=now,
             not_ready=self.not_ready,
         )
-        is_old = self._clock.monotonic() - self._reported_at >= self._settings.node_status_report_s
+        is_old = loop_time() - self._reported_at >= self._settings.node_status_report_s
         if not is_old and self._reported_at and not node_object.differs(self.node.get("status") or {}, new):
             return
         body = {"status": {key: value for key, value in new.items() if key not in ("addresses",)}}
@@ -98,7 +98,7 @@ class NodeLoop:
         self.node = await self._client.patch(
             NODES, self._settings.node_name, "", body, content_type=CONTENT_TYPE, subresource="status"
         )
-        self._reported_at = self._clock.monotonic() or 1e-9
+        self._reported_at = loop_time() or 1e-9
 
     async def _create_or_adopt(self) -> Object:
         wanted = node_object.new_node(self._machine, self._settings)
@@ -116,7 +116,7 @@ class NodeLoop:
 
     async def _keep_reporting(self) -> None:
         while True:
-            await self._clock.sleep(self._settings.node_status_period_s)
+            await asyncio.sleep(self._settings.node_status_period_s)
             try:
                 await self.report()
             except NotFound:
@@ -133,7 +133,7 @@ class NodeLoop:
                 continue
             except WherryError as error:
                 log.warning("node lease not renewed: %s", error)
-            await self._clock.sleep(period_s)
+            await asyncio.sleep(period_s)
 
     async def _renew_lease(self) -> None:
         name, now = self._settings.node_name, self._clock.now()

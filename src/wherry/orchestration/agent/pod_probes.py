@@ -57,7 +57,6 @@ class PodProbes:
             Target(run.id, container, self._context.address(), is_host_network(self._context.pod)),
             parts.engine,
             self,
-            parts.clock,
             started_for_s=max((now_ns(parts.clock) - run.started_at_ns) / NS, 0.0),
             is_started=run.id in self._context.memory.started_ids,
         )

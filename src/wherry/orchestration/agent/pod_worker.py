@@ -129,7 +129,7 @@ class PodWorker:
         delay_s = self._parts.settings.resync_s
         if self._wake_at_ns is not None:
             delay_s = min(delay_s, max((self._wake_at_ns - now_ns(self._parts.clock)) / NS, 0.0))
-        await self._parts.clock.sleep(delay_s)
+        await asyncio.sleep(delay_s)
         self.poke()
 
     def _step(self, tasks: asyncio.TaskGroup) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import Forbidden, Unavailable, WherryError
 from wherry.kit.http.message import Request
 from wherry.orchestration.client.client import Client
@@ -43,10 +43,9 @@ class Reviewer(Protocol):
 class ApiReviewer:
     """Asks the API server."""
 
-    def __init__(self, client: Client, node_name: str, clock: Clock) -> None:
+    def __init__(self, client: Client, node_name: str) -> None:
         self._client = client
         self._node_name = node_name
-        self._clock = clock
         self._decisions: dict[tuple[str, str, str], tuple[bool, float]] = {}
         self._tokens: dict[str, tuple[Object, float]] = {}
 
@@ -69,8 +68,8 @@ class ApiReviewer:
         if kind.lower() != "bearer" or not token:
             raise Unauthorized("Unauthorized")
         cached = self._tokens.get(token)
-        if cached is None or cached[1] < self._clock.monotonic():
-            cached = (await self._review_token(token), self._clock.monotonic() + TOKEN_S)
+        if cached is None or cached[1] < loop_time():
+            cached = (await self._review_token(token), loop_time() + TOKEN_S)
             if len(self._tokens) >= CACHE_MAX:
                 self._tokens.clear()
             self._tokens[token] = cached
@@ -89,7 +88,7 @@ class ApiReviewer:
     async def _is_allowed(self, user: Object, verb: str, subresource: str) -> bool:
         key = (repr(sorted(user.items(), key=lambda item: item[0])), verb, subresource)
         known = self._decisions.get(key)
-        if known is not None and known[1] > self._clock.monotonic():
+        if known is not None and known[1] > loop_time():
             return known[0]
         spec = {
             "user": user.get("username"), "groups": user.get("groups") or [], "uid": user.get("uid") or "",
@@ -107,7 +106,7 @@ class ApiReviewer:
         allowed = bool((answer.get("status") or {}).get("allowed"))
         if len(self._decisions) >= CACHE_MAX:
             self._decisions.clear()
-        self._decisions[key] = (allowed, self._clock.monotonic() + (ALLOWED_S if allowed else DENIED_S))
+        self._decisions[key] = (allowed, loop_time() + (ALLOWED_S if allowed else DENIED_S))
         return allowed
 
 

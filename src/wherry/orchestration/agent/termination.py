@@ -8,6 +8,7 @@ Spec: all preStop hooks begin at once and their time counts against the grace; a
 import asyncio
 
 from wherry.container.runtime.engine import ContainerStatus, State
+from wherry.kit.clock import loop_time
 from wherry.orchestration.agent.hooks import HookFailed, run_hook
 from wherry.orchestration.agent.image_puller import field_path
 from wherry.orchestration.agent.parts import Parts
@@ -68,14 +69,14 @@ async def stop_one(
     """preStop hook, wait for `first`, stop signal, at last SIGKILL. Idempotent."""
     container = container_named(pod, run.name) or {"name": run.name}
     parts.recorder.event(pod, "Normal", "Killing", message, field_path=field_path(pod, container))
-    began_at = parts.clock.monotonic()
+    began_at = loop_time()
     hook = (container.get("lifecycle") or {}).get("preStop")
     if hook and grace_s > 0:
         await _run_pre_stop(parts, pod, container, Target(run.id, container, address, is_host_network(pod)), hook, grace_s)
-    left_s = grace_s - (parts.clock.monotonic() - began_at)
+    left_s = grace_s - (loop_time() - began_at)
     if first:
         await _wait_for(first, max(left_s, 0.0))
-        left_s = grace_s - (parts.clock.monotonic() - began_at)
+        left_s = grace_s - (loop_time() - began_at)
     await parts.engine.stop_container(run.id, grace_s=max(left_s, parts.settings.grace_s_min))
     await parts.view.refresh(run.id)
 
@@ -85,7 +86,7 @@ async def _run_pre_stop(
 ) -> None:
     try:
         async with asyncio.timeout(grace_s):
-            await run_hook(hook, target, parts.engine, parts.clock, timeout_s=grace_s)
+            await run_hook(hook, target, parts.engine, timeout_s=grace_s)
     except (HookFailed, TimeoutError) as error:
         text = str(error) or f"PreStop hook did not end within {grace_s:g}s"
         parts.recorder.event(pod, "Warning", "FailedPreStopHook", text, field_path=field_path(pod, container))

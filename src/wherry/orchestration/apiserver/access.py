@@ -27,7 +27,7 @@ class Access:
             key or ec.generate_private_key(ec.SECP256R1()), source, clock,
             issuer=f"https://kubernetes.default.svc.{cluster_domain}")
         rbac = RbacAuthorizer(source)
-        self.authorizer = FirstOf([NodeAuthorizer(source, clock), rbac])
+        self.authorizer = FirstOf([NodeAuthorizer(source), rbac])
         self.authenticator = Authenticator([self.tokens, BootstrapTokens(source, clock)], self.authorizer, clock)
         self.escalation = EscalationCheck(self.authorizer, rbac)
         self.reviews = Reviews(self.authenticator, self.authorizer, rbac, self.tokens, clock)

@@ -31,7 +31,7 @@ class EventExpiry:
     async def run(self) -> None:
         """Look every minute, oftener when events live for less than ten."""
         while True:
-            await self._clock.sleep(min(PERIOD_S_MAX, self._ttl_s / 10))
+            await asyncio.sleep(min(PERIOD_S_MAX, self._ttl_s / 10))
             await self.sweep()
 
     async def sweep(self) -> None:

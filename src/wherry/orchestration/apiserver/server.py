@@ -63,8 +63,8 @@ class ApiServer:
             self.table.add(built_in(resource, self.registry))
         self.source = CachedObjects(self.table)
         self.access = Access(self.source, clock, service_account_key, settings.cluster_domain)
-        self.quotas = Quotas(self.registry, self.table, clock)
-        chain = default_chain(self.source, self.registry, self.access, clock, self.quotas, settings)
+        self.quotas = Quotas(self.registry, self.table)
+        chain = default_chain(self.source, self.registry, self.access, self.quotas, settings)
         self.writer = Writer(self.registry, chain, clock)
         self.verbs = Verbs(self.registry, self.writer, settings)
         self.subresources = Subresources(self.verbs, self.table, self.access, agent_tls)
@@ -117,7 +117,7 @@ class ApiServer:
     async def _keep_bootstrapped(self) -> None:
         """What a user deleted by mistake (Service kubernetes, a priority class) comes back."""
         while True:
-            await self.clock.sleep(BOOTSTRAP_PERIOD_S)
+            await asyncio.sleep(BOOTSTRAP_PERIOD_S)
             await self.registry.fresh()
             await self._write_missing(bootstrap.kept_objects(self.settings, self.clock))
 
@@ -141,6 +141,6 @@ class ApiServer:
     async def _compact_for_ever(self) -> None:
         earlier = self.registry.revision
         while True:
-            await self.clock.sleep(self.settings.compaction_period_s)
+            await asyncio.sleep(self.settings.compaction_period_s)
             await self.registry.store.compact(earlier)
             earlier = self.registry.revision

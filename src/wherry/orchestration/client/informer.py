@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from wherry.kit.clock import Clock, SystemClock
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import Expired, WherryError
 from wherry.orchestration.client.client import Client, WatchEvent
 from wherry.orchestration.objects.meta import Object, key_of, namespace_of, revision_of
@@ -46,7 +46,6 @@ class Informer:
         indexers: Mapping[str, Indexer] | None = None,
         *,
         metadata_only: bool = False,
-        clock: Clock | None = None,
     ) -> None:
         self.resource = resource
         self.revision = ""  # of the newest thing seen
@@ -54,7 +53,6 @@ class Informer:
         self._selection: dict[str, Any] = {
             "namespace": namespace, "labels": labels, "fields": fields, "metadata_only": metadata_only,
         }  # fmt: skip
-        self._clock = clock or SystemClock()
         self._objects: dict[str, Object] = {}
         self._indexers: dict[str, Indexer] = {}
         self._indices: dict[str, dict[str, dict[str, Object]]] = {}
@@ -115,7 +113,7 @@ class Informer:
             except Expired:
                 log.debug("%s: revision %s expired, listing again", self.resource.qualified_name, self.revision)
                 self.revision = ""
-                await self._clock.sleep(RETRY_S_MIN * random.uniform(0.0, 1.0))  # many informers expire at once
+                await asyncio.sleep(RETRY_S_MIN * random.uniform(0.0, 1.0))  # many informers expire at once
             except WherryError as error:
                 log.log(
                     logging.WARNING if self._failures >= 3 else logging.DEBUG,
@@ -126,7 +124,7 @@ class Informer:
     async def _pause(self) -> None:
         delay_s = min(RETRY_S_MIN * 2.0 ** min(self._failures, 16), RETRY_S_MAX)
         self._failures += 1
-        await self._clock.sleep(delay_s * random.uniform(0.75, 1.25))
+        await asyncio.sleep(delay_s * random.uniform(0.75, 1.25))
 
     async def _list(self) -> None:
         found: dict[str, Object] = {}
@@ -144,14 +142,14 @@ class Informer:
         self._synced.set()
 
     async def _watch(self) -> None:
-        began_at, events = self._clock.monotonic(), 0
+        began_at, events = loop_time(), 0
         stream = self._client.watch(self.resource, revision=self.revision, **self._selection)
         async with aclosing(stream):
             async for event in stream:
                 self._apply(event)
                 self._failures = 0
                 events += 1
-        if not events and self._clock.monotonic() - began_at < WATCH_S_SHORTEST:
+        if not events and loop_time() - began_at < WATCH_S_SHORTEST:
             await self._pause()
 
     def _apply(self, event: WatchEvent) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from wherry.kit.clock import Clock, SystemClock
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informer import Informer
@@ -26,7 +25,6 @@ class Informers:
     """`of` makes an informer or returns the one there is; `run` runs them all, also those asked for later."""
 
     client: Client
-    clock: Clock = field(default_factory=SystemClock)
     _known: dict[_Selection, Informer] = field(default_factory=dict)
     _stopped: dict[_Selection, asyncio.Event] = field(default_factory=dict)
     _new: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,7 +43,7 @@ class Informers:
         informer = self._known.get(key)
         if informer is None:
             informer = Informer(
-                self.client, resource, namespace, labels, fields, metadata_only=metadata_only, clock=self.clock
+                self.client, resource, namespace, labels, fields, metadata_only=metadata_only
             )
             self._known[key] = informer
             self._new.set()

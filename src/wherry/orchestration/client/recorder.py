@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from wherry.kit.clock import Clock, SystemClock, rfc3339
+from wherry.kit.clock import Clock, SystemClock, loop_time, rfc3339
 from wherry.kit.errors import NotFound, Unavailable, WherryError
 from wherry.kit.supervise import attempt
 from wherry.orchestration.client.client import Client
@@ -100,7 +100,7 @@ class EventSink:
                 return
             except Unavailable as error:
                 log.debug("event %s not written yet: %s", event["reason"], error)
-                await self._clock.sleep(1.0)
+                await asyncio.sleep(1.0)
             except WherryError as error:  # its namespace is going away, or it is invalid: an event is never worth more
                 log.debug("event %s dropped: %s", event["reason"], error)
                 return
@@ -111,7 +111,7 @@ class EventSink:
         return len(self._written) + len(self._alike) + len(self._full_at)
 
     async def _send(self, event: Object, key: Key) -> None:
-        namespace, now = event["metadata"]["namespace"], self._clock.monotonic()
+        namespace, now = event["metadata"]["namespace"], loop_time()
         _forget(self._written, lambda written: now - written.at > WINDOW_S)
         known = self._written.get(key)
         if known is not None:
@@ -131,7 +131,7 @@ class EventSink:
         self._written[key] = _Written(name_of(created), 1, now)
 
     def _may_pass(self, source: Key) -> bool:
-        now = self._clock.monotonic()
+        now = loop_time()
         full_at = max(now, self._full_at.pop(source, now))
         may_pass = full_at - now <= (BURST - 1) * REFILL_S
         self._full_at[source] = full_at + REFILL_S if may_pass else full_at
@@ -140,7 +140,7 @@ class EventSink:
 
     def _combine(self, event: Object, group: Key) -> bool:
         """True when `event` is one of too many alike; its message says so then."""
-        now = self._clock.monotonic()
+        now = loop_time()
         alike = self._alike.pop(group, None)
         if alike is None or now - alike.since > WINDOW_S:
             alike = _Alike(set(), now)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.orchestration.dns.wire import TRUNCATED, Malformed, Query, aged, lifetimes
 
 PORT = 53
@@ -47,17 +47,16 @@ def machine_resolvers(own: frozenset[str], path: Path = Path("/etc/resolv.conf")
 class Forwarder:
     """Equal questions that come together are asked once."""
 
-    def __init__(self, servers: tuple[str, ...], clock: Clock, *, port: int = PORT) -> None:
+    def __init__(self, servers: tuple[str, ...], *, port: int = PORT) -> None:
         self._servers = servers
         self._port = port
-        self._clock = clock
         self._cache: OrderedDict[bytes, _Kept] = OrderedDict()
         self._asking: dict[bytes, asyncio.Future[bytes | None]] = {}
 
     def cached(self, query: Query) -> bytes | None:
         """What is remembered, with lifetimes aged."""
         kept = self._cache.get(query.question.lower())
-        now = self._clock.monotonic()
+        now = loop_time()
         if kept is None or kept.until <= now:
             return None
         return _addressed(aged(kept.answer, kept.offsets, int(now - kept.since)), query)
@@ -96,7 +95,7 @@ class Forwarder:
         seconds = min(found.shortest_s, CACHE_S_MAX)
         if not seconds or answer[3] & 15 not in (0, 3):
             return
-        now = self._clock.monotonic()
+        now = loop_time()
         self._cache[query.question.lower()] = _Kept(answer, found.offsets, now, now + seconds)
         while len(self._cache) > CACHE_ENTRIES_MAX:
             self._cache.popitem(last=False)

@@ -9,7 +9,7 @@ Never: decides; see `decide.py` and `preemption.py`.
 import asyncio
 import logging
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, loop_time
 from wherry.kit.errors import Conflict, NotFound, WherryError
 from wherry.kit.supervise import attempt
 from wherry.orchestration.client.client import Client
@@ -71,7 +71,7 @@ class Scheduler:
         self._nominated: dict[str, str] = {}  # pod key -> node where room is being made and kept for it
         self._snapshot = Snapshot()
         self._rotation = Rotation()
-        self._queue = SchedulingQueue(clock.monotonic)
+        self._queue = SchedulingQueue(loop_time)
         self._wake = asyncio.Event()
         self._claim_waiters: set[asyncio.Event] = set()
         self._binding: set[str] = set()

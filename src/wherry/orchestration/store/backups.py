@@ -7,6 +7,7 @@ Spec:  the way back is etcdctl's `snapshot restore --bump-revision --mark-compac
 Never: replaces a good copy by a damaged one; deletes a file it did not name.
 """
 
+import asyncio
 import logging
 import re
 import sqlite3
@@ -125,7 +126,7 @@ async def keep_backed_up(store: SqliteStore, folder: Path, clock: Clock, *, peri
     last_revision = 0
     wait_s = min(FIRST_AFTER_S, period_s)
     while True:
-        await clock.sleep(wait_s)
+        await asyncio.sleep(wait_s)
         wait_s = period_s
         revision = await store.revision()
         if revision != last_revision and await _backed_up(store, folder, clock.now(), kept):

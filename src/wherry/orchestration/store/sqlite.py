@@ -199,10 +199,8 @@ class SqliteStore:
         if not group:
             self._quiet.set()
             return
-        committed = self._writer.submit(self._commit, tuple(write for write, _ in group))
-        committed.add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(self._finish_commit, group, done.result())
-        )
+        committed = self._loop.run_in_executor(self._writer, self._commit, tuple(write for write, _ in group))
+        committed.add_done_callback(lambda done: self._finish_commit(group, done.result()))
 
     def _next_group(self) -> Group:
         size = count = 0

@@ -32,7 +32,7 @@ class LogRotation:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._clock.sleep(self._settings.log_check_s)
+            await asyncio.sleep(self._settings.log_check_s)
             await self.rotate_all()
 
     async def rotate_all(self) -> None:

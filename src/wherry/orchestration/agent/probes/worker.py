@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wherry.container.runtime.engine import Engine
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.orchestration.agent.probes.check import Outcome, Result, Target, check
 from wherry.orchestration.objects.meta import Object
 
@@ -82,13 +82,12 @@ class ContainerProbes:
     """Run with `run()` for as long as the container runs."""
 
     def __init__(
-        self, target: Target, engine: Engine, report: Report, clock: Clock, *, started_for_s: float, is_started: bool
+        self, target: Target, engine: Engine, report: Report, *, started_for_s: float, is_started: bool
     ) -> None:
         self._target = target
         self._engine = engine
         self._report = report
-        self._clock = clock
-        self._began_at = clock.monotonic() - started_for_s
+        self._began_at = loop_time() - started_for_s
         self._is_started = is_started
 
     async def run(self) -> None:
@@ -113,7 +112,7 @@ class ContainerProbes:
                 if not state:
                     self._report.unhealthy(self._target.container_id, "startup", spec.grace_s)
                 return state
-            await self._clock.sleep(spec.period_s)
+            await asyncio.sleep(spec.period_s)
 
     async def _keep_ready(self, spec: ProbeSpec) -> None:
         streak, shown = Streak(spec), None
@@ -123,19 +122,19 @@ class ContainerProbes:
             if state is not None and state != shown:
                 shown = state
                 self._report.ready(self._target.container_id, state)
-            await self._clock.sleep(spec.period_s)
+            await asyncio.sleep(spec.period_s)
 
     async def _until_dead(self, spec: ProbeSpec, kind: str) -> None:
         streak = Streak(spec)
         await self._initial_delay(spec)
         while streak.note((await self._check(spec, kind)).outcome) is not False:
-            await self._clock.sleep(spec.period_s)
+            await asyncio.sleep(spec.period_s)
         self._report.unhealthy(self._target.container_id, kind.lower(), spec.grace_s)
 
     async def _initial_delay(self, spec: ProbeSpec) -> None:
-        left_s = spec.initial_delay_s - (self._clock.monotonic() - self._began_at)
+        left_s = spec.initial_delay_s - (loop_time() - self._began_at)
         if left_s > 0:
-            await self._clock.sleep(left_s)
+            await asyncio.sleep(left_s)
 
     async def _check(self, spec: ProbeSpec, kind: str) -> Result:
         result = await check(spec.handler, self._target, self._engine, timeout_s=spec.timeout_s)

@@ -1,6 +1,5 @@
 """The plugins that are on, in upstream's order."""
 
-from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.certificates import (
     CertificateApproval,
@@ -28,13 +27,13 @@ from wherry.orchestration.apiserver.source import ObjectSource
 
 
 def default_chain(
-    source: ObjectSource, registry: Registry, access: Access, clock: Clock, quotas: Plugin, settings: ApiServerSettings
+    source: ObjectSource, registry: Registry, access: Access, quotas: Plugin, settings: ApiServerSettings
 ) -> Chain:
     """The chain of an API server. `quotas` comes last: it counts what all others let through."""
     return Chain([
         NamespaceLifecycle(source, registry),
         LimitRanger(source),
-        ServiceAccountPlugin(source, clock),
+        ServiceAccountPlugin(source),
         NodeRestriction(source, access.authorizer),
         TaintNewNodes(),
         Priority(source),

@@ -3,9 +3,9 @@
 Spec:  https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-token-volume
 """
 
+import asyncio
 import random
 
-from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, UPDATE, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pod_references import first_reference
@@ -29,9 +29,8 @@ class ServiceAccountPlugin(Plugin):
 
     places = frozenset({POD_PLACE})
 
-    def __init__(self, source: ObjectSource, clock: Clock) -> None:
+    def __init__(self, source: ObjectSource) -> None:
         self._source = source
-        self._clock = clock
 
     async def admit(self, request: AdmissionRequest) -> None:
         if request.obj is None:
@@ -69,7 +68,7 @@ class ServiceAccountPlugin(Plugin):
             if account is not None:
                 return account
             if attempt < tries - 1:
-                await self._clock.sleep(DEFAULT_RETRY_S)
+                await asyncio.sleep(DEFAULT_RETRY_S)
         raise errors.forbidden(
             request.resource, request.name,
             f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found')

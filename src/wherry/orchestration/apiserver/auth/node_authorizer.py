@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Decision
 from wherry.orchestration.apiserver.auth.bootstrap import NODE_RULES
 from wherry.orchestration.apiserver.auth.rules import read_rules
@@ -39,9 +39,8 @@ class _Namespace:
 class NodeAuthorizer:
     """No opinion about anybody but nodes."""
 
-    def __init__(self, source: ObjectSource, clock: Clock) -> None:
+    def __init__(self, source: ObjectSource) -> None:
         self._source = source
-        self._clock = clock
         self._namespaces: dict[str, _Namespace] = {}
         self._rules = read_rules(NODE_RULES)
 
@@ -149,7 +148,7 @@ class NodeAuthorizer:
         """What the pods of `node` in `namespace` refer to; read again when that is old, or lacks `wanted`."""
         known = self._namespaces.get(namespace)
         revision = self._source.revision(PODS)
-        now = self._clock.monotonic()
+        now = loop_time()
         if known is not None:
             found = known.by_node.get(node, frozenset())
             if known.revision == revision or (wanted in found and now - known.read_at < STALE_S):

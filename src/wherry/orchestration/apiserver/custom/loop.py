@@ -78,7 +78,7 @@ class CustomResources:
             while self._dirty:
                 name = self._dirty.pop()
                 if not await attempt(f"custom resource definition {name}", self._reconcile(name)):
-                    await self._clock.sleep(RETRY_S)
+                    await asyncio.sleep(RETRY_S)
                     self._mark(name)
 
     async def _reconcile(self, name: str) -> None:

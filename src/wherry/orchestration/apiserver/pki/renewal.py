@@ -3,11 +3,11 @@
 A process that is restarted within the last fifth of a year-long certificate needs none of this; one that is not, does.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wherry.kit.clock import Clock
 from wherry.orchestration.apiserver.pki.files import Authority
 
 PERIOD_S = 24 * 3600.0  # the last fifth of a year is 73 days, so one failed look is no harm
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 Use = Callable[[Path], object]  # takes up the certificate and key of a file, as `ssl.SSLContext.load_cert_chain` does
 
 
-async def keep_renewed(ensure_again: Callable[[], Authority], uses: Sequence[tuple[str, Use]], clock: Clock) -> None:
+async def keep_renewed(ensure_again: Callable[[], Authority], uses: Sequence[tuple[str, Use]]) -> None:
     """Call `ensure_again` at once and every `PERIOD_S`; each of `uses` is (leaf name, who takes it up when it changed).
 
     The first look hands every leaf over: another process, or a look that failed half-way, may have renewed it since it was
@@ -33,4 +33,4 @@ async def keep_renewed(ensure_again: Callable[[], Authority], uses: Sequence[tup
             if now[who] != seen[who]:
                 log.info("certificate of %s renewed", who)
         seen = now
-        await clock.sleep(PERIOD_S)
+        await asyncio.sleep(PERIOD_S)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from fractions import Fraction
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.kit.supervise import attempt
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
@@ -29,10 +29,9 @@ SETTLE_S = 0.05  # changes of a burst make one status
 class Quotas(Plugin):
     """Admission and status. `run` keeps the status."""
 
-    def __init__(self, registry: Registry, table: ServedTable, clock: Clock) -> None:
+    def __init__(self, registry: Registry, table: ServedTable) -> None:
         self._registry = registry
         self._table = table
-        self._clock = clock
         self._pending: dict[str, dict[tuple[str, str], tuple[float, Resource, Object]]] = {}
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
@@ -60,7 +59,7 @@ class Quotas(Plugin):
         if not request.is_dry_run and request.operation == CREATE:
             key = (self._prefix(request.resource), f"{request.namespace}/{name_of(obj)}")
             self._pending.setdefault(request.namespace, {})[key] = (
-                self._clock.monotonic() + PENDING_S, request.resource, obj)
+                loop_time() + PENDING_S, request.resource, obj)
 
     def _check(self, request: AdmissionRequest, quota: Object, delta: Usage) -> None:
         hard = quota.get("spec", {}).get("hard") or {}
@@ -102,7 +101,7 @@ class Quotas(Plugin):
         return total
 
     def _on_the_way(self, namespace: str) -> list[tuple[Resource, Object]]:
-        pending, now = self._pending.get(namespace, {}), self._clock.monotonic()
+        pending, now = self._pending.get(namespace, {}), loop_time()
         for key in [k for k, (until, _, _) in pending.items() if until < now]:
             del pending[key]
         return [(resource, obj) for _, resource, obj in pending.values()]
@@ -138,7 +137,7 @@ class Quotas(Plugin):
             if not self._dirty:
                 self._wake.clear()
                 await self._wake.wait()
-                await self._clock.sleep(SETTLE_S)
+                await asyncio.sleep(SETTLE_S)
             namespace = self._dirty.pop()
             await attempt(f"resource quotas of {namespace}", self._write_status(namespace))
 

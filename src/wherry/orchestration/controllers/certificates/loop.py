@@ -5,6 +5,7 @@ Out:   conditions Approved and Failed (SignerValidationFailure), status.certific
 Spec:  https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
 """
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -159,7 +160,7 @@ class Cleaner:
                 await self.sweep()
             except WherryError as error:
                 log.warning("stale certificate requests were not removed: %s", error)
-            await self._clock.sleep(CLEAN_PERIOD_S)
+            await asyncio.sleep(CLEAN_PERIOD_S)
 
     async def sweep(self) -> None:
         """One pass."""

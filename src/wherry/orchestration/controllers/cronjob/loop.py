@@ -52,7 +52,7 @@ class Controller:
         self._recorder = recorder.named(COMPONENT)
         self._cron_jobs = informers.of(CRON_JOBS)
         self._jobs = informers.of(JOBS)
-        self._status = StatusWriter(client, self._cron_jobs, clock)
+        self._status = StatusWriter(client, self._cron_jobs)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from wherry.kit.backoff import Backoff
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, loop_time
 from wherry.kit.errors import WherryError
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.controller import run_controller
@@ -57,10 +57,10 @@ class Controller:
         self._revisions = informers.of(CONTROLLER_REVISIONS)
         self._control = PodControl(client, self._recorder)
         self._history = History(client, DAEMON_SETS, REVISION_LABEL)
-        self._expected = Expectations(self._pods, clock)
+        self._expected = Expectations(self._pods)
         self._backoff = Backoff(FAILED_FIRST_S, FAILED_MAX_S)
         self._not_before: dict[str, float] = {}  # "uid/node" of failed pods
-        self._status = StatusWriter(client, self._daemon_sets, clock)
+        self._status = StatusWriter(client, self._daemon_sets)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:
@@ -129,7 +129,7 @@ class Controller:
         """Those whose back-off has passed; the others wake the owner later."""
         result = []
         for pod in finished:
-            key, now = f"{uid_of(owner)}/{target_of(pod)}", self._clock.monotonic()
+            key, now = f"{uid_of(owner)}/{target_of(pod)}", loop_time()
             wait = self._not_before.get(key, 0.0) - now
             if wait > 0:
                 self._queue.add_after(key_of(owner), wait)

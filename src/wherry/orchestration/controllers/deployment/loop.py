@@ -66,8 +66,8 @@ class Controller:
         self._deployments = informers.of(DEPLOYMENTS)
         self._sets = informers.of(REPLICA_SETS)
         self._pods = informers.of(PODS)
-        self._expected = Expectations(self._sets, clock)
-        self._status = StatusWriter(client, self._deployments, clock)
+        self._expected = Expectations(self._sets)
+        self._status = StatusWriter(client, self._deployments)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:

@@ -37,7 +37,7 @@ class Controller:
         self._pods = informers.of(PODS)
         self._nodes = informers.of(NODES)
         self._slices = informers.of(ENDPOINT_SLICES)
-        self._expected = Expectations(self._slices, clock)
+        self._expected = Expectations(self._slices)
         self._triggers = Triggers()
         self._queue: KeyedQueue[str] = KeyedQueue()
 

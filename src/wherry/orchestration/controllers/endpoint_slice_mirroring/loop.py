@@ -35,7 +35,7 @@ class Controller:
         self._endpoints = informers.of(ENDPOINTS)
         self._services = informers.of(SERVICES)
         self._slices = informers.of(ENDPOINT_SLICES)
-        self._expected = Expectations(self._slices, clock)
+        self._expected = Expectations(self._slices)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:

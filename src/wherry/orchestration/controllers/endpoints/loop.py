@@ -35,7 +35,7 @@ class Controller:
         self._services = informers.of(SERVICES)
         self._pods = informers.of(PODS)
         self._endpoints = informers.of(ENDPOINTS)
-        self._expected = Expectations(self._endpoints, clock)
+        self._expected = Expectations(self._endpoints)
         self._triggers = Triggers()
         self._queue: KeyedQueue[str] = KeyedQueue()
 

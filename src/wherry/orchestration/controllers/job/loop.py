@@ -63,9 +63,9 @@ class Controller:
         self._jobs = informers.of(JOBS)
         self._pods = informers.of(PODS)
         self._control = PodControl(client, self._recorder)
-        self._expected = Expectations(self._pods, clock)
+        self._expected = Expectations(self._pods)
         self._records: dict[str, Record] = {}  # by uid
-        self._status = StatusWriter(client, self._jobs, clock)
+        self._status = StatusWriter(client, self._jobs)
         self._queue: KeyedQueue[str] = KeyedQueue()
         self._orphans = Orphans(client, self._jobs, self._pods)
 

@@ -5,6 +5,7 @@ Out:   Leases deleted an hour after they expired.
 Spec:  Kubernetes pkg/controlplane/controller/apiserverleasegc; node leases normally go with their node by owner reference.
 """
 
+import asyncio
 import logging
 from datetime import datetime, timedelta
 
@@ -36,7 +37,7 @@ class Controller:
         """Run until cancelled. The informers run elsewhere."""
         await self._nodes.wait_synced()
         while True:
-            await self._clock.sleep(PERIOD_S)
+            await asyncio.sleep(PERIOD_S)
             try:
                 await self.sweep()
             except WherryError as error:

@@ -8,7 +8,7 @@ Never: evicts; the NoExecute taints do that through `taint_eviction`.
 import asyncio
 import logging
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, loop_time
 from wherry.kit.errors import NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.controller import run_controller
@@ -74,12 +74,12 @@ class Controller:
 
     async def _monitor(self) -> None:
         while True:
-            now = self._clock.monotonic()
+            now = loop_time()
             for node in self._nodes.list():
                 silent_s = self._heard.see(node, self._leases.get(f"{LEASE_NAMESPACE}/{name_of(node)}"), now)
                 if silent_s > self._grace_s:
                     self._queue.add(name_of(node))
-            await self._clock.sleep(MONITOR_S)
+            await asyncio.sleep(MONITOR_S)
 
     async def reconcile(self, name: str) -> None:
         """Bring conditions and taints of one node up to date."""
@@ -89,7 +89,7 @@ class Controller:
             return
         lease = self._leases.get(f"{LEASE_NAMESPACE}/{name}")
         try:
-            if self._heard.see(node, lease, self._clock.monotonic()) > self._grace_s:
+            if self._heard.see(node, lease, loop_time()) > self._grace_s:
                 node = await self._silence(node)
             await self._taint(node)
         except NotFound:

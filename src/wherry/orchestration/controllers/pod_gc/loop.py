@@ -5,9 +5,10 @@ Out:   pods deleted by force; unfinished ones turn Failed first, with condition 
 Promise: a node counts as missing only after `QUARANTINE_S`, and after the server was asked.
 """
 
+import asyncio
 import logging
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, loop_time
 from wherry.kit.errors import NotFound, WherryError
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
@@ -39,7 +40,7 @@ class Controller:
         await self._nodes.wait_synced()
         while True:
             await self.sweep()
-            await self._clock.sleep(PERIOD_S)
+            await asyncio.sleep(PERIOD_S)
 
     async def sweep(self) -> None:
         """One pass; what fails is tried again in the next."""
@@ -57,7 +58,7 @@ class Controller:
                 log.warning("pod %s was not removed: %s", key_of(removal.pod), error)
 
     async def _gone(self, missing: set[str]) -> list[str]:
-        now = self._clock.monotonic()
+        now = loop_time()
         self._missing_since = {name: self._missing_since.get(name, now) for name in missing}
         return [
             name for name, since in self._missing_since.items()

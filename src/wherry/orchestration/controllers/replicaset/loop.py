@@ -57,8 +57,8 @@ class Controller:
         self._owners = informers.of(flavor.resource)
         self._pods = informers.of(PODS)
         self._control = PodControl(client, recorder.named(flavor.component))
-        self._expected = Expectations(self._pods, clock)
-        self._status = StatusWriter(client, self._owners, clock)
+        self._expected = Expectations(self._pods)
+        self._status = StatusWriter(client, self._owners)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:

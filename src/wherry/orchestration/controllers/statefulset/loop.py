@@ -66,8 +66,8 @@ class Controller:
         self._revisions = informers.of(CONTROLLER_REVISIONS)
         self._claims = Claims(client, informers, self._recorder)
         self._history = History(client, STATEFUL_SETS, HASH_LABEL)
-        self._expected = Expectations(self._pods, clock)
-        self._status = StatusWriter(client, self._sets, clock)
+        self._expected = Expectations(self._pods)
+        self._status = StatusWriter(client, self._sets)
         self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:

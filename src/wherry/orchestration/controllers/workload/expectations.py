@@ -9,7 +9,7 @@ Lossy: an expectation lapses after `LAPSE_S`, in case the write it waits for nev
 
 from dataclasses import dataclass, field
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import loop_time
 from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, revision_of, uid_of
 
@@ -29,7 +29,6 @@ class Expectations:
     """For the children of one controller's objects, cached in `children`."""
 
     children: Informer
-    clock: Clock
     _pending: dict[str, _Pending] = field(default_factory=dict)
 
     def created(self, key: str, child: Object) -> None:
@@ -48,7 +47,7 @@ class Expectations:
             return True
         pending.deleted = {uid: child for uid, child in pending.deleted.items() if self._still_there(child, uid)}
         caught_up = revision_number(self.children.revision) >= pending.revision and not pending.deleted
-        if caught_up or self.clock.monotonic() - pending.since > LAPSE_S:
+        if caught_up or loop_time() - pending.since > LAPSE_S:
             del self._pending[key]
             return True
         return False
@@ -58,7 +57,7 @@ class Expectations:
         self._pending.pop(key, None)
 
     def _of(self, key: str) -> _Pending:
-        return self._pending.setdefault(key, _Pending(self.clock.monotonic()))
+        return self._pending.setdefault(key, _Pending(loop_time()))
 
     def _still_there(self, child: str, uid: str) -> bool:
         found = self.children.get(child)

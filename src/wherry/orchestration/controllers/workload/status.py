@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wherry.kit.clock import Clock
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.controllers.workload.expectations import Expectations
@@ -26,11 +25,10 @@ class StatusWriter:
 
     client: Client
     objects: Informer
-    clock: Clock
     _written: Expectations = field(init=False)
 
     def __post_init__(self) -> None:
-        self._written = Expectations(self.objects, self.clock)
+        self._written = Expectations(self.objects)
 
     def is_fresh(self, key: str) -> bool:
         """False while the cached object is older than our last write: its event will come, and wake the key."""
