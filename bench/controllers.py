@@ -11,6 +11,7 @@ import figures
 
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.deployment.loop import Controller as Deployments
 from wherry.orchestration.controllers.garbage_collector.loop import Controller as Garbage
@@ -25,10 +26,11 @@ IDLE_S = 5.0
 async def measure(pods: int, idle_s: float) -> dict[str, tuple[float, str]]:
     found: dict[str, tuple[float, str]] = {}
     async with api_server() as api, asyncio.TaskGroup() as tasks:
-        client, clock, informers = api.client, SystemClock(), Informers(api.client)
+        client, informers = api.client, Informers(api.client)
         recorder = Recorder(client, "bench")
         kinds = (Deployments, ReplicaSets, Garbage)
-        running = [tasks.create_task(kind(client, informers, recorder, clock).run()) for kind in kinds]
+        tools = Tools(client, informers, recorder, SystemClock())
+        running = [tasks.create_task(kind(tools).run()) for kind in kinds]
         running += [tasks.create_task(informers.run()), tasks.create_task(recorder.run())]
         cache = informers.of(PODS)
         await cache.wait_synced()

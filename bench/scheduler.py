@@ -15,6 +15,7 @@ import figures
 
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import NODES, PODS
 from wherry.orchestration.objects.meta import Object, name_of
@@ -99,7 +100,7 @@ async def whole_way(nodes: int, pods: int) -> float:
         await create_all(api, nodes, pods)
         informers, clock = Informers(api.client), SystemClock()
         recorder = Recorder(api.client, NAME, clock=clock)
-        scheduler = Scheduler(api.client, informers, recorder, clock)
+        scheduler = Scheduler(Tools(api.client, informers, recorder, clock))
         cache = informers.of(PODS)
         bound: set[str] = set()
         done = asyncio.Event()

@@ -5,7 +5,7 @@ In:    the node's settings and identity. Out: answers at the cluster's DNS addre
 
 from wherry.assembly.shared import Process
 from wherry.orchestration.dns.forward import Forwarder, machine_resolvers
-from wherry.orchestration.dns.loop import ZoneKeeper
+from wherry.orchestration.dns.loop import kept
 from wherry.orchestration.dns.server import DnsServer
 from wherry.orchestration.dns.zone import Zone
 
@@ -17,5 +17,5 @@ async def run(process: Process) -> None:
     zone = Zone(cluster.cluster_domain, cluster.dns_address, (cluster.service_cidr, cluster.pod_cidr))
     forwarder = Forwarder(machine_resolvers(frozenset({cluster.dns_address})))
     server = DnsServer((cluster.dns_address,), zone, forwarder)
-    await ZoneKeeper(zone, process.node_informers, server.zone_changed).start()
-    await server.run()
+    async with kept(zone, process.node_informers, server.zone_changed):
+        await server.run()

@@ -11,6 +11,7 @@ from wherry.assembly.node import NodeSettings
 from wherry.assembly.shared import Process
 from wherry.infrastructure.network import node_routes
 from wherry.kit.errors import Invalid
+from wherry.orchestration.client.loop_kit import Watch, watching
 from wherry.orchestration.objects.kinds import NODES
 from wherry.orchestration.objects.meta import Object, name_of
 
@@ -46,24 +47,19 @@ def _internal_address(node: Object) -> str:
 async def run(process: Process) -> None:
     """Run until cancelled; the routes stay."""
     settings, within = process.node, IPv4Network(process.node.cluster.pod_cidr)
-    nodes, changed = process.node_informers.of(NODES), asyncio.Event()
-
-    def wake(old: Object | None, new: Object | None) -> None:
-        changed.set()
-
-    nodes.subscribe(wake)
-    await nodes.wait_synced()
-    while True:
-        changed.clear()
-        try:
-            await node_routes.ensure(routes_to(nodes.list(), settings.node_name, within), within=within)
-        except Invalid as error:
-            log.warning("%s", error)
-        try:
-            async with asyncio.timeout(REPAIR_S):
-                await changed.wait()
-        except TimeoutError:
-            continue
+    changed = asyncio.Event()
+    async with watching(process.node_informers, (Watch(NODES),), lambda _: changed.set()) as seen:
+        while True:
+            changed.clear()
+            try:
+                await node_routes.ensure(routes_to(seen[NODES].list(), settings.node_name, within), within=within)
+            except Invalid as error:
+                log.warning("%s", error)
+            try:
+                async with asyncio.timeout(REPAIR_S):
+                    await changed.wait()
+            except TimeoutError:
+                continue
 
 
 async def remove(settings: NodeSettings) -> None:

@@ -11,6 +11,7 @@ from wherry.assembly.shared import Process
 from wherry.orchestration.apiserver.auth.user import SCHEDULER as SCHEDULER_USER
 from wherry.orchestration.apiserver.components import SCHEDULER
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.scheduler.loop import NAME, Scheduler
 
@@ -20,7 +21,7 @@ async def run(process: Process) -> None:
     client = await process.client_as(SCHEDULER_USER, authority(process.node), "scheduler")
     informers = Informers(client)
     recorder = Recorder(client, NAME, clock=process.clock)
-    scheduler = Scheduler(client, informers, recorder, process.clock)
+    scheduler = Scheduler(Tools(client, informers, recorder, process.clock))
     server = await process.server()
     with server.components.running(SCHEDULER) if server else contextlib.nullcontext():
         async with asyncio.TaskGroup() as tasks:

@@ -8,6 +8,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
 
+SET_BACK_S = 60.0
+
 
 class Clock(Protocol):
     """The date. It may jump, either way: never measure a duration with it."""
@@ -26,6 +28,15 @@ class SystemClock:
 def loop_time() -> float:
     """Seconds that only grow, of the running event loop; zero point arbitrary, as fine as a millisecond."""
     return asyncio.get_running_loop().time()
+
+
+def left_s(since: datetime, delay_s: float, now: datetime) -> float:
+    """What is left of a delay that began at `since`, by the dates somebody wrote; 0 once it is over.
+
+    Nothing is left of one that would last longer than it is (by `SET_BACK_S`, for clocks that disagree): the date was set back.
+    """
+    left = (since - now).total_seconds() + delay_s
+    return 0.0 if left > delay_s + SET_BACK_S else max(left, 0.0)
 
 
 def rfc3339(moment: datetime) -> str:

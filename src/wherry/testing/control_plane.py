@@ -1,6 +1,6 @@
 """Controllers, or the scheduler, against the real API server in memory; the test plays kubelet.
 
-In:    classes, or functions of (client, informers, recorder, clock), each giving something with `run()`.
+In:    classes, or functions of `Tools`, each giving something with `run()`.
 Out:   a running `ControlPlane`; everything ends with the block.
 """
 
@@ -14,6 +14,7 @@ from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import EVENTS, NODES, PODS, SERVICES
 from wherry.orchestration.objects.meta import Object
@@ -95,12 +96,13 @@ class ControlPlane:
 
 @asynccontextmanager
 async def control_plane(*kinds: Any, clock: Clock | None = None) -> AsyncIterator[ControlPlane]:
-    """Run one of each of `kinds`: classes, or functions of (client, informers, recorder, clock)."""
+    """Run one of each of `kinds`: classes, or functions of `Tools`."""
     clock = clock or clock_here()
     async with api_server() as api, asyncio.TaskGroup() as tasks:
         informers = Informers(api.client)
         recorder = Recorder(api.client, "test", clock=clock)
-        running = [tasks.create_task(kind(api.client, informers, recorder, clock).run(), name="controller") for kind in kinds]
+        tools = Tools(api.client, informers, recorder, clock)
+        running = [tasks.create_task(kind(tools).run(), name="controller") for kind in kinds]
         running += [tasks.create_task(informers.run(), name="informers"), tasks.create_task(recorder.run(), name="recorder")]
         try:
             yield ControlPlane(api, api.client, clock)

@@ -1,6 +1,6 @@
 """Run controllers against the small API server, with a hand that plays kubelet.
 
-In:    controller classes `(client, informers, recorder, clock)`.
+In:    controllers, each made of `Tools`.
 Out:   a running `Harness`; everything ends with the block.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 from wherry.kit.clock import rfc3339
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import EVENTS, PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of
@@ -79,8 +80,9 @@ async def controllers(*kinds: Any, api: FakeApi | None = None) -> AsyncIterator[
     client = api.client()
     informers = Informers(client)
     recorder = Recorder(client, "test", clock=clock)
+    tools = Tools(client, informers, recorder, clock)
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(kind(client, informers, recorder, clock).run(), name="controller") for kind in kinds]
+        running = [tasks.create_task(kind(tools).run(), name="controller") for kind in kinds]
         running.append(tasks.create_task(informers.run(), name="informers"))
         try:
             yield Harness(api, client, clock, recorder)

@@ -140,9 +140,15 @@ def test_only_two_runs_are_kept() -> None:
     assert plan.actions == (RemoveContainer("app-0"),)
 
 
+def test_a_crash_before_the_date_was_set_back_is_not_waited_for() -> None:
+    hour_s = 3600
+    plan = decide(view(pod(), exited(code=1, attempt=1), restart_delay_s={"app": 20.0}, now_ns=T0 - hour_s * NS))
+    assert plan.crash_loops == {} and plan.actions
+
+
 def test_refused_action_waits_for_its_time() -> None:
-    plan = decide(view(pod(), not_before_ns={"container:app": T0 + 5 * NS}))
-    assert plan.actions == () and plan.wake_at_ns == T0 + 5 * NS
+    plan = decide(view(pod(), waits_s={"container:app": 5.0}))
+    assert plan.actions == () and plan.wake_at_ns == view(pod()).now_ns + 5 * NS
 
 
 @given(st.lists(st.sampled_from([State.RUNNING, State.EXITED, State.CREATED]), max_size=3), st.integers(0, 3), st.booleans())

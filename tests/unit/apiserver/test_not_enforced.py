@@ -14,6 +14,7 @@ from cryptography.x509 import CertificateSigningRequestBuilder, Name
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.not_enforced.loop import Controller
 from wherry.orchestration.objects import not_enforced
@@ -231,7 +232,7 @@ async def test_a_restart_does_not_repeat_what_an_event_says(api: TestApi) -> Non
 async def told_by_a_new_controller(api: TestApi, name: str = "h") -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The autoscaler and all events, once this one has conditions and an event."""
     informers, recorder = Informers(api.client), Recorder(api.client, "test", clock=SystemClock())
-    controller = Controller(api.client, informers, recorder, SystemClock())
+    controller = Controller(Tools(api.client, informers, recorder, SystemClock()))
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(part()) for part in (informers.run, recorder.run, controller.run)]
         while True:

@@ -70,6 +70,6 @@ async def test_who_is_still_in_line_takes_what_comes_meanwhile_with_the_rest() -
 async def follow(cache: ResourceCache, woken: list[int]) -> None:
     """Note how many events one wake-up brought."""
     watcher = Watcher()
-    cache.watchers.add(watcher)
+    cache.watchers[watcher] = None
     await watcher.woken()
     woken.append(len(watcher.events))

@@ -1,11 +1,9 @@
-"""The queue's promises, and the controller loop over it."""
+"""The queue's promises."""
 
 import asyncio
 
 import pytest
 
-from wherry.kit.errors import Conflict
-from wherry.orchestration.client.controller import run_controller
 from wherry.orchestration.client.workqueue import KeyedQueue
 
 
@@ -48,23 +46,3 @@ async def test_of_two_delays_the_sooner_counts() -> None:
     queue.add_after("a", 60)
     assert await taken(queue) == "a"
     queue.close()
-
-
-async def test_failures_are_retried_until_they_succeed() -> None:
-    queue: KeyedQueue[str] = KeyedQueue(retry_first_s=0.001)
-    outcomes = iter([Conflict("lost"), ValueError("bug"), None])
-    done = asyncio.Event()
-
-    async def reconcile(key: str) -> None:
-        outcome = next(outcomes)
-        if outcome is not None:
-            raise outcome
-        done.set()
-
-    queue.add("a")
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(run_controller("test", queue, reconcile, workers=2))
-        await done.wait()
-        await asyncio.sleep(0)
-        running.cancel()
-    assert queue.failures("a") == 0

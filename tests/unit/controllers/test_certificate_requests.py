@@ -21,6 +21,7 @@ from wherry.orchestration.apiserver.auth.user import BOOTSTRAPPERS, User, node_u
 from wherry.orchestration.apiserver.pki.certificates import create_authority, sign_request
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.controllers.certificates import decide
 from wherry.orchestration.controllers.certificates.asked import read
 from wherry.orchestration.controllers.certificates.loop import Approver, Cleaner, Signer
@@ -249,8 +250,8 @@ class Later(SystemClock):
 async def test_the_cleaner_removes_what_is_stale() -> None:
     made: list[Cleaner] = []
 
-    def cleaner(*given: Any) -> Cleaner:
-        made.append(Cleaner(*given))
+    def cleaner(tools: Tools) -> Cleaner:
+        made.append(Cleaner(tools))
         return made[0]
 
     async with control_plane(cleaner, clock=Later()) as on:

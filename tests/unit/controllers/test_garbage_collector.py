@@ -1,11 +1,14 @@
 """Garbage: background, foreground, orphans, circles, late informers, wrong namespaces, custom resources."""
 
+import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.controllers.garbage_collector import decide as act
 from wherry.orchestration.controllers.garbage_collector.graph import Graph, Item
 from wherry.orchestration.controllers.garbage_collector.kinds import Kinds
@@ -38,8 +41,7 @@ def thing(name: str, *owners: Object, namespace: str = "default", blocks: bool =
     return {"metadata": {"name": name, "namespace": namespace, "ownerReferences": references}}
 
 
-def collector(*args: object) -> Controller:
-    return Controller(*args, resources=WATCHED)  # type: ignore[arg-type]
+collector = partial(Controller, resources=WATCHED)
 
 
 @asynccontextmanager
@@ -65,6 +67,37 @@ async def test_dependents_follow_their_owner_in_the_background(run: Harness) -> 
     await run.settle()
     await run.client.delete(CONFIG_MAPS, "owner", "default")
     await run.until(lambda: not left(run) and not left(run, SECRETS))
+
+
+class Twice:
+    """A collector that is stopped and run again."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.collector = collector(tools)
+        self.is_to_stop, self.is_to_go_on = asyncio.Event(), asyncio.Event()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(self.collector.run(), name="first run")
+            await self.is_to_stop.wait()
+            first.cancel()
+        await self.is_to_go_on.wait()
+        await self.collector.run()
+
+
+async def test_a_collector_that_runs_again_knows_what_went_meanwhile() -> None:
+    made: list[Twice] = []
+    async with controllers(lambda tools: made.append(Twice(tools)) or made[0]) as run:  # type: ignore[func-returns-value]
+        owner = await run.client.create(CONFIG_MAPS, thing("owner"))
+        await run.client.create(SECRETS, thing("child", owner))
+        await run.settle()
+        made[0].is_to_stop.set()
+        await run.settle()
+        await run.client.delete(CONFIG_MAPS, "owner", "default")
+        await run.settle()
+        assert left(run, SECRETS) == ["child"], "nobody collects now"
+        made[0].is_to_go_on.set()
+        await run.until(lambda: not left(run, SECRETS))
 
 
 async def test_an_operators_log_has_no_line_for_each_collected_object(run: Harness, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from wherry.kit.clock import rfc3339
 from wherry.orchestration.controllers.job import loop
 from wherry.orchestration.controllers.job.backoff import Record
 from wherry.orchestration.controllers.job.indexes import index_of, parse, text_of
+from wherry.orchestration.controllers.job.orphans import Orphans
 from wherry.orchestration.controllers.job.policies import judge, success_message
 from wherry.orchestration.objects.kinds import JOBS, PODS
 from wherry.orchestration.objects.meta import Object, condition_of, name_of
@@ -96,11 +97,12 @@ def test_backoff_doubles_and_success_resets() -> None:
     good["status"]["phase"] = "Succeeded"
     assert record.with_finished([good], NOW).remaining_s(NOW) == 0
     assert Record(30, NOW).remaining_s(NOW) == 600
+    assert Record(30, NOW).remaining_s(NOW - timedelta(hours=2)) == 0, "the date was set back: nobody waits two hours"
 
 
 @pytest.fixture
 async def run():
-    async with controllers(loop.Controller) as harness:
+    async with controllers(loop.Controller, Orphans) as harness:
         yield harness
 
 
@@ -165,6 +167,17 @@ async def test_failed_pod_is_replaced_only_after_its_delay(run: Harness) -> None
     await run.settle()
     assert not live(run)
     await wait_and_wake(run, 11)
+    assert len(live(run)) == 1
+
+
+async def test_new_job_of_an_old_name_does_not_wait_for_failures_of_the_old_one(run: Harness) -> None:
+    await run.client.create(JOBS, job())
+    await run.until(lambda: live(run))
+    await end(run, live(run)[0], 1)
+    await run.settle()
+    await run.client.delete(JOBS, "work", "default", propagation="Background")
+    await run.client.create(JOBS, job())
+    await run.settle()
     assert len(live(run)) == 1
 
 

@@ -3,10 +3,14 @@
 import asyncio
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
 from wherry.kit.clock import rfc3339
+from wherry.kit.errors import Unavailable
+from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.controllers.lease_cleanup.loop import is_abandoned
 from wherry.orchestration.controllers.node_ipam.decide import free_range
 from wherry.orchestration.controllers.node_ipam.loop import Controller as NodeIpam
@@ -144,6 +148,20 @@ async def test_pods_leave_a_silent_node_when_their_toleration_ends():
         assert ready is not None and ready["status"] == "False", "endpoints must not lead to a silent node"
 
 
+async def test_a_date_that_is_set_back_does_not_put_an_eviction_off() -> None:
+    async with control_plane(TaintEviction) as on:
+        await on.node("node-1")
+        await on.node("node-2")
+        await on.pod("web", "10.244.0.5", node="node-1")
+        taints = [{"key": UNREACHABLE, "effect": "NoExecute", "timeAdded": rfc3339(on.clock.now())}]
+        on.clock.jump(-7200)
+        await on.client.patch(NODES, "node-1", "", {"spec": {"taints": taints}})
+        await asyncio.sleep(250)
+        assert not (await on.find(PODS, "web"))["metadata"].get("deletionTimestamp"), "five minutes are tolerated"
+        await asyncio.sleep(100)
+        assert (await on.find(PODS, "web"))["metadata"].get("deletionTimestamp")
+
+
 async def test_lone_node_that_falls_silent_evicts_nobody():
     async with control_plane(NodeLifecycle, TaintEviction) as on:
         await on.node("node-1")
@@ -169,6 +187,37 @@ async def test_each_node_gets_a_range_of_its_own():
             return sorted(map(str, found)) == ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"]
 
         await on.until(ranges)
+
+
+async def test_a_range_that_was_given_without_an_answer_is_given_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the simulation (seed 41): two nodes with one range, after a lost answer and while the watch lagged."""
+    lost, held, told = [], [], Informer._apply
+    asked = Client.patch
+
+    async def patch(self: Client, resource: Any, name: str, *args: Any, **named: Any) -> Object:
+        answer = await asked(self, resource, name, *args, **named)
+        if resource is NODES and not lost:
+            lost.append(name)
+            raise Unavailable("connection reset by peer")
+        return answer
+
+    def late(self: Informer, event: Any) -> None:
+        if (event.object.get("spec") or {}).get("podCIDR"):
+            held.append((self, event))
+        else:
+            told(self, event)
+
+    monkeypatch.setattr(Client, "patch", patch)
+    monkeypatch.setattr(Informer, "_apply", late)
+    async with control_plane(partial(NodeIpam, cluster_cidr="10.244.0.0/16")) as on:
+        for name in ("a", "b"):
+            await on.client.create(NODES, {"metadata": {"name": name}})
+            await asyncio.sleep(1)
+        for informer, event in held:
+            told(informer, event)
+        await asyncio.sleep(400)
+        ranges = [node_["spec"].get("podCIDR") for node_ in await on.all(NODES)]
+    assert lost == ["a"] and len(set(ranges)) == 2 and None not in ranges, ranges
 
 
 def test_small_cluster_range_serves_one_node():

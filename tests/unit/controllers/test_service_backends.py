@@ -1,7 +1,12 @@
 """EndpointSlices and Endpoints follow Services and pods; against the real API server."""
 
+import asyncio
+
 import pytest
 
+from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
+from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.endpoint_slice.loop import Controller as EndpointSlices
 from wherry.orchestration.controllers.endpoint_slice_mirroring.loop import Controller as Mirroring
 from wherry.orchestration.controllers.endpoints.loop import Controller as Endpoints
@@ -180,6 +185,21 @@ async def test_endpoints_go_with_their_service_and_lone_ones_stay():
 
         await on.until(gone)
         assert await on.find(ENDPOINTS, "lone")
+
+
+async def test_endpoints_whose_service_went_while_nobody_looked_go_at_the_start():
+    async with control_plane() as on, asyncio.TaskGroup() as tasks:
+        await on.client.create(ENDPOINTS, {"metadata": {"name": "left", "namespace": "default"}, "subsets": []})
+        informers = Informers(on.client)
+        tools = Tools(on.client, informers, Recorder(on.client, "test", clock=on.clock), on.clock)
+        running = [tasks.create_task(part(), name="part") for part in (informers.run, Endpoints(tools).run)]
+
+        async def gone() -> bool:
+            return await on.find(ENDPOINTS, "left") is None
+
+        await on.until(gone)
+        for task in running:
+            task.cancel()
 
 
 async def test_hand_made_endpoints_are_mirrored_and_the_mirror_goes_with_them():

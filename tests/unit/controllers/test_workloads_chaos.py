@@ -9,6 +9,7 @@ from wherry.orchestration.controllers.daemonset.loop import Controller as Daemon
 from wherry.orchestration.controllers.daemonset.placement import target_of
 from wherry.orchestration.controllers.deployment.loop import Controller as Deployments
 from wherry.orchestration.controllers.job.loop import Controller as Jobs
+from wherry.orchestration.controllers.job.orphans import Orphans
 from wherry.orchestration.controllers.replicaset.loop import Controller as ReplicaSets
 from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
 from wherry.orchestration.objects.kinds import DAEMON_SETS, DEPLOYMENTS, JOBS, NODES, REPLICA_SETS, STATEFUL_SETS
@@ -55,7 +56,7 @@ async def play(run: Harness, dice: random.Random) -> None:
 @pytest.mark.parametrize("seed", range(5))
 async def test_controllers_converge(seed: int, loses_answers: bool) -> None:
     dice = random.Random(seed)
-    async with controllers(Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs) as run:
+    async with controllers(Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, Orphans) as run:
         for number in range(3):
             await run.client.create(NODES, node(f"node-{number}"))
         await run.client.create(DEPLOYMENTS, named("web", deployment(replicas=5)))

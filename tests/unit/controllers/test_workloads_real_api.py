@@ -12,6 +12,7 @@ from wherry.kit.clock import SystemClock, rfc3339
 from wherry.kit.errors import Conflict, NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.cronjob.loop import Controller as CronJobs
 from wherry.orchestration.controllers.daemonset.loop import Controller as DaemonSets
@@ -19,6 +20,7 @@ from wherry.orchestration.controllers.daemonset.placement import target_of
 from wherry.orchestration.controllers.deployment.loop import Controller as Deployments
 from wherry.orchestration.controllers.garbage_collector.loop import Controller as Garbage
 from wherry.orchestration.controllers.job.loop import Controller as Jobs
+from wherry.orchestration.controllers.job.orphans import Orphans
 from wherry.orchestration.controllers.replicaset.loop import Controller as ReplicaSets
 from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
 from wherry.orchestration.objects.kinds import (
@@ -38,7 +40,7 @@ from wherry.orchestration.objects.resources import Resource
 from wherry.testing.api import api_server
 from wherry.testing.cluster_objects import daemon_set, deployment, node, pod_template, stateful_set
 
-KINDS = (Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, CronJobs, Garbage)
+KINDS = (Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, Orphans, CronJobs, Garbage)
 
 
 @dataclass(slots=True)
@@ -98,9 +100,10 @@ class Cluster:
 async def start(client: Client) -> AsyncIterator[Cluster]:
     """All controllers through `client`, two nodes, and the hand that runs pods."""
     async with asyncio.TaskGroup() as tasks:
-        cluster, clock, informers = Cluster(client), SystemClock(), Informers(client)
+        cluster, informers = Cluster(client), Informers(client)
         recorder = Recorder(client, "test")
-        started = [tasks.create_task(kind(client, informers, recorder, clock).run()) for kind in KINDS]
+        tools = Tools(client, informers, recorder, SystemClock())
+        started = [tasks.create_task(kind(tools).run()) for kind in KINDS]
         started += [tasks.create_task(informers.run()), tasks.create_task(recorder.run())]
         for number in (1, 2):
             await cluster.add_node(f"node-{number}")

@@ -9,6 +9,7 @@ Never: decides; see `compiler.py`, `dialects/`, `xds/`.
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -27,7 +28,7 @@ from wherry.application.gateway.snapshot import Snapshot
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.resources import ROUTES, Builder
 from wherry.application.gateway.xds.server import AdsServer
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, loop_time
 from wherry.kit.errors import Conflict, NotFound, WherryError
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
@@ -123,16 +124,16 @@ class GatewayController:
         await asyncio.Event().wait()
 
     async def _keep_published(self) -> None:
-        await self._watch()
-        loop = asyncio.get_running_loop()
-        while True:
-            began_at = loop.time()
-            compiled, waited_s = await self._compiled()
-            self._publish(compiled)
-            rested_at = 2 * loop.time() - began_at - waited_s
-            await self._until_changed(compiled.due_at)
-            # Under a stream of changes at most half of the time is spent here; a change by itself is not delayed.
-            await asyncio.sleep(max(self._settings.coalesce_s, rested_at - loop.time()))
+        with ExitStack() as subscriptions:
+            await self._watch(subscriptions)
+            while True:
+                began_at = loop_time()
+                compiled, waited_s = await self._compiled()
+                self._publish(compiled)
+                rested_at = 2 * loop_time() - began_at - waited_s
+                await self._until_changed(compiled.due_at)
+                # Under a stream of changes at most half of the time is spent here; a change by itself is not delayed.
+                await asyncio.sleep(max(self._settings.coalesce_s, rested_at - loop_time()))
 
     async def _until_changed(self, due_at: datetime | None) -> None:
         """A change, or a moment that is one."""
@@ -154,8 +155,7 @@ class GatewayController:
 
         A route that is moved to a new Service may be here before the Service; it keeps its old place until both are.
         """
-        compiled, loop = self._compile(), asyncio.get_running_loop()
-        began_at = loop.time()
+        compiled, began_at = self._compile(), loop_time()
         fields = {name: source.fields for name, source in self._sources.items()}
         try:
             async with asyncio.timeout(BEHIND_S):
@@ -166,7 +166,7 @@ class GatewayController:
                     compiled = self._compile()
         except TimeoutError:
             log.warning("what changed refers to objects that are not here after %s s, going on without", BEHIND_S)
-        return compiled, loop.time() - began_at
+        return compiled, loop_time() - began_at
 
     def _compile(self) -> Compiled:
         self._changed.clear()
@@ -204,13 +204,13 @@ class GatewayController:
             found = {key: text for key, text in found.items() if key[0] != ROUTES}
         return blamed(self._model, found, current.owners) | isolation.refusals
 
-    async def _watch(self) -> None:
+    async def _watch(self, subscriptions: ExitStack) -> None:
         """Start every informer; go on when all are in, or those that exist."""
         for watched in self._watched():
             informer = self._informers.of(watched.resource, fields=watched.fields)
             source = _Source(informer, watched.fields)
             self._sources[watched.resource.qualified_name] = source
-            informer.subscribe(partial(self._take, source))
+            subscriptions.enter_context(informer.subscribed(partial(self._take, source)))
         try:
             async with asyncio.timeout(DEFINITIONS_WAIT_S):
                 await self._informers.wait_synced()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wherry.container.runtime.engine import ContainerStatus, SandboxStatus, State
+from wherry.kit.clock import SET_BACK_S
 from wherry.orchestration.agent.pod import (
     app_containers,
     ephemeral_containers,
@@ -94,7 +95,7 @@ class PodView:
     hooked: frozenset[str] = frozenset()  # container ids past postStart
     kills: Mapping[str, Kill] = field(default_factory=dict)  # by container id
     restart_delay_s: Mapping[str, float] = field(default_factory=dict)
-    not_before_ns: Mapping[str, int] = field(default_factory=dict)  # by action key
+    waits_s: Mapping[str, float] = field(default_factory=dict)  # by action key: what failed is not tried again before
     busy: frozenset[str] = frozenset()
 
 
@@ -146,9 +147,9 @@ class _Decision:
         return Plan(ready, min(self.wakes, default=None), self.crash_loops, finished)
 
     def _must_wait(self, action: Action) -> bool:
-        due = self.view.not_before_ns.get(key_of_action(action), 0)
-        if due > self.view.now_ns and not isinstance(action, KillContainer):
-            self.wakes.append(due)
+        wait_s = self.view.waits_s.get(key_of_action(action), 0.0)
+        if wait_s > 0 and not isinstance(action, KillContainer):
+            self.wakes.append(self.view.now_ns + int(wait_s * NS))
             return True
         return False
 
@@ -238,7 +239,8 @@ class _Decision:
     def _restart(self, container: Object, run: ContainerStatus) -> None:
         delay_s = self.view.restart_delay_s.get(run.name, 0.0)
         due_ns = run.finished_at_ns + int(delay_s * NS)
-        if due_ns > self.view.now_ns:
+        is_set_back = run.finished_at_ns > self.view.now_ns + int(SET_BACK_S * NS)
+        if due_ns > self.view.now_ns and not is_set_back:
             self.crash_loops[run.name] = delay_s
             self.wakes.append(due_ns)
             return

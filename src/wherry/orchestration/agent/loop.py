@@ -86,7 +86,7 @@ class Agent:
         self._services = Informer(client, SERVICES)
         self._nodes = Informer(client, NODES, fields=f"metadata.name={settings.node_name}")
         self._nodes.subscribe(self._node_changed)
-        self._recorder = Recorder(client, "kubelet", settings.node_name)
+        self._recorder = Recorder(client, "kubelet", settings.node_name, clock=clock)
         self.node = NodeLoop(settings, client, images, machine, self._recorder, clock)
         self.view = RuntimeView(engine, self._poke)
         self._references = ReferencedObjects(client, self._references_changed)

@@ -11,6 +11,7 @@ from wherry.kit.clock import rfc3339, rfc3339_micro
 from wherry.orchestration.agent.machine import Machine, Pressure
 from wherry.orchestration.agent.settings import RUNTIME_NAME, VERSION, AgentSettings
 from wherry.orchestration.objects.meta import Object, condition_of, uid_of
+from wherry.orchestration.objects.quantity import canonical
 
 IMAGES_MAX = 50
 NAMES_PER_IMAGE_MAX = 5
@@ -22,9 +23,9 @@ def capacity(machine: Machine, settings: AgentSettings) -> dict[str, str]:
     """status.capacity."""
     return {
         "cpu": str(machine.cpus),
-        "ephemeral-storage": f"{machine.disk_bytes // 1024}Ki",
+        "ephemeral-storage": _kibibytes(machine.disk_bytes),
         "hugepages-2Mi": str(machine.hugepages_2mi_bytes),
-        "memory": f"{machine.memory_bytes // 1024}Ki",
+        "memory": _kibibytes(machine.memory_bytes),
         "pods": str(settings.max_pods),
     }
 
@@ -35,8 +36,13 @@ def allocatable(machine: Machine, settings: AgentSettings) -> dict[str, str]:
     return {
         **capacity(machine, settings),
         "ephemeral-storage": str(machine.disk_bytes * 9 // 10),
-        "memory": f"{max(memory, 0) // 1024}Ki",
+        "memory": _kibibytes(max(memory, 0)),
     }
+
+
+def _kibibytes(count: int) -> str:
+    """As the API server writes it back (`32Gi`, not `33554432Ki`): a status that comes back as it was sent is no news."""
+    return canonical(f"{count // 1024}Ki")
 
 
 def new_node(machine: Machine, settings: AgentSettings) -> Object:

@@ -8,13 +8,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from wherry.kit.clock import Clock
+from wherry.kit.clock import Clock, loop_time
 from wherry.kit.errors import WherryError
 from wherry.kit.supervise import attempt
 
 log = logging.getLogger(__name__)
 
 RETRY_S_FIRST = 0.5
+TIMER_GRAIN_S = 0.001  # timers may ring that early: what is due by then is due
 RETRY_S_MAX = 10.0  # upstream's pod sync back-off
 
 NS = 1_000_000_000
@@ -45,19 +46,27 @@ class _Operation:
 class Operations:
     """Not thread-safe; belongs to one worker."""
 
-    def __init__(self, name: str, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, name: str, wake: Callable[[], None]) -> None:
         self._name = name
-        self._clock = clock
         self._wake = wake
         self._running: dict[str, _Operation] = {}
         self._delay_s: dict[str, float] = {}
         self._is_settling = False
-        self.not_before_ns: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}  # by the loop's time: the date may be set
 
     @property
     def busy(self) -> frozenset[str]:
         """Keys under way."""
         return frozenset(self._running)
+
+    def waits_s(self) -> dict[str, float]:
+        """How long each key that failed must wait yet."""
+        now = loop_time()
+        return {key: due - now for key, due in self._not_before.items() if due - now > TIMER_GRAIN_S}
+
+    def wait_no_more(self) -> None:
+        """What failed may be tried at once: what it lacked has come."""
+        self._not_before.clear()
 
     def launch(
         self,
@@ -123,7 +132,7 @@ class Operations:
             self._note_failure(key, first_of(group), failed)
         else:
             self._delay_s.pop(key, None)
-            self.not_before_ns.pop(key, None)
+            self._not_before.pop(key, None)
 
     def _note_failure(self, key: str, error: Exception, failed: Callable[[Exception], float | None]) -> None:
         log.info("pod %s: %s: %s", self._name, key, error)
@@ -133,4 +142,4 @@ class Operations:
         if given_s is None:
             given_s = min(self._delay_s.get(key, RETRY_S_FIRST / 2) * 2, RETRY_S_MAX)
             self._delay_s[key] = given_s
-        self.not_before_ns[key] = now_ns(self._clock) + int(given_s * NS)
+        self._not_before[key] = loop_time() + given_s

@@ -7,7 +7,7 @@ from wherry.orchestration.agent import status_patch
 from wherry.orchestration.agent.pod import describe, status_of
 from wherry.orchestration.agent.pod_context import PodContext
 from wherry.orchestration.objects.kinds import PODS
-from wherry.orchestration.objects.meta import Object, name_of, namespace_of, revision_of
+from wherry.orchestration.objects.meta import Object, name_of, namespace_of, revision_of, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class PodReport:
                 PODS, name_of(pod), namespace_of(pod), patch,
                 content_type=status_patch.CONTENT_TYPE, subresource="status",
             )  # fmt: skip
-        except (NotFound, Conflict) as error:
+        except NotFound as error:  # a conflict is tried again: a server under load gives up on a patch with one
             log.debug("pod %s: status not taken: %s", describe(pod), error)
             self._last = (revision_of(pod), patch)
             return
@@ -49,6 +49,17 @@ class PodReport:
             await self._context.parts.client.delete(
                 PODS, name_of(pod), namespace_of(pod), uid=self._context.uid, grace_s=0
             )
-        except (NotFound, Conflict):
-            self._context.is_gone = True  # deleted already, or the name belongs to another pod by now
+        except NotFound:
+            self._context.is_gone = True
+        except Conflict:
+            if not await self._is_anothers(pod):
+                raise
+            self._context.is_gone = True
         self._context.is_deleted = True
+
+    async def _is_anothers(self, pod: Object) -> bool:
+        """The name belongs to another pod by now, or to none."""
+        try:
+            return uid_of(await self._context.parts.client.get(PODS, name_of(pod), namespace_of(pod))) != self._context.uid
+        except NotFound:
+            return True

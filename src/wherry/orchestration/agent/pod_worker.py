@@ -23,7 +23,7 @@ from wherry.orchestration.agent.decide import (
     decide,
     key_of_action,
 )
-from wherry.orchestration.agent.operations import NS, Operations, now_ns
+from wherry.orchestration.agent.operations import NS, TIMER_GRAIN_S, Operations, now_ns
 from wherry.orchestration.agent.parts import Parts
 from wherry.orchestration.agent.pod import describe, grace_s, is_terminal, spec_of, status_of
 from wherry.orchestration.agent.pod_actions import PodActions
@@ -55,7 +55,7 @@ class PodWorker:
         self._wake_at_ns: int | None = None
         self._context = PodContext(self.uid, pod, parts, self.poke)
         self._memory = self._context.memory
-        self._operations = Operations(f"{namespace_of(pod)}/{name_of(pod)}", parts.clock, self.poke)
+        self._operations = Operations(f"{namespace_of(pod)}/{name_of(pod)}", self.poke)
         self._actions = PodActions(self._context, self._operations.allow_cancel)
         self._probes = PodProbes(self._context)
         self._report = PodReport(self._context)
@@ -87,7 +87,7 @@ class PodWorker:
     def references_changed(self) -> None:
         """A ConfigMap or Secret it names changed: write its volumes again, retry what waits for it."""
         self._memory.volumes_stale = True
-        self._operations.not_before_ns.clear()
+        self._operations.wait_no_more()
         self.poke()
 
     def forget(self) -> None:
@@ -128,7 +128,7 @@ class PodWorker:
     async def _ring(self) -> None:
         delay_s = self._parts.settings.resync_s
         if self._wake_at_ns is not None:
-            delay_s = min(delay_s, max((self._wake_at_ns - now_ns(self._parts.clock)) / NS, 0.0))
+            delay_s = min(delay_s, max((self._wake_at_ns - now_ns(self._parts.clock)) / NS, TIMER_GRAIN_S))
         await asyncio.sleep(delay_s)
         self.poke()
 
@@ -205,7 +205,7 @@ class PodWorker:
             hooked=frozenset(memory.hooked_ids),
             kills=memory.kills,
             restart_delay_s=memory.restart_delay_s,
-            not_before_ns=self._operations.not_before_ns,
+            waits_s=self._operations.waits_s(),
             busy=self._operations.busy,
         )
 
@@ -223,8 +223,7 @@ class PodWorker:
             self._wake_by(int(self._memory.renew_at.timestamp() * NS))
             if self._parts.clock.now() >= self._memory.renew_at:
                 self._memory.volumes_stale = True
-        is_due = self._operations.not_before_ns.get("volumes", 0) <= now_ns(self._parts.clock)
-        if self._memory.volumes_stale and self._memory.paths is not None and is_due:
+        if self._memory.volumes_stale and self._memory.paths is not None and self._is_due("volumes"):
             self._launch_action(SetUpVolumes())
 
     def _resize(self) -> None:
@@ -237,8 +236,7 @@ class PodWorker:
                 self._memory.resize = Verdict()
             return
         self._memory.resize = self._parts.judge_resize(self.pod)
-        is_due = self._operations.not_before_ns.get("resize", 0) <= now_ns(self._parts.clock)
-        if self._memory.resize.condition or not is_due:
+        if self._memory.resize.condition or not self._is_due("resize"):
             return
         for change in changes:
             if change.restarts:
@@ -293,11 +291,11 @@ class PodWorker:
 
     def _is_due(self, key: str) -> bool:
         """False, and a wake-up at its time, while a failed operation must wait."""
-        due_ns = self._operations.not_before_ns.get(key, 0)
-        if due_ns > now_ns(self._parts.clock):
-            self._wake_by(due_ns)
-            return False
-        return True
+        wait_s = self._operations.waits_s().get(key)
+        if wait_s is None:
+            return True
+        self._wake_by(now_ns(self._parts.clock) + int(wait_s * NS))
+        return False
 
     def _launch_action(self, action: Action) -> None:
         may_cancel = isinstance(action, SetUpVolumes | PrepareImage)

@@ -12,8 +12,8 @@ the last event or bookmark; only `Expired` makes it list again. Objects handed o
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from wherry.kit.clock import loop_time
@@ -102,6 +102,15 @@ class Informer:
     def unsubscribe(self, callback: Subscriber) -> None:
         """Stop calling `callback`."""
         self._subscribers.remove(callback)
+
+    @contextmanager
+    def subscribed(self, callback: Subscriber) -> Iterator[None]:
+        """Subscribed until the block ends."""
+        self.subscribe(callback)
+        try:
+            yield
+        finally:
+            self.unsubscribe(callback)
 
     async def run(self) -> None:
         """Keep the copy fresh until cancelled."""

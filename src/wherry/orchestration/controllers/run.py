@@ -15,6 +15,7 @@ from wherry.kit.reserved import Reserved
 from wherry.kit.supervise import keep_running
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.certificates.loop import APPROVING, CLEANING, SIGNING, Sign
 from wherry.orchestration.controllers.certificates.loop import Approver as CertificateApprover
@@ -31,6 +32,7 @@ from wherry.orchestration.controllers.endpoints.loop import Controller as Endpoi
 from wherry.orchestration.controllers.ephemeral_volume.loop import Controller as EphemeralVolumes
 from wherry.orchestration.controllers.garbage_collector.loop import Controller as GarbageCollector
 from wherry.orchestration.controllers.job.loop import Controller as Jobs
+from wherry.orchestration.controllers.job.orphans import Orphans as JobOrphans
 from wherry.orchestration.controllers.lease_cleanup.loop import Controller as LeaseCleanup
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
 from wherry.orchestration.controllers.node_ipam.decide import NODE_MASK_SIZE
@@ -76,7 +78,7 @@ class Running(Protocol):
     async def run(self) -> None: ...
 
 
-Factory = Callable[[Client, Informers, Recorder, Clock], Running]
+Factory = Callable[[Tools], Running]
 
 
 def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Factory]:
@@ -93,6 +95,7 @@ def controllers(settings: ControllerSettings, volumes: Volumes) -> dict[str, Fac
         "statefulset-controller": StatefulSets,
         "daemonset-controller": DaemonSets,
         "job-controller": Jobs,
+        "job-orphans": JobOrphans,
         "cronjob-controller": CronJobs,
         "replicationcontroller-controller": ReplicationControllers,
         "endpointslice-controller": EndpointSlices,
@@ -126,9 +129,9 @@ async def run_all(client: Client, settings: ControllerSettings, clock: Clock, vo
     """Run every controller until cancelled."""
     informers = Informers(client)
     recorder = Recorder(client, COMPONENT, clock=clock)
+    tools = Tools(client, informers, recorder, clock)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(informers.run(), name="informers")
         tasks.create_task(recorder.run(), name="events")
         for name, make in controllers(settings, volumes).items():
-            controller = make(client, informers, recorder, clock)
-            tasks.create_task(keep_running(name, controller.run), name=name)
+            tasks.create_task(keep_running(name, make(tools).run), name=name)

@@ -4,13 +4,15 @@ In:    informers of Services and EndpointSlices.
 Out:   changes of the zone, told to the server.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Seen, Wakes, Watch, itself, watching
 from wherry.orchestration.dns.records import records_for
 from wherry.orchestration.dns.zone import Zone
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES
-from wherry.orchestration.objects.meta import Object, key_of, labels_of, namespace_of
+from wherry.orchestration.objects.meta import Object, labels_of, namespace_of
 
 BY_SERVICE = "service"
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -22,29 +24,28 @@ def service_of(endpoint_slice: Object) -> str:
     return f"{namespace_of(endpoint_slice)}/{name}" if name else ""
 
 
-class ZoneKeeper:
-    """Subscribes at `start`; from then on each event changes the zone at once."""
+def _of_slice(_: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+    yield from {service_of(obj) for obj in (old, new) if obj is not None} - {""}
 
-    def __init__(self, zone: Zone, informers: Informers, changed: Callable[[], None]) -> None:
-        self._zone = zone
-        self._changed = changed
-        self._services = informers.of(SERVICES)
-        self._slices = informers.of(ENDPOINT_SLICES)
 
-    async def start(self) -> None:
-        """Return when the zone holds everything that is there now."""
-        self._slices.add_index(BY_SERVICE, lambda obj: (service_of(obj),))
-        await self._services.wait_synced()
-        await self._slices.wait_synced()
-        self._services.subscribe(lambda old, new: self._refresh(key_of(new or old or {})))
-        self._slices.subscribe(self._slice_changed)
+@asynccontextmanager
+async def kept(zone: Zone, informers: Informers, changed: Callable[[], None]) -> AsyncIterator[None]:
+    """In the block the zone holds everything that is there, and each event changes it at once; `changed` is told."""
 
-    def _slice_changed(self, old: Object | None, new: Object | None) -> None:
-        for name in {service_of(obj) for obj in (old, new) if obj is not None} - {""}:
-            self._refresh(name)
+    def refreshing(names: Wakes) -> Wakes:
+        def wakes(seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+            for name in names(seen, old, new):
+                service = seen[SERVICES].get(str(name))
+                slices = seen[ENDPOINT_SLICES].by_index(BY_SERVICE, str(name))
+                if zone.replace(str(name), {} if service is None else records_for(service, slices, zone.domain)):
+                    changed()
+            return ()
 
-    def _refresh(self, name: str) -> None:
-        service = self._services.get(name)
-        records = {} if service is None else records_for(service, self._slices.by_index(BY_SERVICE, name), self._zone.domain)
-        if self._zone.replace(name, records):
-            self._changed()
+        return wakes
+
+    rows = (
+        Watch(SERVICES, refreshing(itself)),
+        Watch(ENDPOINT_SLICES, refreshing(_of_slice), indexes={BY_SERVICE: lambda obj: (service_of(obj),)}),
+    )
+    async with watching(informers, rows):
+        yield

@@ -9,12 +9,11 @@ Never: decides; see `decide.py` and `preemption.py`.
 import asyncio
 import logging
 
-from wherry.kit.clock import Clock, loop_time
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import Conflict, NotFound, WherryError
 from wherry.kit.supervise import attempt
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import NORMAL, WARNING, Recorder
+from wherry.orchestration.client.loop_kit import Tools, Watch, nobody, telling, watching
+from wherry.orchestration.client.recorder import NORMAL, WARNING
 from wherry.orchestration.objects.kinds import (
     NAMESPACES,
     NODES,
@@ -57,10 +56,10 @@ MERGE_PATCH = "application/merge-patch+json"
 class Scheduler:
     """One profile, `default-scheduler`. `run` until cancelled; the informers run elsewhere."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
-        self._client = client
-        self._clock = clock
-        self._recorder = recorder
+    def __init__(self, tools: Tools) -> None:
+        self._client, self._clock = tools.client, tools.clock
+        self._recorder = tools.recorder.named(NAME)
+        self._informers = informers = tools.informers
         self._pods = informers.of(PODS)
         self._nodes = informers.of(NODES)
         self._claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
@@ -73,22 +72,21 @@ class Scheduler:
         self._rotation = Rotation()
         self._queue = SchedulingQueue(loop_time)
         self._wake = asyncio.Event()
-        self._claim_waiters: set[asyncio.Event] = set()
+        self._claim_waiters: dict[asyncio.Event, None] = {}
         self._binding: set[str] = set()
         self._slots = asyncio.Semaphore(BINDINGS_AT_ONCE)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
-        for informer in (
-            self._pods, self._nodes, self._claims, self._volumes, self._classes, self._namespaces, self._budgets
-        ):  # fmt: skip
-            await informer.wait_synced()
-        self._namespaces.subscribe(self._namespace_changed)
-        self._nodes.subscribe(self._node_changed)
-        self._pods.subscribe(self._pod_changed)
-        for informer in (self._claims, self._volumes, self._classes):
-            informer.subscribe(lambda old, new: self._something_changed())
-        async with asyncio.TaskGroup() as tasks:
+        volumes = (PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES)
+        rows = (
+            Watch(NAMESPACES, telling(self._namespace_changed)),
+            Watch(NODES, telling(self._node_changed)),
+            Watch(PODS, telling(self._pod_changed)),
+            *(Watch(resource, telling(lambda old, new: self._something_changed())) for resource in volumes),
+            Watch(POD_DISRUPTION_BUDGETS, nobody),
+        )
+        async with watching(self._informers, rows), asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
                 while (pod := self._queue.pop()) is not None:
@@ -210,14 +208,14 @@ class Scheduler:
                     PERSISTENT_VOLUME_CLAIMS, name_of(claim), namespace_of(claim), patch, content_type=MERGE_PATCH
                 )
         changed = asyncio.Event()
-        self._claim_waiters.add(changed)
+        self._claim_waiters[changed] = None
         try:
             async with asyncio.timeout(CLAIMS_BOUND_LIMIT_S):
                 while not self._all_bound(keys) and not self._is_gone(pod):
                     await changed.wait()
                     changed.clear()
         finally:
-            self._claim_waiters.discard(changed)
+            self._claim_waiters.pop(changed, None)
 
     async def _reserve(self, volume: Object, claim: Object) -> None:
         """The volume controller does the rest of the binding."""

@@ -181,7 +181,7 @@ class ResourceCache:
         self._recent: deque[CacheEvent] = deque()
         self._recent_bytes = 0
         self._recent_after = revision  # every event later than this is in `_recent`
-        self.watchers: set[Watcher] = set()
+        self.watchers: dict[Watcher, None] = {}  # in the order they came: who is told first is no matter of addresses
         self._line: deque[Watcher] = deque()  # those that have something new and are not woken yet
         self._is_waking = False
         self.listeners: list[Callable[[CacheEvent], None]] = []

@@ -4,10 +4,10 @@ Spec:  https://kubernetes.io/docs/reference/networking/virtual-ips/#ip-address-o
        addresses are left for those who ask for one by name (KEP-3070), dynamic ones come from above.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, ip_address
-from random import Random
 
 from wherry.kit.reserved import Reserved
 from wherry.orchestration.apiserver import errors
@@ -116,7 +116,6 @@ class Allocator:
         self._ips: dict[str, str] = {}  # address -> key of the Service
         self._node_ports: dict[tuple[str, int], str] = {}  # (protocol, port) -> key of the Service
         self._pending: set[object] = set()
-        self._random = Random()
         cache.listeners.append(self._changed)
 
     def _changed(self, event: CacheEvent) -> None:
@@ -195,7 +194,7 @@ class Allocator:
         size = self._cidr.num_addresses
         static = min(max(16, size // 16), 256) if size > 32 else 1
         for low, high in ((static, size - 1), (1, static)):
-            start = self._random.randrange(low, high)
+            start = random.randrange(low, high)
             for step in range(high - low):
                 address = str(self._cidr[low + (start - low + step) % (high - low)])
                 is_free = address not in self._ips and address not in self._pending
@@ -249,7 +248,7 @@ class Allocator:
 
     def _free_port(self, protocol: str, taken: list[object]) -> int:
         low, high = self._ports
-        start = self._random.randrange(high - low + 1)
+        start = random.randrange(high - low + 1)
         for step in range(high - low + 1):
             number = low + (start + step) % (high - low + 1)
             if not any(self._has(p, number) for p in ("TCP", "UDP", "SCTP")):

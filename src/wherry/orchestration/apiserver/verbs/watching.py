@@ -85,7 +85,7 @@ class WatchStream:
         return await self._live.chunk()
 
     def _end(self) -> None:
-        self._cache.watchers.discard(self._live.watcher)
+        self._cache.watchers.pop(self._live.watcher, None)
         self._live.close()
 
 
@@ -103,7 +103,7 @@ async def watch(
         except TimedOut as error:
             raise errors.too_large_revision(asked, registry.revision) from error
     watcher = Watcher()
-    served.cache.watchers.add(watcher)
+    served.cache.watchers[watcher] = None
     wants_initial = options.initial_events if options.initial_events is not None else not asked
     # No await from here to the end: what is in the cache now and what the watcher gets make one history.
     initial = list(served.cache.select(namespace)) if wants_initial else None

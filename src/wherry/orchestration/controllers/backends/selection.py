@@ -1,14 +1,16 @@
 """Which pods stand behind which Service, quickly both ways, and which changes of a pod matter to its Services.
 
 In:    informers of Services and pods.
-Out:   keys of Services put into a queue; the pods a Service selects.
+Out:   indexes for rows of a loop, and which Services a change wakes; the pods a Service selects.
 Cost:  a pod finds its Services by one index lookup per label, a Service its pods by the rarest of its labels.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wherry.orchestration.client.informer import Informer
+from wherry.orchestration.client.informer import Indexer, Informer
+from wherry.orchestration.client.loop_kit import Seen
+from wherry.orchestration.objects.kinds import SERVICES
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, labels_of, namespace_of
 
 BY_LABEL = "label"
@@ -27,15 +29,14 @@ def has_pods(service: Object) -> bool:
     return bool(selector_of(service)) and (service.get("spec") or {}).get("type") != "ExternalName"
 
 
-def index(services: Informer, pods: Informer) -> None:
-    """Make the lookups of this module quick."""
-    services.add_index(BY_SELECTOR, lambda service: _labels(service, list(selector_of(service).items())[:1]))
-    pods.add_index(BY_LABEL, lambda pod: _labels(pod, labels_of(pod).items()))
-
-
 def _labels(obj: Object, pairs: Iterable[tuple[str, str]]) -> list[str]:
     namespace = namespace_of(obj)
     return [f"{namespace}/{name}={value}" for name, value in pairs]
+
+
+# What makes the lookups of this module quick.
+OF_SERVICES: Mapping[str, Indexer] = {BY_SELECTOR: lambda service: _labels(service, list(selector_of(service).items())[:1])}
+OF_PODS: Mapping[str, Indexer] = {BY_LABEL: lambda pod: _labels(pod, labels_of(pod).items())}
 
 
 def pods_of(service: Object, pods: Informer) -> list[Object]:
@@ -70,17 +71,11 @@ def ready_condition(pod: Object) -> Object | None:
     return next((c for c in (pod.get("status") or {}).get("conditions") or () if c.get("type") == "Ready"), None)
 
 
-def wake_services(pods: Informer, services: Informer, wake: Callable[[str], None]) -> None:
-    """Call `wake(service key)` for every change of a pod that shows in endpoints."""
-
-    def changed(old: Object | None, new: Object | None) -> None:
-        if old is not None and new is not None and _visible(old) == _visible(new):
-            return
-        touched = {key_of(service) for pod in (old, new) if pod is not None for service in services_of(pod, services)}
-        for key in sorted(touched):
-            wake(key)
-
-    pods.subscribe(changed)
+def services_touched(seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+    """A change of a pod that shows in endpoints wakes its Services."""
+    if old is not None and new is not None and _visible(old) == _visible(new):
+        return ()
+    return sorted({key_of(service) for pod in (old, new) if pod is not None for service in services_of(pod, seen[SERVICES])})
 
 
 def _visible(pod: Object) -> tuple[Any, ...]:
@@ -92,12 +87,7 @@ def _visible(pod: Object) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def wake_on_zone(nodes: Informer, services: Informer, wake: Callable[[str], None]) -> None:
-    """Call `wake` for every Service when a node's zone becomes known or changes."""
-
-    def changed(old: Object | None, new: Object | None) -> None:
-        if labels_of(old or {}).get(ZONE) != labels_of(new or {}).get(ZONE):
-            for service in services.list():
-                wake(key_of(service))
-
-    nodes.subscribe(changed)
+def services_on_zone_change(seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+    """A node's zone that becomes known or changes wakes every Service."""
+    is_same = labels_of(old or {}).get(ZONE) == labels_of(new or {}).get(ZONE)
+    return () if is_same else map(key_of, seen[SERVICES].list())

@@ -13,7 +13,7 @@ import orjson
 
 from wherry.orchestration.controllers.backends.triggers import LAST_CHANGE
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES
-from wherry.orchestration.objects.meta import Object, annotations_of, labels_of, name_of, namespace_of
+from wherry.orchestration.objects.meta import Object, annotations_of, labels_of, name_of
 
 ENDPOINTS_MAX = 100  # per slice; upstream's --max-endpoints-per-slice
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -178,8 +178,3 @@ def _fill(slices: Sequence[_Kept], rest: list[Object], limit: int) -> list[Objec
 def of_owner(slices: Iterable[Object], manager: str, service: str) -> list[Object]:
     """The slices that `manager` keeps for a Service name."""
     return [s for s in slices if labels_of(s).get(MANAGED_BY) == manager and labels_of(s).get(SERVICE_NAME) == service]
-
-
-def service_key(slice_: Object) -> str:
-    """Key of the Service a slice is for."""
-    return f"{namespace_of(slice_)}/{labels_of(slice_).get(SERVICE_NAME, '')}"

@@ -9,29 +9,23 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from wherry.kit.clock import Clock, rfc3339
+from wherry.kit.clock import rfc3339
 from wherry.kit.errors import Invalid, NotFound, WherryError
 from wherry.kit.reserved import Reserved
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.controller import run_controller
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import Recorder
-from wherry.orchestration.client.workqueue import KeyedQueue
+from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch
 from wherry.orchestration.controllers.certificates import decide
 from wherry.orchestration.controllers.certificates.asked import NODE_PREFIX, Asked, read
-from wherry.orchestration.controllers.workload.children import wake_on_change
 from wherry.orchestration.objects.kinds import CERTIFICATE_SIGNING_REQUESTS, NODES, SUBJECT_ACCESS_REVIEWS
 from wherry.orchestration.objects.meta import Object, name_of, revision_of, uid_of
 
 SIGNING, APPROVING, CLEANING = (
     f"certificatesigningrequest-{what}-controller" for what in ("signing", "approving", "cleaner")
 )
-WORKERS = 2
 CLEAN_PERIOD_S = 3600.0
 
 log = logging.getLogger(__name__)
@@ -40,28 +34,23 @@ log = logging.getLogger(__name__)
 Sign = Callable[[bytes, Collection[str], datetime, timedelta], bytes]
 
 
-class Signer:
+class Signer(Loop[str]):
     """certificatesigningrequest-signing-controller: the four signers whose CA is the cluster's."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, sign: Sign) -> None:
-        self._client = client
-        self._clock = clock
+    name = SIGNING
+    workers = 2
+    watches = (Watch(CERTIFICATE_SIGNING_REQUESTS),)
+
+    def __init__(self, tools: Tools, sign: Sign) -> None:
+        super().__init__(tools)
         self._sign = sign
-        self._requests = informers.of(CERTIFICATE_SIGNING_REQUESTS)
-        self._queue: KeyedQueue[str] = KeyedQueue()
 
-    async def run(self) -> None:
-        """Run until cancelled. The informers run elsewhere."""
-        await self._requests.wait_synced()
-        wake_on_change(self._requests, self._queue)
-        await run_controller(SIGNING, self._queue, self.reconcile, WORKERS)
-
-    async def reconcile(self, name: str) -> None:
+    async def reconcile(self, key: str, seen: Seen) -> None:
         """See to one request."""
-        csr = self._requests.get(name)
+        csr = seen[CERTIFICATE_SIGNING_REQUESTS].get(key)
         if csr is None or not decide.is_to_sign(csr):
             return
-        now = self._clock.now()
+        now = self.clock.now()
         status = dict(csr.get("status") or {})
         try:
             asked = read(csr)
@@ -73,35 +62,33 @@ class Signer:
             fault = str(error)
         if fault:
             status["conditions"] = [*(status.get("conditions") or ()), _condition("Failed", "SignerValidationFailure", fault, now)]
-        await self._client.update_status(CERTIFICATE_SIGNING_REQUESTS, {**csr, "status": status})
+        await self.client.update_status(CERTIFICATE_SIGNING_REQUESTS, {**csr, "status": status})
 
 
-class Approver:
+def _of_the_node(seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+    """A request may have come before its Node showed its addresses."""
+    if new is None or (old or {}).get("status", {}).get("addresses") == (new.get("status") or {}).get("addresses"):
+        return
+    for csr in seen[CERTIFICATE_SIGNING_REQUESTS].list():
+        if csr["spec"].get("username") == NODE_PREFIX + name_of(new) and decide.is_to_approve(csr):
+            yield name_of(csr)
+
+
+class Approver(Loop[str]):
     """certificatesigningrequest-approving-controller: kubelets' client certificates as upstream; their serving ones when
     they are for the node's own name and addresses."""
 
-    def __init__(
-        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, reserved: Reserved, own_names: Collection[str]
-    ) -> None:
-        self._client = client
-        self._clock = clock
-        self._reserved = reserved
-        self._own_names = own_names
-        self._requests = informers.of(CERTIFICATE_SIGNING_REQUESTS)
-        self._nodes = informers.of(NODES)
-        self._queue: KeyedQueue[str] = KeyedQueue()
+    name = APPROVING
+    workers = 2
+    watches = (Watch(CERTIFICATE_SIGNING_REQUESTS), Watch(NODES, _of_the_node))
 
-    async def run(self) -> None:
-        """Run until cancelled. The informers run elsewhere."""
-        await self._requests.wait_synced()
-        await self._nodes.wait_synced()
-        wake_on_change(self._requests, self._queue)
-        self._nodes.subscribe(self._node_changed)
-        await run_controller(APPROVING, self._queue, self.reconcile, WORKERS)
+    def __init__(self, tools: Tools, reserved: Reserved, own_names: Collection[str]) -> None:
+        super().__init__(tools)
+        self._reserved, self._own_names = reserved, own_names
 
-    async def reconcile(self, name: str) -> None:
+    async def reconcile(self, key: str, seen: Seen) -> None:
         """See to one request."""
-        csr = self._requests.get(name)
+        csr = seen[CERTIFICATE_SIGNING_REQUESTS].get(key)
         if csr is None or not decide.is_to_approve(csr):
             return
         try:
@@ -109,20 +96,20 @@ class Approver:
         except Invalid as error:
             log.info("%s", error)
             return
-        message = await self._approval(csr, asked)
+        message = await self._approval(csr, asked, seen)
         if message:
             status = dict(csr.get("status") or {})
-            row = _condition("Approved", "AutoApproved", message, self._clock.now())
+            row = _condition("Approved", "AutoApproved", message, self.clock.now())
             status["conditions"] = [*(status.get("conditions") or ()), row]
-            await self._client.update(CERTIFICATE_SIGNING_REQUESTS, {**csr, "status": status}, subresource="approval")
+            await self.client.update(CERTIFICATE_SIGNING_REQUESTS, {**csr, "status": status}, subresource="approval")
 
-    async def _approval(self, csr: Object, asked: Asked) -> str:
+    async def _approval(self, csr: Object, asked: Asked, seen: Seen) -> str:
         for one in decide.recognized(asked):
             if await self._may_create(csr, one.subresource):
                 return one.message
             log.info("recognized csr %s as %s but subject access review was not approved", name_of(csr), one.subresource)
-        node = self._nodes.get(asked.common_name.removeprefix(NODE_PREFIX))
-        others = [other for other in self._nodes.list() if other is not node]
+        node = seen[NODES].get(asked.common_name.removeprefix(NODE_PREFIX))
+        others = [other for other in seen[NODES].list() if other is not node]
         is_own = decide.is_own_serving(asked, node, others, self._reserved, self._own_names)
         return decide.SERVING_APPROVED if is_own else ""
 
@@ -132,25 +119,16 @@ class Approver:
                       "verb": "create", "version": "*"}
         review = {"spec": {"user": spec.get("username", ""), "uid": spec.get("uid", ""), "groups": spec.get("groups") or [],
                            "extra": spec.get("extra") or {}, "resourceAttributes": attributes}}
-        answer = await self._client.create(SUBJECT_ACCESS_REVIEWS, review)
+        answer = await self.client.create(SUBJECT_ACCESS_REVIEWS, review)
         return bool(answer["status"].get("allowed"))
-
-    def _node_changed(self, old: Object | None, new: Object | None) -> None:
-        """A request may have come before its Node showed its addresses."""
-        if new is None or (old or {}).get("status", {}).get("addresses") == (new.get("status") or {}).get("addresses"):
-            return
-        for csr in self._requests.list():
-            if csr["spec"].get("username") == NODE_PREFIX + name_of(new) and decide.is_to_approve(csr):
-                self._queue.add(name_of(csr))
 
 
 class Cleaner:
     """certificatesigningrequest-cleaner-controller."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
-        self._client = client
-        self._clock = clock
-        self._requests = informers.of(CERTIFICATE_SIGNING_REQUESTS)
+    def __init__(self, tools: Tools) -> None:
+        self._client, self._clock = tools.client, tools.clock
+        self._requests = tools.informers.of(CERTIFICATE_SIGNING_REQUESTS)
 
     async def run(self) -> None:
         """Run until cancelled. The informers run elsewhere."""

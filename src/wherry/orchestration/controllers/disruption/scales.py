@@ -6,12 +6,13 @@ Spec:  Kubernetes pkg/controller/disruption/disruption.go (finders).
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from wherry.kit.errors import Invalid, NotFound
 from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.informer import Informer
-from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Seen
 from wherry.orchestration.controllers.garbage_collector.kinds import Kinds
+from wherry.orchestration.controllers.workload.children import is_owner_kind
 from wherry.orchestration.objects.kinds import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
@@ -24,20 +25,15 @@ from wherry.orchestration.objects.meta import Object, controller_of, name_of, na
 from wherry.orchestration.objects.resources import Resource
 
 WITH_REPLICAS = (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS)
+LOOKED_UP = (*WITH_REPLICAS, CUSTOM_RESOURCE_DEFINITIONS)
 
 
+@dataclass(frozen=True, slots=True)
 class Scales:
-    """Looks owners up."""
+    """Looks owners up; `seen` has all of `LOOKED_UP`."""
 
-    def __init__(self, client: Client, informers: Informers) -> None:
-        self._client = client
-        self._owners: dict[tuple[str, str], Informer] = {(r.group, r.kind): informers.of(r) for r in WITH_REPLICAS}
-        self._definitions = informers.of(CUSTOM_RESOURCE_DEFINITIONS)
-
-    async def wait_synced(self) -> None:
-        """Return once owners can be looked up."""
-        for informer in (*self._owners.values(), self._definitions):
-            await informer.wait_synced()
+    client: Client
+    seen: Seen
 
     async def of(self, pods: Iterable[Object]) -> dict[str, int]:
         """Raise `Invalid` when a pod's controller has no scale."""
@@ -55,11 +51,10 @@ class Scales:
         return found
 
     async def _of_owner(self, owner: Object, namespace: str) -> tuple[str, int] | None:
-        group = str(owner.get("apiVersion", "")).rpartition("/")[0]
-        informer = self._owners.get((group, owner["kind"]))
-        if informer is None:
+        resource = next((known for known in WITH_REPLICAS if is_owner_kind(owner, known)), None)
+        if resource is None:
             return await self._of_any(owner, namespace)
-        obj = informer.get(f"{namespace}/{owner['name']}")
+        obj = self.seen[resource].get(f"{namespace}/{owner['name']}")
         if obj is None or uid_of(obj) != owner["uid"]:
             return None
         parent = controller_of(obj)
@@ -72,7 +67,7 @@ class Scales:
         if resource is None:
             return None
         try:
-            scale = await self._client.get(resource, owner["name"], namespace, subresource="scale")
+            scale = await self.client.get(resource, owner["name"], namespace, subresource="scale")
         except NotFound:
             return None
         if uid_of(scale) not in ("", owner["uid"]):
@@ -84,7 +79,7 @@ class Scales:
         if known is not None:
             return known if "scale" in known.subresources else None
         group = str(owner["apiVersion"]).rpartition("/")[0]
-        for definition in self._definitions.list():
+        for definition in self.seen[CUSTOM_RESOURCE_DEFINITIONS].list():
             spec = definition["spec"]
             if spec["group"] == group and spec["names"]["kind"] == owner["kind"]:
                 return Kinds.of_definition(definition)

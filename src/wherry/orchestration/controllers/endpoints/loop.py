@@ -5,91 +5,83 @@ Out:   Endpoints written; those of deleted Services removed; FailedToCreateEndpo
 Never: touches the Endpoints of Services without a selector, or leader election records.
 """
 
-from wherry.kit.clock import Clock
+from collections.abc import Iterable
+
 from wherry.kit.errors import AlreadyExists, Conflict, NotFound, WherryError
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.controller import run_controller
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import WARNING, Recorder
-from wherry.orchestration.client.workqueue import KeyedQueue
+from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch
+from wherry.orchestration.client.recorder import WARNING
 from wherry.orchestration.controllers.backends import selection
 from wherry.orchestration.controllers.backends.triggers import Triggers
 from wherry.orchestration.controllers.endpoints.decide import decide
-from wherry.orchestration.controllers.workload.children import wake_on_change
-from wherry.orchestration.controllers.workload.expectations import Expectations
 from wherry.orchestration.controllers.workload.pod_control import is_namespace_ending
 from wherry.orchestration.objects.kinds import ENDPOINTS, PODS, SERVICES
 from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, key_of, revision_of, split_key, uid_of
 
-COMPONENT = "endpoint-controller"
-WORKERS = 5
 LEADER = "control-plane.alpha.kubernetes.io/leader"
 
 
-class Controller:
+class Controller(Loop[str]):
     """endpoints-controller."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
-        self._client = client
-        self._recorder = recorder.named(COMPONENT)
-        self._services = informers.of(SERVICES)
-        self._pods = informers.of(PODS)
-        self._endpoints = informers.of(ENDPOINTS)
-        self._expected = Expectations(self._endpoints)
+    name = "endpoint-controller"
+    workers = 5
+
+    def __init__(self, tools: Tools) -> None:
+        self.watches = (
+            Watch(SERVICES, indexes=selection.OF_SERVICES),
+            Watch(PODS, selection.services_touched, indexes=selection.OF_PODS),
+            Watch(ENDPOINTS, self._of_the_endpoints),
+        )
+        super().__init__(tools)
         self._triggers = Triggers()
-        self._queue: KeyedQueue[str] = KeyedQueue()
+        self._left: set[str] = set()  # Endpoints found at the start: their Service may have gone while we were away
 
     async def run(self) -> None:
         """Run until cancelled. The informers run elsewhere."""
-        selection.index(self._services, self._pods)
-        for informer in (self._services, self._pods, self._endpoints):
-            await informer.wait_synced()
-        wake_on_change(self._services, self._queue)
-        selection.wake_services(self._pods, self._services, self._queue.add)
-        for left in self._endpoints.list():
-            self._queue.add(key_of(left))  # its Service may have gone while we were away
-        self._endpoints.subscribe(self._endpoints_changed)
-        await run_controller(COMPONENT, self._queue, self.reconcile, WORKERS)
+        endpoints = self._informers.of(ENDPOINTS)
+        await endpoints.wait_synced()
+        self._left = {key_of(left) for left in endpoints.list()}
+        await super().run()
 
-    async def reconcile(self, key: str) -> None:
+    async def reconcile(self, key: str, seen: Seen) -> None:
         """Bring the Endpoints of one Service up to date."""
-        service, old = self._services.get(key), self._endpoints.get(key)
+        service, old = seen[SERVICES].get(key), seen[ENDPOINTS].get(key)
         if service is None:
             self._triggers.forget(key)
-            self._expected.forget(key)
             if old is not None and LEADER not in annotations_of(old):
                 await self._remove(key, old)
             return
-        if not selection.has_pods(service) or is_deleting(service) or not self._expected.met(key):
+        if not selection.has_pods(service) or is_deleting(service):
             return
-        pods = selection.pods_of(service, self._pods)
+        pods = selection.pods_of(service, seen[PODS])
         new = decide(service, pods, old, self._triggers.since_last(service, pods))
         if new is not None:
-            await self._write(key, service, new)
+            await self._write(key, service, new, seen)
 
     async def _remove(self, key: str, old: Object) -> None:
         namespace, name = split_key(key)
         try:
-            await self._client.delete(ENDPOINTS, name, namespace, uid=uid_of(old))
+            await self.client.delete(ENDPOINTS, name, namespace, uid=uid_of(old))
         except NotFound:
             return
 
-    async def _write(self, key: str, service: Object, new: Object) -> None:
+    async def _write(self, key: str, service: Object, new: Object, seen: Seen) -> None:
         verb = "Update" if revision_of(new) else "Create"
         try:
-            write = self._client.update if revision_of(new) else self._client.create
-            self._expected.created(key, await write(ENDPOINTS, new))
+            write = self.client.update if revision_of(new) else self.client.create
+            seen.wrote(key, ENDPOINTS, await write(ENDPOINTS, new))
         except (Conflict, AlreadyExists, NotFound):
             raise
         except WherryError as error:
             if is_namespace_ending(error):
                 return
             text = f"Failed to {verb.lower()} endpoint {key}: {error}"
-            self._recorder.event(service, WARNING, f"FailedTo{verb}Endpoint", text)
+            self.recorder.event(service, WARNING, f"FailedTo{verb}Endpoint", text)
             raise
 
-    def _endpoints_changed(self, old: Object | None, new: Object | None) -> None:
-        """Somebody's hand. Endpoints without a Service are not ours to judge: the Service may come later."""
+    def _of_the_endpoints(self, seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+        """Somebody's hand. Later Endpoints without a Service are not ours to judge: the Service may come later still."""
         key = key_of(new or old or {})
-        if self._services.get(key) is not None:
-            self._queue.add(key)
+        if key in self._left or seen[SERVICES].get(key) is not None:
+            self._left.discard(key)
+            yield key

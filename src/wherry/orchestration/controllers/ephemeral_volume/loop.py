@@ -5,68 +5,54 @@ Out:   claims `<pod>-<volume>`; an event when the name is taken by a claim of so
 Spec:  KEP-1698, Kubernetes pkg/controller/volume/ephemeral.
 """
 
-from wherry.kit.clock import Clock
+from collections.abc import Iterable
+
 from wherry.kit.errors import AlreadyExists, WherryError
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.controller import run_controller
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import WARNING, Recorder
-from wherry.orchestration.client.workqueue import KeyedQueue
+from wherry.orchestration.client.loop_kit import Loop, Seen, Watch, nobody
+from wherry.orchestration.client.recorder import WARNING
 from wherry.orchestration.controllers.workload.children import is_controlled_by
 from wherry.orchestration.controllers.workload.pod_control import is_namespace_ending
 from wherry.orchestration.objects.kinds import PERSISTENT_VOLUME_CLAIMS, PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, name_of, namespace_of, owner_reference
 
-COMPONENT = "ephemeral_volume"
-WORKERS = 2
+
+def _with_ephemeral_volumes(_: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+    if old is None and new is not None and ephemeral_volumes(new):
+        yield key_of(new)
 
 
-class Controller:
+class Controller(Loop[str]):
     """ephemeral-volume-controller."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
-        self._client = client
-        self._recorder = recorder.named(COMPONENT)
-        self._pods = informers.of(PODS)
-        self._claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
-        self._queue: KeyedQueue[str] = KeyedQueue()
+    name = "ephemeral_volume"
+    workers = 2
+    watches = (Watch(PODS, _with_ephemeral_volumes), Watch(PERSISTENT_VOLUME_CLAIMS, nobody))
 
-    async def run(self) -> None:
-        """Run until cancelled. The informers run elsewhere."""
-        await self._pods.wait_synced()
-        await self._claims.wait_synced()
-        self._pods.subscribe(self._pod_changed)
-        await run_controller(COMPONENT, self._queue, self.reconcile, WORKERS)
-
-    async def reconcile(self, key: str) -> None:
+    async def reconcile(self, key: str, seen: Seen) -> None:
         """See to the claims of one pod."""
-        pod = self._pods.get(key)
+        pod = seen[PODS].get(key)
         if pod is None or is_deleting(pod):
             return
         for volume in ephemeral_volumes(pod):
-            await self._ensure(pod, volume)
+            await self._ensure(pod, volume, seen)
 
-    async def _ensure(self, pod: Object, volume: Object) -> None:
+    async def _ensure(self, pod: Object, volume: Object, seen: Seen) -> None:
         claim = claim_of(pod, volume)
-        existing = self._claims.get(key_of(claim))
+        existing = seen[PERSISTENT_VOLUME_CLAIMS].get(key_of(claim))
         if existing is not None:
             if not is_controlled_by(existing, pod):
                 text = f"PVC {key_of(claim)} was not created for pod {key_of(pod)} (pod is not owner)"
-                self._recorder.event(pod, WARNING, "FailedEphemeralVolume", text)
+                self.recorder.event(pod, WARNING, "FailedEphemeralVolume", text)
             return
         try:
-            await self._client.create(PERSISTENT_VOLUME_CLAIMS, claim)
-        except AlreadyExists:
-            self._queue.retry(key_of(pod))
+            await self.client.create(PERSISTENT_VOLUME_CLAIMS, claim)
+        except AlreadyExists:  # whose it is shows when the cache has it
+            raise
         except WherryError as error:
             if not is_namespace_ending(error):
                 text = f"ephemeral volume controller failed to create PVC for volume {volume['name']}: {error}"
-                self._recorder.event(pod, WARNING, "FailedEphemeralVolume", text)
+                self.recorder.event(pod, WARNING, "FailedEphemeralVolume", text)
                 raise
-
-    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
-        if old is None and new is not None and ephemeral_volumes(new):
-            self._queue.add(key_of(new))
 
 
 def ephemeral_volumes(pod: Object) -> list[Object]:

@@ -9,73 +9,83 @@ Promises: nothing is deleted because an informer is late: an owner that the grap
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
-from wherry.kit.clock import Clock
 from wherry.kit.errors import NotFound
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.controller import run_controller
 from wherry.orchestration.client.informer import Informer
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import WARNING, Recorder
+from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch, nobody
+from wherry.orchestration.client.recorder import WARNING
 from wherry.orchestration.client.workqueue import KeyedQueue
 from wherry.orchestration.controllers.garbage_collector import decide as act
 from wherry.orchestration.controllers.garbage_collector.graph import Graph, Item, item_of
 from wherry.orchestration.controllers.garbage_collector.kinds import Kinds
-from wherry.orchestration.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS
+from wherry.orchestration.objects.kinds import BUILTIN, CUSTOM_RESOURCE_DEFINITIONS
 from wherry.orchestration.objects.meta import Object, uid_of
 from wherry.orchestration.objects.resources import Resource
 
 log = logging.getLogger(__name__)
 
-COMPONENT = "garbage-collector-controller"
-WORKERS = 10
 SYNC_S_MAX = 30.0
 UNSEEN_OWNER_RECHECK_S = 15.0
 ABSENT_MAX = 500
 
 
-class Controller:
+class Controller(Loop[str]):
     """Collects garbage. `resources` are the ones to watch from the start; custom resources join by themselves."""
 
-    def __init__(
-        self,
-        client: Client,
-        informers: Informers,
-        recorder: Recorder,
-        clock: Clock,
-        resources: Sequence[Resource] | None = None,
-    ) -> None:
-        self._client = client
-        self._informers = informers
-        self._recorder = recorder.named(COMPONENT)
-        self._kinds = Kinds() if resources is None else Kinds(resources)
-        self._graph = Graph()
+    name = "garbage-collector-controller"
+    workers = 10
+    watches = (Watch(CUSTOM_RESOURCE_DEFINITIONS, nobody),)
+
+    def __init__(self, tools: Tools, resources: Sequence[Resource] = BUILTIN) -> None:
+        super().__init__(tools)
+        self._resources = resources
         self._absent: OrderedDict[str, None] = OrderedDict()  # "namespace/uid" of owners known to be gone
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """What was seen come may have gone while nobody looked."""
+        self._kinds, self._graph = Kinds(self._resources), Graph()
         self._queue: KeyedQueue[str] = KeyedQueue()
-        self._monitors: dict[Resource, Informer] = {}
+        self._monitors: dict[Resource, tuple[Informer, ExitStack]] = {}
 
     async def run(self) -> None:
-        """Run until cancelled. The informers run elsewhere."""
-        for resource in self._kinds.watched():
-            self._monitor(resource)
-        definitions = self._informers.of(CUSTOM_RESOURCE_DEFINITIONS)
-        await self._sync(definitions)
-        definitions.subscribe(self._definition_changed)
-        await run_controller(COMPONENT, self._queue, self.reconcile, WORKERS)
+        """Run until cancelled. Unlike other loops, what it watches comes and goes, and is not waited for beyond `SYNC_S_MAX`."""
+        self._start_anew()
+        seen = Seen(self._informers, self.watches, self._queue.add)
+        definitions = seen[CUSTOM_RESOURCE_DEFINITIONS]
+        try:
+            for resource in self._kinds.watched():
+                self._monitor(resource)
+            await self._sync(definitions)
+            with definitions.subscribed(self._definition_changed):
+                async with asyncio.TaskGroup() as tasks:
+                    for number in range(self.workers):
+                        tasks.create_task(self._work(self._queue, seen), name=f"{self.name}-{number}")
+        finally:
+            for resource in [*self._monitors]:
+                self._unmonitor(resource)
+            self._queue.close()
 
-    async def reconcile(self, uid: str) -> None:
-        """Judge one object."""
-        item = self._graph.items.get(uid)
+    async def reconcile(self, key: str, seen: Seen) -> float | None:
+        """Judge one object, by its uid."""
+        item = self._graph.items.get(key)
         if item is None:
-            return
+            return None
         action = act.decide(item, self._graph, self._absent_owners(item))
         if isinstance(action, act.Ask):
             for owner in action.owners:
-                if await self._exists(item, owner):
-                    return  # or it cannot be looked up: nothing may be deleted
+                resource = self._kinds.find(owner)
+                if resource is not None and resource.namespaced and not item.namespace:
+                    self._tell_invalid(item, owner)
+                    return None
+                if await self._exists(item, owner, resource):
+                    # Ask again until the graph has it: it may come and go without the informer ever seeing it.
+                    return UNSEEN_OWNER_RECHECK_S
             action = act.decide(item, self._graph, self._absent_owners(item))
         await self._carry_out(item, action)
+        return None
 
     async def _carry_out(self, item: Item, action: act.Action) -> None:
         match action:
@@ -90,8 +100,7 @@ class Controller:
                 left = [name for name in item.finalizers if name != finalizer]
                 await self._patch(item, {"finalizers": left or None})
             case act.Press(uids):
-                for uid in uids:
-                    self._queue.add(uid)
+                self._wake(uids)
 
     async def _delete(self, item: Item, policy: str, *, unblock: bool) -> None:
         revision = item.revision
@@ -102,7 +111,7 @@ class Controller:
         # Debug: each dependent of each deleted object comes by here; an operator's log would hold little else.
         log.debug("deleting %s %s/%s: its owners are gone", item.resource.qualified_name, item.namespace, item.name)
         try:
-            await self._client.delete(
+            await self.client.delete(
                 item.resource, item.name, item.namespace, uid=item.uid, revision=revision, propagation=policy
             )
         except NotFound:
@@ -112,7 +121,7 @@ class Controller:
         """Change metadata of exactly the object that was judged; {} when it is gone."""
         body = {"metadata": {"uid": item.uid, "resourceVersion": item.revision, **metadata}}
         try:
-            return await self._client.patch(item.resource, item.name, item.namespace, body)
+            return await self.client.patch(item.resource, item.name, item.namespace, body)
         except NotFound:
             self._wake(self._graph.remove(item.uid))
             return {}
@@ -120,21 +129,14 @@ class Controller:
     def _absent_owners(self, item: Item) -> set[str]:
         return {ref["uid"] for ref in item.owners if f"{item.namespace}/{ref['uid']}" in self._absent}
 
-    async def _exists(self, item: Item, owner: Object) -> bool:
-        """Ask the server. True also when it cannot be told; notes an owner that is absent."""
-        resource = self._kinds.find(owner)
+    async def _exists(self, item: Item, owner: Object, resource: Resource | None) -> bool:
+        """Ask the server. True also when it cannot be looked up: nothing may be deleted. Notes an owner that is absent."""
         if resource is None:
             log.debug("owner %s of %s is of no kind that is served", owner, item.name)
-            self._queue.add_after(item.uid, UNSEEN_OWNER_RECHECK_S)
-            return True
-        if resource.namespaced and not item.namespace:
-            self._tell_invalid(item, owner)
             return True
         try:
-            live = await self._client.get(resource, owner["name"], item.namespace if resource.namespaced else "")
+            live = await self.client.get(resource, owner["name"], item.namespace if resource.namespaced else "")
             if uid_of(live) == owner["uid"]:
-                # Ask again until the graph has it: it may come and go without the informer ever seeing it.
-                self._queue.add_after(item.uid, UNSEEN_OWNER_RECHECK_S)
                 return True
         except NotFound:
             pass
@@ -154,13 +156,11 @@ class Controller:
             "metadata": {"name": item.name, "namespace": item.namespace, "uid": item.uid},
         }
         what = f'ownerRef {reference} does not exist in namespace "{item.namespace}"'
-        self._recorder.event(about, WARNING, "OwnerRefInvalidNamespace", what)
+        self.recorder.event(about, WARNING, "OwnerRefInvalidNamespace", what)
 
     def _monitor(self, resource: Resource) -> None:
         if resource in self._monitors:
             return
-        informer = self._informers.of(resource, metadata_only=True)
-        self._monitors[resource] = informer
 
         def changed(old: Object | None, new: Object | None) -> None:
             if old is not None and (new is None or uid_of(old) != uid_of(new)):
@@ -168,9 +168,16 @@ class Controller:
             if new is not None:
                 self._wake(self._graph.put(item_of(resource, new)))
 
-        informer.subscribe(changed)
+        informer, subscription = self._informers.of(resource, metadata_only=True), ExitStack()
+        subscription.enter_context(informer.subscribed(changed))
+        self._monitors[resource] = informer, subscription
 
-    def _wake(self, uids: set[str]) -> None:
+    def _unmonitor(self, resource: Resource) -> Informer | None:
+        informer, subscription = self._monitors.pop(resource, (None, ExitStack()))
+        subscription.close()
+        return informer
+
+    def _wake(self, uids: Iterable[str]) -> None:
         for uid in uids:
             self._queue.add(uid)
 
@@ -178,9 +185,8 @@ class Controller:
         before = self._kinds.of_definition(old) if old is not None else None
         after = self._kinds.of_definition(new) if new is not None else None
         if before is not None and before != after:
-            informer = self._monitors.pop(before, None)
             self._kinds.remove(before)
-            if informer is not None:
+            if (informer := self._unmonitor(before)) is not None:
                 for obj in informer.list():
                     self._wake(self._graph.remove(uid_of(obj)))
                 self._informers.drop(informer)
@@ -193,8 +199,8 @@ class Controller:
         try:
             async with asyncio.timeout(SYNC_S_MAX):
                 await definitions.wait_synced()
-                for informer in [*self._monitors.values()]:
+                for informer, _ in [*self._monitors.values()]:
                     await informer.wait_synced()
         except TimeoutError:
-            late = [r.qualified_name for r, informer in self._monitors.items() if not informer.synced]
+            late = [r.qualified_name for r, (informer, _) in self._monitors.items() if not informer.synced]
             log.warning("not listed after %.0f s, collecting without: %s", SYNC_S_MAX, ", ".join(late))

@@ -5,9 +5,9 @@ Spec:  Kubernetes pkg/controller/job/backoff_utils.go.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from wherry.kit.clock import parse_rfc3339
+from wherry.kit.clock import left_s, parse_rfc3339
 from wherry.orchestration.controllers.workload import pods as read
 from wherry.orchestration.objects.meta import Object, condition_of
 
@@ -38,7 +38,7 @@ class Record:
         if not self.failures or self.last is None:
             return 0.0
         delay_s = min(FIRST_S * 2.0 ** min(self.failures - 1, EXPONENT_MAX), MAX_S)
-        return max(0.0, (self.last + timedelta(seconds=delay_s) - now).total_seconds())
+        return left_s(self.last, delay_s, now)
 
 
 def finished_at(pod: Object, now: datetime) -> datetime:

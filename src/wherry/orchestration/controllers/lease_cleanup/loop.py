@@ -9,11 +9,9 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from wherry.kit.clock import Clock, parse_rfc3339
+from wherry.kit.clock import parse_rfc3339
 from wherry.kit.errors import NotFound, WherryError
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.objects.kinds import LEASES, NODES
 from wherry.orchestration.objects.meta import Object, labels_of, name_of, namespace_of, revision_of, uid_of
 
@@ -28,10 +26,9 @@ EXPIRED_FOR = timedelta(hours=1)
 class Controller:
     """apiserver-lease-garbage-collector and its like for nodes."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
-        self._client = client
-        self._clock = clock
-        self._nodes = informers.of(NODES)
+    def __init__(self, tools: Tools) -> None:
+        self._client, self._clock = tools.client, tools.clock
+        self._nodes = tools.informers.of(NODES)
 
     async def run(self) -> None:
         """Run until cancelled. The informers run elsewhere."""

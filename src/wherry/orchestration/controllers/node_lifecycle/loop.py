@@ -5,16 +5,14 @@ Out:   conditions Unknown, taints, pods of silent nodes not ready; events Regist
 Never: evicts; the NoExecute taints do that through `taint_eviction`.
 """
 
-import asyncio
 import logging
+from collections.abc import Iterable
 
-from wherry.kit.clock import Clock, loop_time
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import NotFound
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.controller import run_controller
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import NORMAL, WARNING, Recorder
-from wherry.orchestration.client.workqueue import KeyedQueue
+from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch, nobody
+from wherry.orchestration.client.recorder import NORMAL, WARNING
+from wherry.orchestration.client.workqueue import RETRY_FIRST_S
 from wherry.orchestration.controllers.node_lifecycle.decide import GRACE_S, ready_status, silenced, taints_of
 from wherry.orchestration.controllers.node_lifecycle.heard import Heard
 from wherry.orchestration.controllers.workload.pods import is_ready
@@ -31,10 +29,8 @@ from wherry.orchestration.objects.meta import (
 
 log = logging.getLogger(__name__)
 
-COMPONENT = "node-controller"
 LEASE_NAMESPACE = "kube-node-lease"
-MONITOR_S = 5.0
-WORKERS = 4
+MONITOR_S = 5.0  # between two looks at a node, also when one failed
 BY_NODE = "node"
 
 
@@ -44,90 +40,79 @@ def node_name_of(pod: Object) -> list[str]:
     return [name] if name else []
 
 
-class Controller:
+class Controller(Loop[str]):
     """node-lifecycle-controller."""
 
-    def __init__(
-        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, grace_s: float = GRACE_S
-    ) -> None:
-        self._client = client
-        self._clock = clock
+    name = "node-controller"
+    workers = 4
+    retry_s = (RETRY_FIRST_S, MONITOR_S)
+
+    def __init__(self, tools: Tools, grace_s: float = GRACE_S) -> None:
+        self.watches = (
+            Watch(NODES, self._node_changed),
+            Watch(LEASES, nobody, LEASE_NAMESPACE),
+            Watch(PODS, nobody, indexes={BY_NODE: node_name_of}),
+        )
+        super().__init__(tools)
         self._grace_s = grace_s
-        self._recorder = recorder.named(COMPONENT)
-        self._nodes = informers.of(NODES)
-        self._leases = informers.of(LEASES, LEASE_NAMESPACE)
-        self._pods = informers.of(PODS)
         self._heard = Heard()
         self._known: set[str] = set()  # uids of nodes that were greeted
-        self._queue: KeyedQueue[str] = KeyedQueue()
 
     async def run(self) -> None:
         """Run until cancelled. The informers run elsewhere."""
-        self._pods.add_index(BY_NODE, node_name_of)
-        for informer in (self._nodes, self._leases, self._pods):
-            await informer.wait_synced()
-        self._known = {uid_of(node) for node in self._nodes.list()}
-        self._nodes.subscribe(self._node_changed)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._monitor(), name="node monitor")
-            tasks.create_task(run_controller(COMPONENT, self._queue, self.reconcile, WORKERS), name=COMPONENT)
+        nodes = self._informers.of(NODES)
+        await nodes.wait_synced()
+        self._known = {uid_of(node) for node in nodes.list()}
+        await super().run()
 
-    async def _monitor(self) -> None:
-        while True:
-            now = loop_time()
-            for node in self._nodes.list():
-                silent_s = self._heard.see(node, self._leases.get(f"{LEASE_NAMESPACE}/{name_of(node)}"), now)
-                if silent_s > self._grace_s:
-                    self._queue.add(name_of(node))
-            await asyncio.sleep(MONITOR_S)
-
-    async def reconcile(self, name: str) -> None:
-        """Bring conditions and taints of one node up to date."""
-        node = self._nodes.get(name)
+    async def reconcile(self, key: str, seen: Seen) -> float | None:
+        """Bring conditions and taints of one node up to date; silence is no event, so it is looked for all the time."""
+        node, lease = seen[NODES].get(key), seen[LEASES].get(f"{LEASE_NAMESPACE}/{key}")
         if node is None:
-            self._heard.forget(name)
-            return
-        lease = self._leases.get(f"{LEASE_NAMESPACE}/{name}")
+            self._heard.forget(key)
+            return None
         try:
             if self._heard.see(node, lease, loop_time()) > self._grace_s:
                 node = await self._silence(node)
-            await self._taint(node)
+            await self._taint(node, seen)
         except NotFound:
-            return
+            return MONITOR_S
         if ready_status(node) == "Unknown":
-            await self._mark_pods(name)
+            await self._mark_pods(key, seen)
+        return MONITOR_S
 
     async def _silence(self, node: Object) -> Object:
-        conditions = silenced(node, self._clock.now())
+        conditions = silenced(node, self.clock.now())
         if conditions is None:
             return node
         log.warning("node %s has been silent for over %d s", name_of(node), self._grace_s)
         body = {"metadata": {"resourceVersion": revision_of(node)}, "status": {"conditions": conditions}}
-        return await self._client.patch_status(NODES, name_of(node), "", body)
+        return await self.client.patch_status(NODES, name_of(node), "", body)
 
-    async def _taint(self, node: Object) -> None:
-        any_ready = ready_status(node) == "True" or any(ready_status(other) == "True" for other in self._nodes.list())
-        taints = taints_of(node, self._clock.now(), evict=any_ready)
+    async def _taint(self, node: Object, seen: Seen) -> None:
+        any_ready = ready_status(node) == "True" or any(ready_status(other) == "True" for other in seen[NODES].list())
+        taints = taints_of(node, self.clock.now(), evict=any_ready)
         if taints is not None:
             body = {"metadata": {"resourceVersion": revision_of(node)}, "spec": {"taints": taints or None}}
-            await self._client.patch(NODES, name_of(node), "", body)
+            await self.client.patch(NODES, name_of(node), "", body)
 
-    async def _mark_pods(self, node: str) -> None:
+    async def _mark_pods(self, node: str, seen: Seen) -> None:
         """Their kubelet cannot say it: endpoints must not lead to a node that is silent."""
-        for pod in self._pods.by_index(BY_NODE, node):
+        for pod in seen[PODS].by_index(BY_NODE, node):
             if not is_ready(pod) or "kubernetes.io/config.mirror" in annotations_of(pod):
                 continue
-            self._recorder.event(pod, WARNING, "NodeNotReady", "Node is not ready")
-            conditions = with_condition(pod["status"]["conditions"], {"type": "Ready", "status": "False"}, self._clock.now())
+            self.recorder.event(pod, WARNING, "NodeNotReady", "Node is not ready")
+            conditions = with_condition(pod["status"]["conditions"], {"type": "Ready", "status": "False"}, self.clock.now())
             body = {"metadata": {"resourceVersion": revision_of(pod)}, "status": {"conditions": conditions}}
             try:
-                await self._client.patch_status(PODS, name_of(pod), namespace_of(pod), body)
+                await self.client.patch_status(PODS, name_of(pod), namespace_of(pod), body)
             except NotFound:
                 continue
 
-    def _node_changed(self, old: Object | None, new: Object | None) -> None:
+    def _node_changed(self, seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+        """Wake the node, and those that the change decides about; tell of it."""
         node = new or old or {}
-        self._queue.add(name_of(node))
+        yield name_of(node)
         if new is None:
             self._known.discard(uid_of(node))
             self._tell(node, "RemovingNode", f"Node {name_of(node)} event: Removing Node {name_of(node)} from Controller")
@@ -140,12 +125,8 @@ class Controller:
             if before == "True":
                 self._tell(new, "NodeNotReady", f"Node {name_of(new)} status is now: NodeNotReady")
             if "True" in (before, after):
-                self._wake_others()  # whether anybody is ready decides about evictions
-
-    def _wake_others(self) -> None:
-        for node in self._nodes.list():
-            if ready_status(node) != "True":
-                self._queue.add(name_of(node))
+                # Whether anybody is ready decides about evictions.
+                yield from (name_of(other) for other in seen[NODES].list() if ready_status(other) != "True")
 
     def _tell(self, node: Object, reason: str, message: str) -> None:
-        self._recorder.event(node, NORMAL, reason, message)
+        self.recorder.event(node, NORMAL, reason, message)

@@ -8,11 +8,9 @@ Promise: a node counts as missing only after `QUARANTINE_S`, and after the serve
 import asyncio
 import logging
 
-from wherry.kit.clock import Clock, loop_time
+from wherry.kit.clock import loop_time
 from wherry.kit.errors import NotFound, WherryError
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.controllers.pod_gc import decide
 from wherry.orchestration.controllers.pod_gc.decide import Removal
 from wherry.orchestration.objects.kinds import NODES, PODS
@@ -27,11 +25,9 @@ QUARANTINE_S = 40.0
 class Controller:
     """pod-garbage-collector-controller."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
-        self._client = client
-        self._clock = clock
-        self._pods = informers.of(PODS)
-        self._nodes = informers.of(NODES)
+    def __init__(self, tools: Tools) -> None:
+        self._client, self._clock = tools.client, tools.clock
+        self._pods, self._nodes = tools.informers.of(PODS), tools.informers.of(NODES)
         self._missing_since: dict[str, float] = {}
 
     async def run(self) -> None:

@@ -1,9 +1,6 @@
 """Keep every ReplicationController at its number of pods: the ReplicaSet controller in another flavor."""
 
-from wherry.kit.clock import Clock
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.controllers.replicaset import loop
 from wherry.orchestration.controllers.replicaset.decide import REPLICATION_CONTROLLER
 
@@ -11,5 +8,5 @@ from wherry.orchestration.controllers.replicaset.decide import REPLICATION_CONTR
 class Controller(loop.Controller):
     """See `replicaset.loop.Controller`."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder, clock: Clock) -> None:
-        super().__init__(client, informers, recorder, clock, REPLICATION_CONTROLLER)
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools, REPLICATION_CONTROLLER)

@@ -8,88 +8,72 @@ Gap:   all LoadBalancers share the addresses, so two with the same port conflict
 
 from collections.abc import Iterable
 
-from wherry.kit.clock import Clock
 from wherry.kit.errors import NotFound
 from wherry.kit.reserved import Reserved
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.controller import run_controller
-from wherry.orchestration.client.informers import Informers
-from wherry.orchestration.client.recorder import NORMAL, WARNING, Recorder
-from wherry.orchestration.client.workqueue import KeyedQueue
+from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch
+from wherry.orchestration.client.recorder import NORMAL, WARNING
 from wherry.orchestration.objects.kinds import SERVICES
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, name_of, namespace_of, revision_of
 
-COMPONENT = "service-controller"
 OUR_CLASS = "wherry.dev/node"
-WORKERS = 2
 NOTHING = Reserved()
 
 
-class Controller:
+def _and_who_may_wait(seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
+    """The Service, and all that may have its ports now."""
+    if new is not None:
+        yield key_of(new)
+    if old is not None and wants_balancer(old) and (new is None or _part(old) != _part(new)):
+        yield from (key_of(service) for service in seen[SERVICES].list() if wants_balancer(service))
+
+
+class Controller(Loop[str]):
     """service-lb-controller."""
 
-    def __init__(
-        self, client: Client, informers: Informers, recorder: Recorder, clock: Clock, addresses: tuple[str, ...],
-        reserved: Reserved = NOTHING,
-    ) -> None:
-        self._reserved = reserved
-        self._client = client
-        self._addresses = addresses
-        self._recorder = recorder.named(COMPONENT)
-        self._services = informers.of(SERVICES)
-        self._queue: KeyedQueue[str] = KeyedQueue()
+    name = "service-controller"
+    workers = 2
+    watches = (Watch(SERVICES, _and_who_may_wait),)
 
-    async def run(self) -> None:
-        """Run until cancelled. The informers run elsewhere."""
-        await self._services.wait_synced()
-        self._services.subscribe(self._service_changed)
-        await run_controller(COMPONENT, self._queue, self.reconcile, WORKERS)
+    def __init__(self, tools: Tools, addresses: tuple[str, ...], reserved: Reserved = NOTHING) -> None:
+        super().__init__(tools)
+        self._addresses, self._reserved = addresses, reserved
 
-    async def reconcile(self, key: str) -> None:
+    async def reconcile(self, key: str, seen: Seen) -> None:
         """Bring the status of one Service up to date."""
-        service = self._services.get(key)
+        service = seen[SERVICES].get(key)
         if service is None or is_deleting(service) or not is_ours(service):
             return
-        obstacle = self._obstacle(service) if wants_balancer(service) else ""
+        obstacle = self._obstacle(service, seen) if wants_balancer(service) else ""
         new = [] if obstacle else ingress_of(service, self._addresses)
         old = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
         if obstacle:
             text = f"Error syncing load balancer: failed to ensure load balancer: {obstacle}"
-            self._recorder.event(service, WARNING, "SyncLoadBalancerFailed", text)
+            self.recorder.event(service, WARNING, "SyncLoadBalancerFailed", text)
         if old == new:
             return
         if new:
-            self._recorder.event(service, NORMAL, "EnsuringLoadBalancer", "Ensuring load balancer")
+            self.recorder.event(service, NORMAL, "EnsuringLoadBalancer", "Ensuring load balancer")
         status = {**(service.get("status") or {}), "loadBalancer": {"ingress": new or None}}
         body = {"metadata": {"resourceVersion": revision_of(service)}, "status": status}
         try:
-            await self._client.patch_status(SERVICES, name_of(service), namespace_of(service), body)
+            await self.client.patch_status(SERVICES, name_of(service), namespace_of(service), body)
         except NotFound:
             return
         if new:
-            self._recorder.event(service, NORMAL, "EnsuredLoadBalancer", "Ensured load balancer")
+            self.recorder.event(service, NORMAL, "EnsuredLoadBalancer", "Ensured load balancer")
         else:
-            self._recorder.event(service, NORMAL, "DeletedLoadBalancer", "Deleted load balancer")
+            self.recorder.event(service, NORMAL, "DeletedLoadBalancer", "Deleted load balancer")
 
-    def _obstacle(self, service: Object) -> str:
+    def _obstacle(self, service: Object, seen: Seen) -> str:
         for protocol, port in sorted(_ports(service)):
             if owner := self._reserved.port_owner(protocol, port, asker=key_of(service)):
                 return f"port {port}/{protocol} is reserved for {owner}"
-        others = [other for other in self._services.list() if key_of(other) == key_of(service) or not self._is_refused(other)]
+        others = [other for other in seen[SERVICES].list() if key_of(other) == key_of(service) or not self._is_refused(other)]
         rival = port_holder(service, others)
         return f"port in use by Service {key_of(rival)}" if rival is not None else ""
 
     def _is_refused(self, service: Object) -> bool:
         return any(self._reserved.port_owner(*port, asker=key_of(service)) for port in _ports(service))
-
-    def _service_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is not None:
-            self._queue.add(key_of(new))
-        freed = old is not None and wants_balancer(old) and (new is None or _part(old) != _part(new))
-        if freed:
-            for service in self._services.list():
-                if wants_balancer(service):
-                    self._queue.add(key_of(service))
 
 
 def wants_balancer(service: Object) -> bool:

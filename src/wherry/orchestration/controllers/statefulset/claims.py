@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wherry.kit.errors import AlreadyExists, Conflict, NotFound, WherryError
 from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Seen
 from wherry.orchestration.client.recorder import NORMAL, WARNING, Recorder
 from wherry.orchestration.controllers.statefulset.identity import claim_owners, claims_for, ordinal_of
 from wherry.orchestration.controllers.workload import pods as read
@@ -18,15 +18,14 @@ from wherry.orchestration.objects.meta import Object, is_deleting, key_of, name_
 class Claims:
     """Works on the claims of one set at a time."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: Recorder) -> None:
+    def __init__(self, client: Client, recorder: Recorder) -> None:
         self._client = client
         self._recorder = recorder
-        self.informer = informers.of(PERSISTENT_VOLUME_CLAIMS)
 
-    async def create(self, owner: Object, ordinal: int, pod_name: str) -> None:
+    async def create(self, owner: Object, ordinal: int, pod_name: str, seen: Seen) -> None:
         """Make the claims of one ordinal that are missing. Raise `Conflict` while an old one is being deleted."""
         for claim in claims_for(owner, ordinal):
-            there = self.informer.get(key_of(claim))
+            there = seen[PERSISTENT_VOLUME_CLAIMS].get(key_of(claim))
             if there is not None and is_deleting(there):
                 raise Conflict(f"pvc {name_of(claim)} is being deleted")
             if there is not None:
@@ -47,20 +46,20 @@ class Claims:
                 f"create Claim {name_of(claim)} Pod {pod_name} in StatefulSet {name_of(owner)} success",
             )  # fmt: skip
 
-    async def keep(self, owner: Object, pods: Sequence[Object]) -> None:
+    async def keep(self, owner: Object, pods: Sequence[Object], seen: Seen) -> None:
         """Make claims that pending members lack; bring the owners of all members' claims up to date."""
         if not owner["spec"].get("volumeClaimTemplates"):
             return
         for pod in pods:
             ordinal = ordinal_of(owner, pod)
             if read.phase_of(pod) == "Pending" and not is_deleting(pod):
-                await self.create(owner, ordinal, name_of(pod))
-            await self.keep_of(owner, ordinal, pod)
+                await self.create(owner, ordinal, name_of(pod), seen)
+            await self.keep_of(owner, ordinal, pod, seen)
 
-    async def keep_of(self, owner: Object, ordinal: int, pod: Object) -> None:
+    async def keep_of(self, owner: Object, ordinal: int, pod: Object, seen: Seen) -> None:
         """Bring the owners of one member's claims up to date."""
         for template in claims_for(owner, ordinal):
-            claim = self.informer.get(key_of(template))
+            claim = seen[PERSISTENT_VOLUME_CLAIMS].get(key_of(template))
             if claim is None:
                 continue
             references = claim_owners(owner, ordinal, claim, pod)

@@ -7,7 +7,7 @@ Spec:  Kubernetes pkg/controller/tainteviction: of all NoExecute taints the shor
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from wherry.kit.clock import parse_rfc3339
+from wherry.kit.clock import SET_BACK_S, parse_rfc3339
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.placement import tolerates
 
@@ -17,6 +17,12 @@ NO_EXECUTE = "NoExecute"
 def no_execute(node: Object | None) -> list[Object]:
     """The taints that evict."""
     return [taint for taint in ((node or {}).get("spec") or {}).get("taints") or () if taint.get("effect") == NO_EXECUTE]
+
+
+def has_time(taint: Object, now: datetime) -> bool:
+    """It says when it was added, and that has been."""
+    added = taint.get("timeAdded")
+    return bool(added) and parse_rfc3339(str(added)) <= now + timedelta(seconds=SET_BACK_S)
 
 
 def evict_at(pod: Object, taints: Iterable[Object], now: datetime) -> datetime | None:

@@ -1,7 +1,7 @@
-"""Which objects belong to which owner: indexes, wake-ups, and the pure half of adoption.
+"""Which objects belong to which owner: indexes, which owner a child's change wakes, and the pure half of adoption.
 
 In:    informers of owners and children.
-Out:   keys of owners put into a queue; the children an owner controls or might adopt; what to adopt and release.
+Out:   keys of owners; the children an owner controls or might adopt; what to adopt and release.
 Spec:  Kubernetes pkg/controller/controller_ref_manager.go.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from wherry.orchestration.client.informer import Informer
-from wherry.orchestration.client.workqueue import KeyedQueue
+from wherry.orchestration.client.loop_kit import Seen, Wakes
 from wherry.orchestration.objects.meta import (
     Object,
     controller_of,
@@ -29,6 +29,17 @@ ORPHANS = "orphan-namespace"
 Selects = Callable[[Object], LabelSelector]
 
 
+def _controller_uid(child: Object) -> list[str]:
+    return [owner["uid"]] if (owner := controller_of(child)) else []
+
+
+def _orphaned_in(child: Object) -> list[str]:
+    return [] if controller_of(child) else [namespace_of(child)]
+
+
+BY_OWNER = {BY_CONTROLLER: _controller_uid, ORPHANS: _orphaned_in}  # indexes that make `controlled_by` and `candidates` quick
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Children of one owner: `owned` match already, `adopt` are orphans that match, `release` match no longer."""
@@ -36,12 +47,6 @@ class Claim:
     owned: tuple[Object, ...]
     adopt: tuple[Object, ...]
     release: tuple[Object, ...]
-
-
-def index_children(children: Informer) -> None:
-    """Make `controlled_by` and `candidates` quick."""
-    children.add_index(BY_CONTROLLER, lambda obj: [owner["uid"]] if (owner := controller_of(obj)) else [])
-    children.add_index(ORPHANS, lambda obj: [] if controller_of(obj) else [namespace_of(obj)])
 
 
 def controlled_by(children: Informer, owner: Object) -> list[Object]:
@@ -72,31 +77,20 @@ def claim(owner: Object, selector: LabelSelector, found: Iterable[Object]) -> Cl
     return Claim(tuple(owned), tuple(adopt), tuple(release))
 
 
-def wake_owners(
-    children: Informer, owners: Informer, resource: Resource, queue: KeyedQueue[str], selects: Selects | None
-) -> None:
-    """Add the owner's key to `queue` when a child changes; with `selects`, also owners that might adopt an orphan."""
+def owners_in(owners: Resource, selects: Selects | None) -> Wakes:
+    """A child's change wakes its controller, if that is of `owners`; with `selects`, also owners that might adopt an orphan."""
 
-    def changed(old: Object | None, new: Object | None) -> None:
+    def wakes(seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
         for child in (old, new):
             owner = controller_of(child) if child is not None else None
-            if child is not None and owner is not None and is_owner_kind(owner, resource):
-                queue.add(f"{namespace_of(child)}/{owner['name']}")
+            if child is not None and owner is not None and is_owner_kind(owner, owners):
+                yield f"{namespace_of(child)}/{owner['name']}"
         if selects is not None and new is not None and controller_of(new) is None and not is_deleting(new):
-            for candidate in owners.list(namespace_of(new)):
+            for candidate in seen[owners].list(namespace_of(new)):
                 if selects(candidate).matches(labels_of(new)):
-                    queue.add(key_of(candidate))
+                    yield key_of(candidate)
 
-    children.subscribe(changed)
-
-
-def wake_on_change(owners: Informer, queue: KeyedQueue[str]) -> None:
-    """Add an object's key to `queue` whenever it changes."""
-
-    def changed(old: Object | None, new: Object | None) -> None:
-        queue.add(key_of(new if new is not None else old or {}))
-
-    owners.subscribe(changed)
+    return wakes
 
 
 def is_owner_kind(owner: Object, resource: Resource) -> bool:

@@ -4,10 +4,10 @@ Spec:  Kubernetes pkg/api/v1/pod and pkg/controller/controller_utils.go (active,
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from wherry.kit.clock import parse_rfc3339
+from wherry.kit.clock import left_s, parse_rfc3339
 from wherry.orchestration.objects.meta import Object, condition_of, is_deleting
 
 Pod = Mapping[str, Any]
@@ -71,7 +71,7 @@ def available_in_s(pod: Pod, min_ready_s: int, now: datetime) -> float | None:
     since = ready_since(pod)
     if since is None:
         return None
-    return max(0.0, (since + timedelta(seconds=min_ready_s) - now).total_seconds())
+    return left_s(since, min_ready_s, now)
 
 
 def restarts_of(pod: Pod) -> int:

@@ -5,13 +5,12 @@ Out:   the object as stored; `Conflict` when it changed meanwhile (the queue ret
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.informer import Informer
-from wherry.orchestration.controllers.workload.expectations import Expectations
+from wherry.orchestration.client.loop_kit import Seen
 from wherry.orchestration.objects.meta import Object, annotations_of, key_of
+from wherry.orchestration.objects.resources import Resource
 
 
 def without_zeros(status: Mapping[str, Any], *, keep: tuple[str, ...] = ()) -> Object:
@@ -19,36 +18,22 @@ def without_zeros(status: Mapping[str, Any], *, keep: tuple[str, ...] = ()) -> O
     return {name: value for name, value in status.items() if name in keep or value not in (None, 0, "", [], {})}
 
 
-@dataclass(slots=True)
-class StatusWriter:
-    """Writes to the objects of one informer, and knows when that informer has caught up with the writes."""
+async def write_status(
+    client: Client, seen: Seen, resource: Resource, obj: Object, status: Object, *, annotations: Mapping[str, str] | None = None
+) -> Object:
+    """Put `status` on `obj` unless it has it already; status updates of built-in kinds take annotations too.
 
-    client: Client
-    objects: Informer
-    _written: Expectations = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._written = Expectations(self.objects)
-
-    def is_fresh(self, key: str) -> bool:
-        """False while the cached object is older than our last write: its event will come, and wake the key."""
-        return self._written.met(key)
-
-    def forget(self, key: str) -> None:
-        """The object is gone."""
-        self._written.forget(key)
-
-    async def write(self, obj: Object, status: Object, *, annotations: Mapping[str, str] | None = None) -> Object:
-        """Put `status` on `obj` unless it has it already; status updates of built-in kinds take annotations too."""
-        wanted = {**annotations_of(obj), **(annotations or {})}
-        if (obj.get("status") or {}) == status and wanted == annotations_of(obj):
-            return obj
-        changed = {**obj, "status": status}
-        if annotations:
-            changed["metadata"] = {**obj["metadata"], "annotations": wanted}
-        written = await self.client.update_status(self.objects.resource, changed)
-        self._written.created(key_of(obj), written)
-        return written
+    The key of `obj` is not worked on again before the cache shows it.
+    """
+    wanted = {**annotations_of(obj), **(annotations or {})}
+    if (obj.get("status") or {}) == status and wanted == annotations_of(obj):
+        return obj
+    changed = {**obj, "status": status}
+    if annotations:
+        changed["metadata"] = {**obj["metadata"], "annotations": wanted}
+    written = await client.update_status(resource, changed)
+    seen.wrote(key_of(obj), resource, written)
+    return written
 
 
 def merged_status(old: Mapping[str, Any] | None, new: Mapping[str, Any], owned: tuple[str, ...]) -> Object:
