@@ -3,7 +3,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check bench clean setup lint guest hostile judges locks
+.PHONY: demo test check bench clean setup lint guest hostile simulation judges locks
 
 demo: $(READY) .cache/clients/.ready  ## cluster up, the shop built from source, deployed and called through the gateway
 	$(PYTHON) examples/shop/demo.py
@@ -30,6 +30,10 @@ guest: $(READY) .cache/clients/.ready  ## the newcomer's path in a stock Debian 
 
 hostile: $(READY) .cache/clients/.ready  ## the attacks of tests/hostile/README.md at their whole scale; hours
 	WHERRY_HOSTILE=whole $(VENV)/bin/pytest -p no:cacheprovider -s tests/hostile
+
+SEEDS := 0-999
+simulation: $(READY)  ## the control plane under seeds and virtual time: SEEDS=0-999 takes half an hour of two cores
+	$(PYTHON) tests/simulation/run.py $(SEEDS) --jobs 2
 
 locks: $(READY) .cache/clients/.ready  ## every lock file and workspace built in the real build image, twice; ten minutes
 	WHERRY_LOCKS=every $(VENV)/bin/pytest -p no:cacheprovider tests/integration/test_build_locks.py
