@@ -77,7 +77,8 @@ async def test_controllers_converge(seed: int, loses_answers: bool) -> None:
             await asyncio.sleep(0.2)
             run.api.fault = run.api.loss = None
             if turn == 20:
-                await run.until(lambda: run.api.all(REPLICA_SETS))  # else there is nothing to roll out from
+                while not run.api.all(REPLICA_SETS):  # else there is nothing to roll out from
+                    await asyncio.sleep(1)
                 patch = {"spec": {"template": pod_template("app:2", app="web")}}
                 await run.client.patch(DEPLOYMENTS, "web", "default", patch)
             await play(run, dice)
