@@ -41,25 +41,31 @@ class Noting(Loop[str]):
         return step
 
 
+class Made:
+    """Makes one loop of `kind`, and has it."""
+
+    def __init__(self, kind: type[Noting] = Noting) -> None:
+        self.kind = kind
+
+    def __call__(self, tools: Tools) -> Noting:
+        self.loop = self.kind(tools)
+        return self.loop
+
+
 def config_map(name: str = "a") -> Object:
     return {"metadata": {"name": name, "namespace": "default"}}
 
 
 async def noted(*plan: float | None | Exception, after_s: float = 100.0) -> list[float]:
     """When `reconcile` was called for one ConfigMap, counted from the first call."""
-    made: list[Noting] = []
-
-    def noting(tools: Tools) -> Noting:
-        made.append(Noting(tools))
-        return made[0]
-
-    async with control_plane(noting) as on:
+    made = Made()
+    async with control_plane(made) as on:
         await asyncio.sleep(1)
-        made[0].plan[:] = plan
+        made.loop.plan[:] = plan
         await on.client.create(CONFIG_MAPS, config_map())
         await asyncio.sleep(after_s)
-    assert {key for _, key in made[0].calls} == {"default/a"}
-    return [at - made[0].calls[0][0] for at, _ in made[0].calls]
+    assert {key for _, key in made.loop.calls} == {"default/a"}
+    return [at - made.loop.calls[0][0] for at, _ in made.loop.calls]
 
 
 async def test_a_loop_looks_again_when_it_said() -> None:
@@ -76,17 +82,12 @@ async def test_what_fails_is_retried_with_growing_delays(error: Exception) -> No
 
 
 async def test_another_rows_change_wakes_the_key_it_names() -> None:
-    made: list[Noting] = []
-
-    def noting(tools: Tools) -> Noting:
-        made.append(Noting(tools))
-        return made[0]
-
-    async with control_plane(noting) as on:
+    made = Made()
+    async with control_plane(made) as on:
         await asyncio.sleep(1)
         await on.client.create(SECRETS, {"metadata": {"name": "b", "namespace": "default"}})
         await asyncio.sleep(1)
-    assert [key for _, key in made[0].calls] == ["default/b"]
+    assert [key for _, key in made.loop.calls] == ["default/b"]
 
 
 class Writing(Noting):
@@ -121,18 +122,13 @@ class Reporting(Writing):
     pytest.param(Reporting, ["default/a", "not yet", "not yet", "not yet"], id="called to report"),
 ])
 async def test_a_key_waits_until_the_caches_show_what_was_written_for_it(kind: type[Noting], calls: list[str]) -> None:
-    made: list[Noting] = []
-
-    def writing(tools: Tools) -> Noting:
-        made.append(kind(tools))
-        return made[0]
-
-    async with control_plane(writing) as on:
+    made = Made(kind)
+    async with control_plane(made) as on:
         await asyncio.sleep(1)
         await on.client.create(CONFIG_MAPS, config_map())
         await asyncio.sleep(2.5 * RECHECK_S)
         assert len(await on.all(SECRETS)) == 1
-    assert [key for _, key in made[0].calls] == calls
+    assert [key for _, key in made.loop.calls] == calls
 
 
 class Failing(Noting):
@@ -181,13 +177,8 @@ class Quarrelling(Noting):
 
 
 async def test_a_key_that_is_woken_without_end_does_not_have_the_machine_to_itself() -> None:
-    made: list[Quarrelling] = []
-
-    def quarrelling(tools: Tools) -> Noting:
-        made.append(Quarrelling(tools))
-        return made[0]
-
-    async with control_plane(quarrelling) as on:
+    made = Made(Quarrelling)
+    async with control_plane(made) as on:
         await on.client.create(CONFIG_MAPS, config_map())
         await asyncio.sleep(10)
-    assert 100 <= len(made[0].calls) <= 300
+    assert 100 <= len(made.loop.calls) <= 300

@@ -10,6 +10,7 @@ Spec:  client-go util/workqueue, Kubernetes pkg/controller (what its controllers
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -82,7 +83,10 @@ class Tools:
 class Seen:
     """The newest state of what a loop watches: `seen[PODS]` is an informer. And which of the loop's writes it shows."""
 
-    def __init__(self, informers: Informers, watches: Sequence[Watch], wake: Callable[[Any], None]) -> None:
+    def __init__(
+        self, informers: Informers, watches: Sequence[Watch], wake: Callable[[Any], None],
+        later: Callable[[Any, float], None] | None = None,
+    ) -> None:
         self._informers: dict[Resource, Informer] = {}
         for watch in watches:
             assert watch.resource not in self._informers, f"two rows for {watch.resource.qualified_name}"
@@ -91,8 +95,7 @@ class Seen:
             for name, indexer in watch.indexes.items():
                 informer.add_index(name, indexer)
         self._written = Expectations(self._informers)
-        self.wake = wake
-        self.later: Callable[[Any, float], None] = lambda key, delay_s: None
+        self.wake, self._later = wake, later
         self.wrote, self.deleted = self._written.wrote, self._written.deleted
         self.shows, self.forget = self._written.met, self._written.forget
 
@@ -101,8 +104,9 @@ class Seen:
 
     def wake_after(self, key: Hashable, delay_s: float | None) -> None:
         """For a loop that is about to raise: its retries grow apart, what is due by time is not put off by them."""
+        assert self._later is not None, "only a loop with a queue has keys to wake"
         if delay_s is not None:
-            self.later(key, delay_s)
+            self._later(key, delay_s)
 
     async def wait_synced(self) -> None:
         """Return once every row has its first list."""
@@ -112,10 +116,11 @@ class Seen:
 
 @asynccontextmanager
 async def watching(
-    informers: Informers, watches: Sequence[Watch], wake: Callable[[Any], None] = lambda _: None
+    informers: Informers, watches: Sequence[Watch], wake: Callable[[Any], None] = lambda _: None,
+    later: Callable[[Any, float], None] | None = None,
 ) -> AsyncIterator[Seen]:
     """Once all rows are synced: `wake` each key of what is there and of every change, until the block ends."""
-    seen = Seen(informers, watches, wake)
+    seen = Seen(informers, watches, wake, later)
     await seen.wait_synced()
     with ExitStack() as stack:
         for watch in watches:
@@ -129,7 +134,7 @@ def _changed(seen: Seen, watch: Watch, old: Object | None, new: Object | None) -
         seen.wake(key)
 
 
-class Loop(Generic[Key]):
+class Loop(ABC, Generic[Key]):
     """A control loop. Declare one by the attributes and `reconcile`; keys are those of the first row's objects, if nothing else
     is said.
     """
@@ -146,17 +151,19 @@ class Loop(Generic[Key]):
         self._informers = tools.informers
         self._pace = Pace(BURST, TURN_S)
 
+    @abstractmethod
     async def reconcile(self, key: Key, seen: Seen) -> float | None:
         """Bring what `key` names up to date. Return in how many seconds to look again without an event, or None."""
-        raise NotImplementedError
 
     async def run(self) -> None:
         """Run until cancelled. The informers run elsewhere."""
         queue: KeyedQueue[Key] = KeyedQueue(retry_first_s=self.retry_s[0], retry_max_s=self.retry_s[1])
         own = self.watches[0].resource
         try:
-            async with watching(self._informers, self.watches, queue.add) as seen, asyncio.TaskGroup() as tasks:
-                seen.later = queue.add_after
+            async with (
+                watching(self._informers, self.watches, queue.add, queue.add_after) as seen,
+                asyncio.TaskGroup() as tasks,
+            ):
                 with seen[own].subscribed(partial(_forget_deleted, seen)):
                     for number in range(self.workers):
                         tasks.create_task(self._work(queue, seen), name=f"{self.name}-{number}")

@@ -5,6 +5,7 @@ Out:   pods created and deleted; ControllerRevisions; status; events.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wherry.kit.backoff import Backoff
@@ -39,6 +40,15 @@ def _on_node_change(seen: Seen, old: Object | None, new: Object | None) -> Itera
         yield from map(key_of, seen[DAEMON_SETS].list())
 
 
+@dataclass(slots=True)
+class Killed:
+    """What of one DaemonSet, by its uid, has finished and was killed: how soon again, by node."""
+
+    uid: str
+    backoff: Backoff = field(default_factory=lambda: Backoff(FAILED_FIRST_S, FAILED_MAX_S))
+    not_before: dict[str, float] = field(default_factory=dict)
+
+
 class Controller(Loop[str]):
     """Runs DaemonSets."""
 
@@ -56,13 +66,13 @@ class Controller(Loop[str]):
         super().__init__(tools)
         self._control = PodControl(self.client, self.recorder)
         self._history = History(self.client, DAEMON_SETS, REVISION_LABEL)
-        self._backoff = Backoff(FAILED_FIRST_S, FAILED_MAX_S)
-        self._not_before: dict[str, float] = {}  # "uid/node" of failed pods
+        self._killed: dict[str, Killed] = {}
 
     async def reconcile(self, key: str, seen: Seen) -> float | None:
         """Bring one DaemonSet up to date."""
         owner = seen[DAEMON_SETS].get(key)
         if owner is None:
+            self._killed.pop(key, None)
             return None
         may_act = seen.shows(key)
         selector = _selects(owner)
@@ -116,13 +126,16 @@ class Controller(Loop[str]):
         """Those whose back-off has passed; in how many seconds that of another has."""
         result: list[Object] = []
         waits_s: list[float] = []
+        killed = self._killed.get(key_of(owner))
+        if killed is None or killed.uid != uid_of(owner):
+            killed = self._killed[key_of(owner)] = Killed(uid_of(owner))
         for pod in finished:
-            key, now = f"{uid_of(owner)}/{target_of(pod)}", loop_time()
-            wait = self._not_before.get(key, 0.0) - now
+            node, now = target_of(pod), loop_time()
+            wait = killed.not_before.get(node, 0.0) - now
             if wait > 0:
                 waits_s.append(wait)
                 continue
-            self._not_before[key] = now + self._backoff.next_delay_s(key)
+            killed.not_before[node] = now + killed.backoff.next_delay_s(node)
             where = f"daemon pod {namespace_of(pod)}/{name_of(pod)} on node {target_of(pod)}"
             if read.phase_of(pod) == "Failed":
                 self.recorder.event(owner, WARNING, "FailedDaemonPod", f"Found failed {where}, will try to kill it")

@@ -53,7 +53,7 @@ class Controller(Loop[str]):
     async def run(self) -> None:
         """Run until cancelled. Unlike other loops, what it watches comes and goes, and is not waited for beyond `SYNC_S_MAX`."""
         self._start_anew()
-        seen = Seen(self._informers, self.watches, self._queue.add)
+        seen = Seen(self._informers, self.watches, self._queue.add, self._queue.add_after)
         definitions = seen[CUSTOM_RESOURCE_DEFINITIONS]
         try:
             for resource in self._kinds.watched():
