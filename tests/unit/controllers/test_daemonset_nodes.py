@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.controllers.daemonset import loop
 from wherry.orchestration.controllers.daemonset.decide import decide
 from wherry.orchestration.controllers.daemonset.placement import Place, place, pod_for, target_of
@@ -135,3 +136,20 @@ async def test_failed_pod_is_replaced(run: Harness) -> None:
     await run.until(lambda: name_of(victim) not in [name_of(p) for p in run.pods()])
     await ready(run, 3)
     assert "FailedDaemonPod" in await run.reasons()
+
+
+async def test_a_daemon_set_that_is_gone_leaves_no_memory_of_what_was_killed() -> None:
+    made: list[loop.Controller] = []
+
+    def daemon_sets(tools: Tools) -> loop.Controller:
+        made.append(loop.Controller(tools))
+        return made[0]
+
+    async with controllers(daemon_sets) as run:
+        await run.client.create(NODES, node("node-0"))
+        await run.client.create(DAEMON_SETS, daemon_set())
+        await ready(run, 1)
+        await run.report(run.pods()[0], "Failed")
+        await run.until(lambda: made[0]._killed)
+        await run.client.delete(DAEMON_SETS, "agent", "default")
+        await run.until(lambda: not made[0]._killed)
