@@ -118,6 +118,20 @@ async def test_the_file_follows_what_is_taken(tmp_path: Path, rest_s: float) -> 
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.virtual_time
+async def test_what_could_not_be_written_is_written_once_it_can(tmp_path: Path) -> None:
+    file, tables = tmp_path / "gone" / "routes.json", {"port-80": hosts_of({1})}
+    kept = TakenFile(file)
+    kept.note()
+    with pytest.raises(FileNotFoundError):
+        await kept.keep(lambda: tables)
+    file.parent.mkdir()
+    keeping = asyncio.ensure_future(kept.keep(lambda: tables))  # as `keep_running` does; nothing else is noted
+    await asyncio.sleep(1)
+    keeping.cancel()
+    assert TakenFile(file).read() == tables
+
+
 def test_a_file_that_cannot_be_read_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / "routes.json").write_text("{")
     assert TakenFile(tmp_path / "routes.json").read() == {}

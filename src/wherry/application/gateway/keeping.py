@@ -60,12 +60,16 @@ class TakenFile:
                 try:
                     await asyncio.to_thread(write)
                 except (OSError, asyncio.CancelledError):
-                    self._changed.set()
+                    self._changed.set()  # the next try, or the end below, has it
                     raise
                 await asyncio.sleep(max(REST_S_MIN, RESTS_PER_WRITE * (loop_time() - began_at)))
-        finally:
+        except asyncio.CancelledError:
             if self._changed.is_set():  # an orderly end, in the middle of the rest
-                self._next(tables)()
+                try:
+                    self._next(tables)()
+                except OSError as error:
+                    log.warning("%s: what was taken last is not kept: %s", self._path, error)
+            raise
 
     def _next(self, tables: Callable[[], Mapping[str, Hosts]]) -> Callable[[], None]:
         self._changed.clear()
