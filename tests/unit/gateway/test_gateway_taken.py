@@ -121,10 +121,13 @@ async def test_the_file_follows_what_is_taken(tmp_path: Path, rest_s: float) -> 
 @pytest.mark.virtual_time
 async def test_what_could_not_be_written_is_written_once_it_can(tmp_path: Path) -> None:
     file, tables = tmp_path / "gone" / "routes.json", {"port-80": hosts_of({1})}
-    kept = TakenFile(file)
+    file.parent.write_text("in the way")
+    kept = TakenFile(tmp_path / "gone" / "routes.json")
     kept.note()
-    with pytest.raises(FileNotFoundError):
-        await kept.keep(lambda: tables)
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        async with asyncio.timeout(10):
+            await kept.keep(lambda: tables)
+    file.parent.unlink()
     file.parent.mkdir()
     keeping = asyncio.ensure_future(kept.keep(lambda: tables))  # as `keep_running` does; nothing else is noted
     await asyncio.sleep(1)
