@@ -14,6 +14,7 @@ from typing import TextIO
 import pytest
 
 from wherry.testing.ports import free_port
+from wherry.testing.ranges import cluster_ranges
 
 ROOT = Path(__file__).parent.parent.parent
 CLIENTS = ROOT / ".cache" / "clients"
@@ -80,11 +81,12 @@ class Kubectl:
                 process.wait(10)
 
 
-def make_cluster(folder: Path, pod_cidr: str, service_cidr: str, *flags: str) -> Cluster:
+def make_cluster(folder: Path, *flags: str) -> Cluster:
     ports = {name: free_port() for name in ("api", "node", "registry", "gateway-http", "gateway-https")}
+    pods, services = cluster_ranges()
     cluster = Cluster(folder / "data", folder / "kubeconfig", ports["api"], ports["gateway-http"])
     cluster.wherry(
-        "up", "--unenforced-policies", "warn", "--pod-cidr", pod_cidr, "--service-cidr", service_cidr, "--kubeconfig", str(cluster.kubeconfig),
+        "up", "--unenforced-policies", "warn", "--pod-cidr", pods, "--service-cidr", services, "--kubeconfig", str(cluster.kubeconfig),
         *(f"--{name}-port={port}" for name, port in ports.items()), *flags,
     )
     return cluster
@@ -95,8 +97,7 @@ def cluster() -> Iterator[Cluster]:
     """One cluster for the whole session, with a gateway; purged at the end, also after a failure."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-test-", dir="/var/tmp"))
     try:
-        own = os.getpid() % 100  # so that two sessions on one machine do not share an address
-        made = make_cluster(folder, f"10.245.{own}.0/24", f"10.{100 + own}.0.0/16")
+        made = make_cluster(folder)
         made.wherry("assemble", "busybox")
         yield made
     finally:

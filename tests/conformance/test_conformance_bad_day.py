@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from on_machine import eventually, kill, leftovers, purge
 
 from wherry.assembly import settings
 from wherry.assembly.node import NodeSettings
+from wherry.testing.ranges import cluster_ranges, some_subnet
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 
@@ -155,12 +157,15 @@ def folder() -> Iterator[Path]:
     purge(made)
 
 
-RANGES = (f"--pod-cidr=10.248.{os.getpid() % 100}.0/24", f"--service-cidr=10.{100 + os.getpid() % 100}.0.0/16")
+@cache
+def ranges() -> tuple[str, str]:
+    pods, services = cluster_ranges()
+    return f"--pod-cidr={pods}", f"--service-cidr={services}"
 
 
-def up(folder: Path, *flags: str, ranges: tuple[str, ...] = RANGES) -> subprocess.CompletedProcess[str]:
+def up(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(WHERRY), "up", "--data-dir", str(folder / "data"), "--kubeconfig", str(folder / "kubeconfig"), "--no-gateway", *ranges, *flags],
+        [str(WHERRY), "up", "--data-dir", str(folder / "data"), "--kubeconfig", str(folder / "kubeconfig"), "--no-gateway", *ranges(), *flags],
         text=True, capture_output=True, timeout=90,
     )
 
@@ -178,15 +183,15 @@ def test_flags_that_cannot_work_are_refused_before_anything_is_made(folder: Path
 
 
 def test_an_address_range_this_machine_uses_already_is_named(folder: Path) -> None:
-    link = f"bad{os.getpid()}"
+    link, taken = f"bad{os.getpid()}", some_subnet()
     subprocess.run(["ip", "link", "add", link, "type", "bridge"], check=True)
     try:
-        subprocess.run(["ip", "address", "add", "10.248.200.1/24", "dev", link], check=True)
+        subprocess.run(["ip", "address", "add", f"{taken[1]}/24", "dev", link], check=True)
         subprocess.run(["ip", "link", "set", link, "up"], check=True)
-        refused = up(folder, ranges=("--pod-cidr=10.248.200.0/25", RANGES[1]))
+        refused = up(folder, f"--pod-cidr={next(taken.subnets())}")
     finally:
         subprocess.run(["ip", "link", "delete", link], check=True)
-    assert refused.returncode == 1 and f"this machine reaches 10.248.200.0/24 through {link}" in refused.stderr
+    assert refused.returncode == 1 and f"this machine reaches {taken} through {link}" in refused.stderr
     assert "choose another range with --pod-cidr" in refused.stderr
     assert list(folder.iterdir()) == []
 
@@ -217,8 +222,7 @@ def test_without_root_the_message_says_to_use_sudo(folder: Path) -> None:
 
 
 def small_cluster(folder: Path, *flags: str) -> Cluster:
-    pods, services = (flag.partition("=")[2] for flag in RANGES)
-    return make_cluster(folder, pods, services, "--no-gateway", *flags)
+    return make_cluster(folder, "--no-gateway", *flags)
 
 
 def test_damaged_state_is_named_at_once_restored_from_a_backup_or_purged(folder: Path) -> None:

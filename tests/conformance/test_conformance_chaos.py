@@ -25,7 +25,6 @@ from wherry.assembly import daemon, settings
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 
 OURS = ("supervisor", "server", "agent", "gateway")
-OWN = os.getpid() % 100
 STORM_ROUNDS = 12
 ENVOY_KILLS, ENVOY_BACK_S_MAX = 3, 9.0  # less than the shortest back-off
 NAMESPACE = "chaos"
@@ -102,7 +101,7 @@ def cluster() -> Iterator[Cluster]:
     """A cluster of this file's own: what is killed here must not be in the way of other tests."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-chaos-", dir="/var/tmp"))
     try:
-        made = make_cluster(folder, f"10.247.{OWN}.0/24", f"10.{100 + OWN}.0.0/16")
+        made = make_cluster(folder)
         made.wherry("assemble", "busybox")
         made.kubectl("create", "namespace", NAMESPACE)
         yield made

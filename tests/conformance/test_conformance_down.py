@@ -14,7 +14,6 @@ from on_machine import eventually, leftovers, processes, purge
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 
-OWN = os.getpid() % 100
 CLAIM = {
     "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "kept"},
     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "16Mi"}}},
@@ -33,7 +32,7 @@ def busy() -> Iterator[Cluster]:
     """A cluster with Services, mounted volumes and hostPorts, without a gateway."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-down-", dir="/var/tmp"))
     try:
-        made = make_cluster(folder, f"10.246.{OWN}.0/24", f"10.{100 + OWN}.0.0/16", "--no-gateway")
+        made = make_cluster(folder, "--no-gateway")
         made.wherry("assemble", "busybox")
         made.kubectl("apply", "-f", "-", stdin=dump(deployment("web", 2), service("web", type="NodePort"), CLAIM, writer()))
         made.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")

@@ -19,6 +19,7 @@ from pathlib import Path
 from wherry.assembly import daemon, settings, supervisor
 from wherry.assembly.node import NodeSettings
 from wherry.testing.ports import free_port
+from wherry.testing.ranges import cluster_ranges
 
 ROOT = Path(__file__).parent.parent.parent
 KUBECTL, WHERRY = ROOT / ".cache" / "clients" / "kubectl", ROOT / ".venv" / "bin" / "wherry"
@@ -95,14 +96,14 @@ class Victim:
 def victim() -> Iterator[Victim]:
     """A cluster with a gateway and the busybox image, purged at the end; fails when it leaves anything."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-hostile-", dir="/var/tmp"))
-    data, own = folder / "data", os.getpid() % 100
+    data, (pods, services) = folder / "data", cluster_ranges()
     where = ["--data-dir", str(data)]
     down = [str(WHERRY), "down", "--purge", *where, "--kubeconfig", str(folder / "kubeconfig")]
     flags = [f"--{name}-port={free_port()}" for name in ("api", "node", "registry", "gateway-http", "gateway-https")]
     try:
         done = subprocess.run(
-            [WHERRY, "up", *where, "--kubeconfig", folder / "kubeconfig", "--pod-cidr", f"10.248.{own}.0/24",
-             "--service-cidr", f"10.{40 + own % 50}.0.0/16", *flags], capture_output=True, text=True, timeout=120)
+            [WHERRY, "up", *where, "--kubeconfig", folder / "kubeconfig", "--pod-cidr", pods,
+             "--service-cidr", services, *flags], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         made = Victim(folder, settings.load(data))
         subprocess.run([WHERRY, "assemble", *where, "busybox"], check=True, capture_output=True, timeout=120)

@@ -18,6 +18,7 @@ from wherry.assembly import settings, supervisor
 from wherry.assembly.address import node_address
 from wherry.assembly.node import NodeSettings
 from wherry.testing.ports import free_port
+from wherry.testing.ranges import cluster_ranges
 
 pytestmark = [pytest.mark.node, pytest.mark.cluster]
 
@@ -81,10 +82,10 @@ def running() -> Iterator[Cluster]:
     folder.chmod(0o755)
     data = folder / "data"
     data.mkdir(mode=0o755)
-    own = os.getpid() % 100
+    pods, services = cluster_ranges()
     flags = [f"--{name}-port={free_port()}" for name in ("api", "node", "registry")]
     command = [WHERRY, "up", "--data-dir", data, "--kubeconfig", folder / "kubeconfig", "--no-gateway",
-               "--pod-cidr", f"10.246.{own}.0/24", "--service-cidr", f"10.{150 + own % 90}.0.0/16", *flags]
+               "--pod-cidr", pods, "--service-cidr", services, *flags]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr

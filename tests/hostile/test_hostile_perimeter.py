@@ -5,7 +5,7 @@ import json
 import random
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from wherry.orchestration.proxy.service_table import rules_for
 from wherry.orchestration.proxy.settings import ProxySettings
 from wherry.orchestration.store.memory import MemoryStore
 from wherry.testing.api import TestApi, api_server
+from wherry.testing.ranges import some_subnet
 
 CLUSTER = NodeSettings(Path("/var/lib/wherry"), node_name="n", node_address="192.0.2.2")
 LIST = reserved(CLUSTER)
@@ -159,8 +160,7 @@ def tag() -> Iterator[str]:
 
 def network(tag: str, folder: Path) -> NetworkSettings:
     held = Reserved(port_rows("the API server", [6443]), (ReservedAddress(IPv4Address("10.96.0.10"), "cluster DNS"),))
-    pool = IPv4Network(f"10.{random.randrange(100, 160)}.{random.randrange(256)}.0/24")
-    return NetworkSettings(tag, folder / "addresses.json", addresses=pool, reserved=held)
+    return NetworkSettings(tag, folder / "addresses.json", addresses=some_subnet(), reserved=held)
 
 
 @pytest.mark.node

@@ -5,7 +5,6 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from wherry.container.runtime.settings import RuntimeSettings
 from wherry.infrastructure.network.sandbox_network import SandboxNetwork
 from wherry.infrastructure.network.settings import NetworkSettings
 from wherry.orchestration.agent.volumes.mount_door import LinuxMounts
+from wherry.testing.ranges import some_subnet
 
 APPLETS = ("sh", "sleep", "cat", "echo", "true", "false", "id", "ls", "stat", "wget", "httpd", "hostname", "touch", "env", "readlink", "nslookup", "test", "printf", "mount", "grep", "head", "trap", "kill", "tail", "seq", "dd", "rm")
 
@@ -48,9 +48,9 @@ class RealNode:
         self.folder = Path(f"/var/tmp/wat-{self.id}")
         self.folder.mkdir()
         self.layers = BusyboxLayers(self.folder)
-        third = int(self.id[:2], 16)
+        own = some_subnet()
         self.network = NetworkSettings(
-            self.id, self.folder / "addresses", IPv4Network(f"10.251.{third}.0/24"), (IPv4Network("10.251.0.0/16"),)
+            self.id, self.folder / "addresses", own, (own.supernet(new_prefix=16),)
         )
         self.settings = RuntimeSettings(self.run_dir, self.folder / "engine", f"wat-{self.id}")
 

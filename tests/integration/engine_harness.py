@@ -16,6 +16,7 @@ from wherry.container.runtime.engine import ContainerConfig, ContainerStatus, Sa
 from wherry.container.runtime.settings import RuntimeSettings
 from wherry.infrastructure.network.sandbox_network import SandboxNetwork
 from wherry.infrastructure.network.settings import NetworkSettings
+from wherry.testing.ranges import some_subnet
 
 PATIENCE_S = 20.0
 BUSYBOX = "/bin/busybox"
@@ -53,9 +54,9 @@ class Layers:
 class Harness:
     """An engine and short ways to use it."""
 
-    def __init__(self, folder: Path, tag: str = "", octets: tuple[int, int] | None = None) -> None:
+    def __init__(self, folder: Path, tag: str = "", addresses: IPv4Network | None = None) -> None:
         self.tag = tag or f"{random.randrange(16**6):06x}"
-        self.octets = octets or (random.randrange(160, 250), random.randrange(256))
+        self.addresses = addresses or some_subnet()
         self.folder = folder
         layer = folder / "layer"
         if not layer.exists():
@@ -66,8 +67,8 @@ class Harness:
         self.network_settings = NetworkSettings(
             self.tag,
             folder / "addresses.json",
-            addresses=IPv4Network(f"10.{self.octets[0]}.{self.octets[1]}.0/24"),
-            not_masqueraded=(IPv4Network(f"10.{self.octets[0]}.0.0/16"),),
+            addresses=self.addresses,
+            not_masqueraded=(self.addresses.supernet(new_prefix=16),),
         )
         self.network = SandboxNetwork(self.network_settings)
         self.settings = RuntimeSettings(self.run_dir, folder / "data", self.cgroup_root)

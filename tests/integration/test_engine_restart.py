@@ -13,18 +13,20 @@ from engine_harness import PATIENCE_S, Harness, until
 
 from wherry.container.runtime.engine import State
 from wherry.infrastructure.linux import cgroup_layout, mounts
+from wherry.testing.ports import free_port
 
 pytestmark = pytest.mark.node
 
 CHILD = """
 import asyncio, sys
+from ipaddress import IPv4Network
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from engine_harness import Harness
 from wherry.container.runtime.engine import PortMapping
 
 async def main():
-    box = Harness(Path({folder!r}), {tag!r}, {octets!r})
+    box = Harness(Path({folder!r}), {tag!r}, IPv4Network({addresses!r}))
     await box.engine.restore()
     {body}
     print("made", flush=True)
@@ -46,7 +48,7 @@ async def box(tmp_path: Path) -> AsyncIterator[Harness]:
 async def made_by_a_process_that_was_killed(box: Harness, body: str, *, settle_s: float = 0) -> None:
     """Run `body` with an engine in another process and SIGKILL that process (and only it)."""
     text = CHILD.format(
-        tests=str(Path(__file__).parent), folder=str(box.folder), tag=box.tag, octets=box.octets, body=body.replace("\n", "\n    ")
+        tests=str(Path(__file__).parent), folder=str(box.folder), tag=box.tag, addresses=str(box.addresses), body=body.replace("\n", "\n    ")
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", text, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
@@ -65,7 +67,7 @@ TICKER = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done"
 
 
 async def test_a_running_container_is_adopted_and_its_log_has_no_gap(box: Harness) -> None:
-    port = 21_000 + box.octets[1] * 10
+    port = free_port()
     await made_by_a_process_that_was_killed(
         box,
         f"await box.sandbox(port_mappings=(PortMapping('tcp', 7000, {port}),))\n"

@@ -13,6 +13,7 @@ from engine_harness import Harness, harness, until
 from wherry.container.runtime.engine import Mount, PortMapping, Resources, Security
 from wherry.infrastructure.linux import mounts
 from wherry.kit.errors import AlreadyExists, Invalid
+from wherry.testing.ports import free_port
 
 pytestmark = pytest.mark.node
 
@@ -59,7 +60,7 @@ async def test_the_machine_and_a_sandbox_reach_each_other(box: Harness) -> None:
 
 
 async def test_ports_of_the_machine_lead_inside_from_everywhere(box: Harness) -> None:
-    port = 20_000 + box.octets[1] * 10
+    port = free_port()
     await box.sandbox(port_mappings=(PortMapping("tcp", 7000, port),))
     await box.start("server", "while :; do nc -l -p 7000 -e echo pong; done")
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import subprocess
 from collections.abc import AsyncIterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from wherry.infrastructure.network.node_link import NodeLink
 from wherry.infrastructure.network.ruleset import PortForward
 from wherry.infrastructure.network.sandbox_network import PortTaken, SandboxNetwork
 from wherry.infrastructure.network.settings import NetworkSettings
+from wherry.testing.ranges import some_subnet
 
 pytestmark = pytest.mark.node
 
@@ -27,7 +28,7 @@ class Bench:
     def __init__(self, folder: Path, prefix: int = 24) -> None:
         self.tag = f"n{random.randrange(16**6):06x}"
         self.folder = folder
-        network = IPv4Network(f"10.{random.randrange(100, 160)}.{random.randrange(256)}.0/{prefix}")
+        network = some_subnet(prefix)
         self.settings = NetworkSettings(self.tag, folder / "addresses.json", addresses=network)
         self.network = SandboxNetwork(self.settings)
         self.held: list[str] = []
