@@ -6,9 +6,9 @@ Out:   ranges of 10.0.0.0/8 that no other process of this machine's tests has an
 
 import secrets
 import socket
-import subprocess
 from functools import cache
 from ipaddress import IPv4Network
+from pathlib import Path
 
 FIRST, COUNT = 100, 140  # the second number of an address; the defaults (10.96, 10.244) and the README's are outside
 _held: list[socket.socket] = []
@@ -17,10 +17,9 @@ _held: list[socket.socket] = []
 def own_range() -> IPv4Network:
     """A /16 that is this process's until it ends: an abstract socket of its name is the claim, which the kernel takes back.
     RuntimeError when there is none left."""
-    links = subprocess.run(["ip", "-4", "route"], capture_output=True, text=True, check=True).stdout
-    start = secrets.randbelow(COUNT)
+    routed, start = _routed(), secrets.randbelow(COUNT)
     for number in (FIRST + (start + step) % COUNT for step in range(COUNT)):
-        if f"10.{number}." in links:
+        if number in routed:
             continue
         claim = socket.socket(socket.AF_UNIX)
         try:
@@ -44,6 +43,13 @@ def some_subnet(prefix: int = 24) -> IPv4Network:
     whole = _shared()
     step: int = 2 ** (32 - prefix)
     return IPv4Network((int(whole.network_address) + secrets.randbelow(2 ** (prefix - whole.prefixlen)) * step, prefix))
+
+
+def _routed() -> set[int]:
+    """The second numbers of those that a link of this machine reaches (proc_net: destinations in hexadecimal, last byte first)."""
+    lines = Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]
+    ends = [bytes.fromhex(line.split()[1])[::-1] for line in lines]
+    return {end[1] for end in ends if end[0] == 10}
 
 
 @cache
