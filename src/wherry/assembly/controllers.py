@@ -1,13 +1,16 @@
 """The component `controllers`: upstream's kube-controller-manager, under its account.
 
-In:    the node's settings, the cluster's authority (its CA goes into every namespace). Out: controllers that run.
+In:    the node's settings, the cluster's authority (its CA goes into every namespace).
+Out:   controllers that run, on one node of the cluster.
 """
 
+import asyncio
 import contextlib
 from functools import partial
 
 from wherry.assembly.address import node_address
 from wherry.assembly.authority import authority
+from wherry.assembly.election import candidate
 from wherry.assembly.node import REGISTRY_NAME, WORKER
 from wherry.assembly.perimeter import reserved
 from wherry.assembly.shared import Process
@@ -15,7 +18,10 @@ from wherry.infrastructure.storage.loop_volumes import LoopVolumes
 from wherry.orchestration.apiserver.auth.user import CONTROLLER_MANAGER
 from wherry.orchestration.apiserver.components import CONTROLLERS
 from wherry.orchestration.apiserver.pki.certificates import sign_request
-from wherry.orchestration.controllers.run import ControllerSettings, run_all
+from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.controllers.run import COMPONENT, ControllerSettings, run_all
+
+LEASE = "kube-controller-manager"
 
 
 async def run(process: Process) -> None:
@@ -32,6 +38,10 @@ async def run(process: Process) -> None:
         own_names=frozenset({"localhost", REGISTRY_NAME}),
         storage_node=settings.node_name if WORKER in settings.roles else "",
     )
+    recorder = Recorder(client, COMPONENT, clock=process.clock)
+    election, volumes = candidate(process, client, LEASE, recorder), LoopVolumes(settings.data_dir / "volumes")
     server = await process.server()
     with server.components.running(CONTROLLERS) if server else contextlib.nullcontext():
-        await run_all(client, chosen, process.clock, LoopVolumes(settings.data_dir / "volumes"))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(recorder.run(), name="recorder")
+            tasks.create_task(election.lead(lambda: run_all(client, chosen, process.clock, volumes)), name="controllers")
