@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("seeds", help="a number, or a range with both ends: 0-99")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--steps", type=int, default=0, help="events of a run")
-    parser.add_argument("--planted", choices=("lying", "forgetful"), help="break it first, to see that it is noticed")
+    parser.add_argument("--planted", choices=("lying", "forgetful", "greedy"), help="break it first, to see that it is noticed")
     parser.add_argument("--digests", action="store_true", help="a line for every seed")
     options = parser.parse_args()
     first, _, last = options.seeds.partition("-")

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_network
@@ -38,6 +39,7 @@ class Invariants:
     most: dict[str, int] = field(default_factory=dict)  # uid of a ReplicaSet -> most replicas it ever asked for
     unanswered: dict[str, int] = field(default_factory=dict)  # uid of an owner -> pods it may have made without knowing
     revisions: dict[str, set[int]] = field(default_factory=dict)  # uid -> revisions that were written
+    leaders: dict[str, set[str]] = field(default_factory=dict)  # by Lease
     writes: int = 0
     answers: int = 0
     trail: deque[str] = field(default_factory=lambda: deque(maxlen=TRAIL))
@@ -81,6 +83,20 @@ class Invariants:
         if call.method == "POST" and call.path.endswith("/pods"):
             owner = controller_of(orjson.loads(call.body)) or {}
             self.unanswered[owner.get("uid", "")] = self.unanswered.get(owner.get("uid", ""), 0) + 1
+
+    @contextmanager
+    def leading(self, lease: str, who: str) -> Iterator[None]:
+        """`who` does the work that `lease` is for; nobody else does."""
+        self.note(f"{who} leads {lease}")
+        others = self.leaders.setdefault(lease, set())
+        if others:
+            self.breaks(f"{who} leads {lease} while {', '.join(sorted(others))} does")
+        others.add(who)
+        try:
+            yield
+        finally:
+            others.discard(who)
+            self.note(f"{who} leads no more")
 
     def breaks(self, text: str) -> None:
         """The first one ends the run."""

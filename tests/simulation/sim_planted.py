@@ -9,16 +9,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from wherry.orchestration.client.expectations import Expectations
+from wherry.orchestration.client.leader_election import Election
 from wherry.orchestration.store.memory import MemoryStore
 
 
 @contextmanager
 def defect(name: str | None) -> Iterator[None]:
-    """`lying`: one write in fifty is answered and not done. `forgetful`: nobody waits for the caches to show what they wrote."""
+    """`lying`: one write in fifty is answered and not done. `forgetful`: nobody waits for the caches to show what they wrote.
+
+    `greedy`: a Lease is taken whoever holds it."""
     if name is None:
         yield
         return
-    owner, attribute, broken = {"lying": (MemoryStore, "put", _lying), "forgetful": (Expectations, "met", _forgetful)}[name]
+    owner, attribute, broken = DEFECTS[name]
     sound = getattr(owner, attribute)
     setattr(owner, attribute, broken)
     try:
@@ -38,3 +41,14 @@ async def _lying(self: Any, key: str, value: bytes, *, expected: int, frees: boo
 
 def _forgetful(self: Any, key: Any, *resources: Any) -> bool:
     return True
+
+
+def _greedy(self: Any) -> bool:
+    return False
+
+
+DEFECTS: dict[str, tuple[type, str, Any]] = {
+    "lying": (MemoryStore, "put", _lying),
+    "forgetful": (Expectations, "met", _forgetful),
+    "greedy": (Election, "_is_anothers", _greedy),
+}

@@ -7,7 +7,7 @@ Out:   components that can be stopped at any await and begun again with nothing 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from wherry.orchestration.apiserver.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.leader_election import Election
 from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.run import ControllerSettings, run_all
@@ -98,7 +99,7 @@ class World:
 
     def names(self) -> list[str]:
         """Every component there is."""
-        return ["server", "controllers", "scheduler", *self.engines]
+        return ["server", *CANDIDATES, *self.engines]
 
     def add_node(self, name: str) -> None:
         """A machine with nothing on it."""
@@ -111,9 +112,11 @@ class World:
         if name in self.lives:
             return
         wires: list[Wire] = []
-        work = {"server": self._server, "controllers": self._controllers, "scheduler": self._scheduler}.get(name)
         self.invariants.note(f"start {name}")
-        run = work(wires) if work is not None else self._agent(name, wires)
+        if name == "server":
+            run = self._server()
+        else:
+            run = CANDIDATES[name](self, name, wires) if name in CANDIDATES else self._agent(name, wires)
         self.lives[name] = Life(self.tasks.create_task(run, name=name), wires)
 
     async def stop(self, name: str) -> None:
@@ -145,27 +148,41 @@ class World:
         wires.append(Wire(self.front, user, self.dice, self.odds, self.invariants.acknowledged, self.invariants.lost))
         return Client(wires[-1])
 
-    async def _server(self, wires: list[Wire]) -> None:
+    async def _server(self) -> None:
         server = ApiServer(ApiServerSettings(), self.store, self.clock)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.run(), name="api server")
             await server.ready.wait()
             self.front.handler = server.handle
 
-    async def _controllers(self, wires: list[Wire]) -> None:
+    async def _controllers(self, name: str, wires: list[Wire]) -> None:
         settings = ControllerSettings("CA", _sign, "10.244.0.0/16", ("192.0.2.1",))
         volumes = DirectoryVolumes(self.folder / "volumes")
         await volumes.prepare()
         client = self._client(CONTROLLER_MANAGER, wires)
-        await keep_running("controllers", lambda: run_all(client, settings, self.clock, volumes))
+        await self._led("kube-controller-manager", name, client, lambda: run_all(client, settings, self.clock, volumes))
 
-    async def _scheduler(self, wires: list[Wire]) -> None:
+    async def _scheduler(self, name: str, wires: list[Wire]) -> None:
         client = self._client(SCHEDULER, wires)
         informers, recorder = Informers(client), Recorder(client, NAME, clock=self.clock)
+        scheduler = Scheduler(Tools(client, informers, recorder, self.clock))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(informers.run(), name="informers")
             tasks.create_task(recorder.run(), name="recorder")
-            tasks.create_task(keep_running(NAME, Scheduler(Tools(client, informers, recorder, self.clock)).run), name="scheduler")
+            tasks.create_task(self._led("kube-scheduler", name, client, scheduler.run), name="scheduler")
+
+    async def _led(self, lease: str, who: str, client: Client, work: Callable[[], Awaitable[None]]) -> None:
+        """One candidate of several, again after each failure."""
+        recorder = Recorder(client, who, clock=self.clock)
+        election = Election(client, lease, who, self.clock, recorder)
+
+        async def working() -> None:
+            with self.invariants.leading(lease, who):
+                await work()
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(recorder.run(), name="recorder")
+            tasks.create_task(keep_running(who, lambda: election.lead(working)), name=who)
 
     async def _agent(self, name: str, wires: list[Wire]) -> None:
         settings = AgentSettings(name, f"192.0.2.{10 + len(self.engines)}", self.folder / name / "data", self.folder / name / "logs")
@@ -185,4 +202,9 @@ def quiet() -> None:
     logging.getLogger("wherry").setLevel(logging.CRITICAL)
 
 
+# Two of each, of which one works: as on the nodes of a control plane of two.
+CANDIDATES: dict[str, Callable[[World, str, list[Wire]], Coroutine[Any, Any, None]]] = {
+    "controllers-a": World._controllers, "controllers-b": World._controllers,
+    "scheduler-a": World._scheduler, "scheduler-b": World._scheduler,
+}
 Scenario = Callable[[World], Coroutine[Any, Any, None]]

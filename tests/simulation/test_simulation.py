@@ -33,6 +33,7 @@ def test_a_seed_replays() -> None:
 @pytest.mark.parametrize(("planted", "said"), [
     pytest.param("forgetful", "pods of a ReplicaSet that wanted", id="a controller that does not wait for what it wrote"),
     pytest.param("lying", "was acknowledged at revision", id="a server that answers before it has written"),
+    pytest.param("greedy", r"(controllers|scheduler)-\w leads \S+ while", id="a candidate that does not wait for the Lease"),
 ])
 def test_what_is_broken_is_noticed(planted: str, said: str) -> None:
     done = simulated("0-7", "--planted", planted)
