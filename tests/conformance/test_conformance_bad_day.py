@@ -277,6 +277,12 @@ def fill(path: Path, *, but_bytes: int = 0) -> None:
                 assert error.errno == errno.ENOSPC
 
 
+def leases(made: Cluster) -> list[str]:
+    """Who leads what since when, with the last renewal."""
+    columns = "NAME:.metadata.name,HOLDER:.spec.holderIdentity,SINCE:.spec.acquireTime,RENEWED:.spec.renewTime"
+    return made.kubectl("get", "leases", "-n", "kube-system", "--no-headers", "-o", f"custom-columns={columns}").stdout.splitlines()
+
+
 def test_a_full_disk_refuses_writes_clearly_takes_deletes_reads_and_pods_go_on_and_space_heals_it(small_disk: Path) -> None:
     made = small_cluster(small_disk)
     made.wherry("assemble", "busybox")
@@ -309,6 +315,9 @@ def test_a_full_disk_refuses_writes_clearly_takes_deletes_reads_and_pods_go_on_a
     fill(small_disk / "ballast")  # the restart gave back what the log of the store took
     refused = made.wherry("assemble", "debian-base", check=False)
     assert refused.returncode and "no space left" in refused.stderr and "Traceback" not in refused.stderr
+    renewed = leases(made)
+    assert len(renewed) == 2
+    eventually(lambda: not set(renewed) & set(leases(made)), what="controllers and scheduler keep their Leases")
     (small_disk / "ballast").unlink()
     made.kubectl("create", "configmap", "after")
     made.kubectl("scale", "deployment/web", "--replicas=2")

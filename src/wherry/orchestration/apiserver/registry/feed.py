@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 ROOT = "/registry/"
 GROWTH_OF_DELETION_MAX = 2048  # bytes: deletionTimestamp, conditions of the end, managedFields
+# Renewed on a full disk as well: without them controllers and scheduler end, and with them the steps that deletions need. No tenant
+# writes there.
+RENEWED = tuple(f"{ROOT}coordination.k8s.io/leases/{namespace}/" for namespace in ("kube-system", "kube-node-lease"))
 LOAD_PAGE = 2_000  # entries read at a time at the start
 FRESH_TIMEOUT_S = 3.0  # upstream waits as long for a fresh cache
 
@@ -152,14 +155,15 @@ class Registry:
         """Write `obj`; raise `RevisionMismatch` when the stored revision is not `expected` (0: absent)."""
         value = encode(obj)
         store_key = cache.prefix + key
-        frees = expected > 0 and "deletionTimestamp" in obj["metadata"] and self._hardly_grows(cache, key, value)
+        is_needed = "deletionTimestamp" in obj["metadata"] or store_key.startswith(RENEWED)
+        frees = expected > 0 and is_needed and self._hardly_grows(cache, key, value)
         revision = await self.store.put(store_key, self._sealer.seal(store_key, value), expected=expected, frees=frees)
         self._acknowledged = max(self._acknowledged, revision)
         return Cached(key, with_revision(value, revision), revision, created or revision)
 
     @staticmethod
     def _hardly_grows(cache: ResourceCache, key: str, value: bytes) -> bool:
-        """True for what a deletion writes; an object that waits for a finalizer cannot be used to fill the reserve."""
+        """True for what a deletion or a renewal writes; an object that waits for a finalizer cannot be used to fill the reserve."""
         known = cache.items.get(key)
         return known is not None and len(value) <= len(known.data) + GROWTH_OF_DELETION_MAX
 
