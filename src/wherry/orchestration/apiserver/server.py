@@ -17,10 +17,13 @@ from wherry.kit.health import Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry as MetricsRegistry
 from wherry.kit.process_metrics import add_process_metrics
-from wherry.kit.supervise import keep_running
+from wherry.kit.supervise import attempt, keep_running
 from wherry.orchestration.apiserver import bootstrap
 from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.plugins import default_chain
+from wherry.orchestration.apiserver.allocation.allocator import Allocator
+from wherry.orchestration.apiserver.allocation.claims import Claims
+from wherry.orchestration.apiserver.allocation.repair import Repair
 from wherry.orchestration.apiserver.auth.jwt import PrivateKey
 from wherry.orchestration.apiserver.components import Components
 from wherry.orchestration.apiserver.custom.loop import CustomResources
@@ -81,9 +84,11 @@ class ApiServer:
         metrics.count_objects(lambda: {(c.group, c.plural): len(c.items) for c in self.registry.caches() if c.items})
         self._pipeline = Pipeline(
             self.table, self.access, self.verbs, self.subresources, self.paths, self.health, metrics, settings)
-        strategy = self.table.of(SERVICES).strategy
-        assert isinstance(strategy, ServiceStrategy)
-        strategy.allocate_from(self.table.of(SERVICES).cache, settings.service_cidr, settings.node_ports, settings.reserved)
+        services = self.table.of(SERVICES)
+        assert isinstance(services.strategy, ServiceStrategy)
+        claims = Claims(self.registry, clock)
+        services.strategy.allocator = Allocator(claims, settings.service_cidr, settings.node_ports, settings.reserved)
+        self.repair = Repair(self.registry, services.cache, claims)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer one request; every failure is a Status."""
@@ -99,7 +104,9 @@ class ApiServer:
             self.custom.load()
             tasks.create_task(keep_running("custom resources", self.custom.run), name="custom resources")
             tasks.create_task(keep_running("resource quotas", self.quotas.run), name="resource quotas")
+            await attempt("allocation repair", self.repair.once(is_quiet=not self.settings.is_store_shared))  # a full disk is no reason
             self.ready.set()
+            tasks.create_task(keep_running("allocation repair", self.repair.run), name="allocation repair")
             tasks.create_task(keep_running("bootstrap objects", self._keep_bootstrapped), name="bootstrap objects")
             tasks.create_task(keep_running("compaction", self._compact_for_ever), name="compaction")
             tasks.create_task(keep_running("event expiry", self.event_expiry.run), name="event expiry")

@@ -2,11 +2,11 @@
 
 In:    objects that the writer owns; a strategy changes them in place.
 Spec:  upstream's `rest.RESTCreateStrategy`, `RESTUpdateStrategy`, `RESTGracefulDeleteStrategy` per kind.
-Never: waits, or reads other objects (admission does).
+Never: reads other objects (admission does); only `reserve` and `released` wait.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from copy import deepcopy
 
 from wherry.orchestration.objects.meta import Object
@@ -89,9 +89,12 @@ class Strategy:
     def on_delete(self, obj: Object) -> None:
         """Called when deletionTimestamp is first set."""
 
-    def reserve(self, obj: Object, old: Object | None) -> AbstractContextManager[Callable[[], None]]:
-        """Take scarce values (addresses, ports) for `obj`, filling them in; give back unless `commit` is called."""
+    def reserve(self, obj: Object, old: Object | None, *, is_dry_run: bool) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """Take scarce values (addresses, ports) for `obj`, filling them in; give back unless what is yielded is called."""
         return nullcontext(lambda: None)
+
+    async def released(self, obj: Object) -> None:
+        """`obj` is gone from the store: give back what it had."""
 
 
 def keep(obj: Object, old: Object, name: str) -> None:

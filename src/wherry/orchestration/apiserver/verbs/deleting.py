@@ -107,6 +107,7 @@ class Deleter:
         if pending is None:
             if not call.dry_run:
                 revision = await self._registry.delete(served.cache, key, expected=current.revision)
+                await served.strategy.released(obj)
                 current = Cached(key, with_revision(encode(served.stored(obj)), revision), revision, current.created)
             return Deleted(current, True)
         if pending == served.obj(current):

@@ -48,13 +48,13 @@ class Writer:
             is_generated = meta.stamp_new(obj, self.clock)
             final = await self._prepared_create(call, obj, is_tracked)
             if call.dry_run:
-                with served.strategy.reserve(final, None):
+                async with served.strategy.reserve(final, None, is_dry_run=True):
                     key = served.key_of(final)
                     if await self.registry.read(served.cache, key) is not None:
                         raise errors.already_exists(served.resource, name_of(final))
                     return Cached(key, encode(served.stored(final)), 0, 0)
             try:
-                with served.strategy.reserve(final, None) as commit:
+                async with served.strategy.reserve(final, None, is_dry_run=False) as commit:
                     cached = await self.registry.put(
                         served.cache, served.key_of(final), served.stored(final), expected=0)
                     commit()
@@ -145,13 +145,14 @@ class Writer:
         if new == old and not meta.is_finished(new):
             return current
         if call.dry_run:
-            with served.strategy.reserve(new, old):
+            async with served.strategy.reserve(new, old, is_dry_run=True):
                 data = with_revision(encode(served.stored(new)), current.revision)
             return Cached(key, data, current.revision, current.created)
         if meta.is_finished(new):
             revision = await self.registry.delete(served.cache, key, expected=current.revision)
+            await served.strategy.released(old)
             return Cached(key, with_revision(encode(served.stored(new)), revision), revision, current.created)
-        with served.strategy.reserve(new, old) as commit:
+        async with served.strategy.reserve(new, old, is_dry_run=False) as commit:
             written = await self.registry.put(
                 served.cache, key, served.stored(new), expected=current.revision, created=current.created)
             commit()
