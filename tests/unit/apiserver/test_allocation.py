@@ -20,7 +20,7 @@ from wherry.orchestration.apiserver.allocation.values import Value, values
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.objects.kinds import IP_ADDRESSES, SERVICES
 from wherry.orchestration.objects.meta import Object, key_of, name_of
-from wherry.orchestration.store.contract import Store
+from wherry.orchestration.store.contract import NoSpace, Store
 from wherry.orchestration.store.memory import MemoryStore
 from wherry.orchestration.store.sqlite import SqliteStore
 from wherry.testing.api import TestApi, api_server
@@ -200,6 +200,34 @@ async def test_a_write_whose_outcome_is_unknown_keeps_its_claims() -> None:
         refused = await created(api, service("b", clusterIP="10.96.7.7"))
         assert isinstance(refused, Invalid) and "already allocated" in str(refused)
         assert await claims(api) == await wanted(api)
+
+
+class Full(MemoryStore):
+    """Takes nothing new once it is full."""
+
+    is_full = False
+
+    async def put(self, key: str, value: bytes, *, expected: int, frees: bool = False) -> int:
+        if self.is_full and not frees:
+            raise NoSpace("no space left on the disk; nothing was written")
+        return await super().put(key, value, expected=expected, frees=frees)
+
+
+async def test_on_a_full_disk_the_server_starts_and_what_is_refused_claims_nothing() -> None:
+    full = Full()
+    async with api_server(store=full) as api:
+        await api.client.create(SERVICES, service("a"), "default")
+        claim = await Claims(api.server.registry, api.server.clock).held("10.96.0.1")
+        assert claim is not None
+        await Claims(api.server.registry, api.server.clock).give_back(claim)  # as older data are
+        full.is_full = True
+    async with api_server(store=full) as api:
+        assert isinstance(await created(api, service("b", clusterIP="10.96.7.7")), Unavailable)
+        await api.client.delete(SERVICES, "a", "default")
+        assert await claims(api) == {}
+        full.is_full = False
+        await api.server.repair.once()
+        assert await claims(api) == await wanted(api) == {"10.96.0.1": "default/kubernetes"}
 
 
 OWNERS = st.sampled_from(["n/a", "n/b", "n/c"])

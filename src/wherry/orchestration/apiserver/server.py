@@ -104,7 +104,7 @@ class ApiServer:
             self.custom.load()
             tasks.create_task(keep_running("custom resources", self.custom.run), name="custom resources")
             tasks.create_task(keep_running("resource quotas", self.quotas.run), name="resource quotas")
-            await attempt("allocation repair", self.repair.once(is_quiet=not self.settings.is_store_shared))  # a full disk is no reason
+            await attempt("allocation repair", self.repair.once(is_quiet=not self.settings.is_store_shared))
             self.ready.set()
             tasks.create_task(keep_running("allocation repair", self.repair.run), name="allocation repair")
             tasks.create_task(keep_running("bootstrap objects", self._keep_bootstrapped), name="bootstrap objects")
