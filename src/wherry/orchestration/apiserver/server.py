@@ -31,6 +31,7 @@ from wherry.orchestration.apiserver.event_expiry import EventExpiry
 from wherry.orchestration.apiserver.metrics import ApiMetrics
 from wherry.orchestration.apiserver.paths import Paths
 from wherry.orchestration.apiserver.pipeline import Pipeline
+from wherry.orchestration.apiserver.quota.on_the_way import InMemory, InStore
 from wherry.orchestration.apiserver.quota.quotas import Quotas
 from wherry.orchestration.apiserver.registry.codec import Sealer
 from wherry.orchestration.apiserver.registry.feed import Registry
@@ -66,7 +67,8 @@ class ApiServer:
             self.table.add(built_in(resource, self.registry))
         self.source = CachedObjects(self.table)
         self.access = Access(self.source, clock, service_account_key, settings.cluster_domain)
-        self.quotas = Quotas(self.registry, self.table)
+        on_the_way = InStore(self.registry, self.table, clock) if settings.is_store_shared else InMemory()
+        self.quotas = Quotas(self.registry, self.table, on_the_way)
         chain = default_chain(self.source, self.registry, self.access, self.quotas, settings)
         self.writer = Writer(self.registry, chain, clock)
         self.verbs = Verbs(self.registry, self.writer, settings)

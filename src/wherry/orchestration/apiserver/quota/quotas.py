@@ -1,17 +1,17 @@
 """ResourceQuota: no object is created beyond the bounds of its namespace, and every quota shows what is used.
 
-Usage is counted from the watch caches at each create, plus what was let in and is not there yet; nothing is remembered
-that could drift. The status follows changes in namespaces that have quotas.
+Usage is counted from the watch caches at each create, plus what was let in and is not there yet (`on_the_way.py`); nothing is
+remembered that could drift. The status follows changes in namespaces that have quotas.
 """
 
 import asyncio
 from collections.abc import Iterable
 from fractions import Fraction
 
-from wherry.kit.clock import loop_time
 from wherry.kit.supervise import attempt
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.quota.on_the_way import OnTheWay, Pending
 from wherry.orchestration.apiserver.quota.usage import Usage, looks_at, unspecified, usage_of
 from wherry.orchestration.apiserver.registry.cache import ResourceCache
 from wherry.orchestration.apiserver.registry.feed import Registry
@@ -22,17 +22,16 @@ from wherry.orchestration.objects.meta import Object, name_of
 from wherry.orchestration.objects.resources import Resource
 from wherry.orchestration.store.contract import RevisionMismatch
 
-PENDING_S = 5.0  # an object let in that has not appeared after this long was not written
 SETTLE_S = 0.05  # changes of a burst make one status
 
 
 class Quotas(Plugin):
     """Admission and status. `run` keeps the status."""
 
-    def __init__(self, registry: Registry, table: ServedTable) -> None:
+    def __init__(self, registry: Registry, table: ServedTable, on_the_way: OnTheWay) -> None:
         self._registry = registry
         self._table = table
-        self._pending: dict[str, dict[tuple[str, str], tuple[float, Resource, Object]]] = {}
+        self._on_the_way = on_the_way
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         registry.listeners.append(self._changed)
@@ -54,14 +53,17 @@ class Quotas(Plugin):
             before = usage_of(request.resource, request.old)
             delta = {n: a - before.get(n, Fraction(0)) for n, a in delta.items() if a > before.get(n, Fraction(0))}
         concerned = [q for q in quotas if looks_at(q, request.resource, obj)]
-        for quota in concerned:
-            self._check(request, quota, delta)
-        if not request.is_dry_run and request.operation == CREATE:
-            key = (self._prefix(request.resource), f"{request.namespace}/{name_of(obj)}")
-            self._pending.setdefault(request.namespace, {})[key] = (
-                loop_time() + PENDING_S, request.resource, obj)
 
-    def _check(self, request: AdmissionRequest, quota: Object, delta: Usage) -> None:
+        def check(pending: Pending) -> None:
+            for quota in concerned:
+                self._check(request, quota, delta, pending)
+
+        if request.is_dry_run or request.operation != CREATE:
+            check(await self._on_the_way.now(request.namespace))
+        else:
+            await self._on_the_way.let_in(request.namespace, self._table.of(request.resource), obj, check)
+
+    def _check(self, request: AdmissionRequest, quota: Object, delta: Usage, pending: Pending) -> None:
         hard = quota.get("spec", {}).get("hard") or {}
         touched = sorted(name for name in delta if name in hard and delta[name])
         if request.place == ("", "pods") and request.obj is not None:
@@ -71,7 +73,7 @@ class Quotas(Plugin):
                                        f"failed quota: {name_of(quota)}: must specify {'; '.join(missing)}")
         if not touched:
             return
-        used = self._used(quota, request.namespace, touched)
+        used = self._used(quota, request.namespace, touched, pending)
         over = [name for name in touched if used[name] + delta[name] > quantity.parse(hard[name])]
         if over:
             def texts(amounts: dict[str, str]) -> str:
@@ -82,7 +84,7 @@ class Quotas(Plugin):
                 f"exceeded quota: {name_of(quota)}, requested: {texts(_texts(delta, hard))}, "
                 f"used: {texts(_texts(used, hard))}, limited: {texts(hard)}")
 
-    def _used(self, quota: Object, namespace: str, names: Iterable[str]) -> Usage:
+    def _used(self, quota: Object, namespace: str, names: Iterable[str], pending: Pending) -> Usage:
         """What the namespace uses of `names`, with what is on its way."""
         wanted = set(names)
         total = dict.fromkeys(wanted, Fraction(0))
@@ -96,18 +98,9 @@ class Quotas(Plugin):
         for served in self._concerned(wanted):
             for cached in served.cache.select(namespace):
                 count(served.resource, cached.obj())
-        for resource, obj in self._on_the_way(namespace):
+        for resource, obj in pending:
             count(resource, obj)
         return total
-
-    def _on_the_way(self, namespace: str) -> list[tuple[Resource, Object]]:
-        pending, now = self._pending.get(namespace, {}), loop_time()
-        for key in [k for k, (until, _, _) in pending.items() if until < now]:
-            del pending[key]
-        return [(resource, obj) for _, resource, obj in pending.values()]
-
-    def _prefix(self, resource: Resource) -> str:
-        return self._table.of(resource).cache.prefix
 
     def _concerned(self, names: set[str]) -> list[Served]:
         """The resources that count for any of `names`, each cache once."""
@@ -125,8 +118,8 @@ class Quotas(Plugin):
 
     def _changed(self, cache: ResourceCache, key: str) -> None:
         namespace = key.partition("/")[0]
-        self._pending.get(namespace, {}).pop((cache.prefix, key), None)
-        if self._cache.items and self._cache.keys(namespace):
+        self._on_the_way.changed(cache, key)
+        if cache is self._cache or (self._cache.items and self._cache.keys(namespace)):
             self._dirty.add(namespace)
             self._wake.set()
 
@@ -143,10 +136,15 @@ class Quotas(Plugin):
 
     async def _write_status(self, namespace: str) -> None:
         await self._registry.settled()
-        for cached in list(self._cache.select(namespace)):
+        quotas = list(self._cache.select(namespace))
+        if not quotas:
+            await self._on_the_way.forget(namespace)
+            return
+        pending = await self._on_the_way.now(namespace)
+        for cached in quotas:
             quota = cached.obj()
             hard = quota.get("spec", {}).get("hard") or {}
-            used = _texts(self._used(quota, namespace, hard), hard)
+            used = _texts(self._used(quota, namespace, hard, pending), hard)
             status = {"hard": hard, "used": used}
             if quota.get("status") != status:
                 try:
