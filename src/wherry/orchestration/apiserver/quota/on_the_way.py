@@ -100,15 +100,19 @@ class InStore:
     def changed(self, cache: ResourceCache, key: str) -> None:
         namespace = key.partition("/")[0]
         record = self._records.items.get(namespace)
-        if record is None or cache is self._records:
+        entries: dict[str, Object] = record.obj()["spec"]["entries"] if record is not None else {}
+        until = self._until.get(namespace, {})
+        if cache is self._records:  # what is in it no more never comes back
+            self._until[namespace] = {uid: moment for uid, moment in until.items() if uid in entries}
+            if not self._until[namespace]:
+                del self._until[namespace]
             return
-        for uid, entry in record.obj()["spec"]["entries"].items():
+        for uid, entry in entries.items():
             row = self._row(entry)
             if entry["key"] == key and row is not None and row.cache is cache:
                 self._until.setdefault(namespace, {})[uid] = 0.0
 
     async def forget(self, namespace: str) -> None:
-        self._until.pop(namespace, None)
         record = await self._registry.read(self._records, namespace)
         if record is not None:
             try:
@@ -121,9 +125,8 @@ class InStore:
         record = await self._registry.read(self._records, namespace)
         await self._registry.fresh()
         entries: dict[str, Object] = record.obj()["spec"]["entries"] if record is not None else {}
-        now, before = loop_time(), self._until.get(namespace, {})
-        until = self._until[namespace] = {uid: before.get(uid, now + 2 * PENDING_S) for uid in entries}
-        left = {uid: entry for uid, entry in entries.items() if until[uid] > now}
+        now, until = loop_time(), self._until.setdefault(namespace, {})
+        left = {uid: entry for uid, entry in entries.items() if until.setdefault(uid, now + 2 * PENDING_S) > now}
         return record.revision if record is not None else 0, left
 
     def _row(self, entry: Object) -> Served | None:
