@@ -1,8 +1,8 @@
-"""Who is asked about a request: the plugins that look at its resource, in order, and no other."""
+"""Who is asked about a request: the plugins that look at its resource, operation and subresource, in order, and no other."""
 
 import pytest
 
-from wherry.orchestration.apiserver.admission.chain import CREATE, AdmissionRequest, Chain, Place, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, DELETE, ITSELF, UPDATE, AdmissionRequest, Chain, Place, Plugin
 from wherry.orchestration.apiserver.auth.user import ADMIN
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS
 from wherry.orchestration.objects.resources import Resource
@@ -34,8 +34,30 @@ async def test_only_plugins_that_look_at_the_resource_are_asked(resource: Resour
     assert asked == [f"{step} {name}" for step in ("admit", "validate") for name in names]
 
 
-async def test_a_config_map_goes_past_what_is_about_other_kinds() -> None:
+@pytest.mark.parametrize(("operation", "subresource", "is_asked"), [
+    pytest.param(CREATE, "", True, id="a create"),
+    pytest.param(UPDATE, "", False, id="not an update"),
+    pytest.param(CREATE, "binding", False, id="not a create of a subresource"),
+    pytest.param(DELETE, "", False, id="not a deletion"),
+])
+async def test_a_plugin_about_creates_of_the_object_is_asked_about(operation: str, subresource: str, is_asked: bool) -> None:
+    asked: list[str] = []
+    plugin = Asked("new pods", asked, frozenset({("", "pods")}))
+    plugin.operations, plugin.subresources = frozenset({CREATE}), ITSELF
+    request = AdmissionRequest(operation, PODS, "default", "a", subresource, ADMIN, {})
+    chain = Chain([plugin])
+    await chain.admit(request)
+    await chain.validate(request)
+    assert asked == (["admit new pods", "validate new pods"] if is_asked else [])
+
+
+@pytest.mark.parametrize(("operation", "expected"), [
+    pytest.param(CREATE, {"NamespaceLifecycle", "NotEnforced", "AdmissionPolicies", "Webhooks", "Quotas"}, id="created"),
+    pytest.param(DELETE, {"NamespaceLifecycle", "AdmissionPolicies", "Webhooks"}, id="deleted"),
+])
+async def test_a_config_map_goes_past_what_is_about_other_things(operation: str, expected: set[str]) -> None:
     async with api_server() as api:
-        admit, validate = api.server.writer.chain._looking_at(("", "configmaps"))
+        request = AdmissionRequest(operation, CONFIG_MAPS, "default", "a", "", ADMIN)
+        admit, validate = api.server.writer.chain._looking_at(request)
     names = {type(plugin).__name__ for plugin in (*admit, *validate)}
-    assert names == {"NamespaceLifecycle", "NotEnforced", "AdmissionPolicies", "Webhooks", "Quotas"}
+    assert names == expected

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, DELETE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, ITSELF, UPDATE, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.signers import CERTIFICATES_GROUP, may_act_for
 from wherry.orchestration.apiserver.auth.user import MASTERS
@@ -38,11 +38,10 @@ class CertificateIdentity(Plugin):
     """A certificate signing request says who asked; the caller cannot choose that."""
 
     places = frozenset({REQUESTS})
+    operations = frozenset({CREATE})
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.operation != CREATE or request.obj is None:
-            return
-        spec = request.obj.setdefault("spec", {})
+        spec = request.new.setdefault("spec", {})
         user = request.user
         spec["username"] = user.name
         spec["groups"] = list(user.groups)
@@ -57,13 +56,13 @@ class CertificateApproval(Plugin):
     """Whoever approves or denies holds `approve` on the signer."""
 
     places = frozenset({REQUESTS})
+    operations = frozenset({UPDATE})
+    subresources = frozenset({"approval"})
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.subresource != "approval" or request.operation != UPDATE:
-            return
         signer = _signer_of(request.old)
         if not may_act_for(self._authorizer, request.user, "approve", signer):
             raise _refuse(request, f'user not permitted to approve requests with signerName "{signer}"')
@@ -73,13 +72,13 @@ class CertificateSigning(Plugin):
     """Whoever writes a certificate or the conditions of a request holds `sign` on the signer."""
 
     places = frozenset({REQUESTS, POD_REQUESTS})
+    operations = frozenset({UPDATE})
+    subresources = frozenset({"status"})
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.subresource != "status" or request.operation != UPDATE:
-            return
         new, old = _status_of(request.obj), _status_of(request.old)
         if all((new.get(field) or None) == (old.get(field) or None) for field in SIGNED_FIELDS[request.place]):
             return
@@ -92,13 +91,12 @@ class ClusterTrustBundleAttest(Plugin):
     """Whoever writes a trust bundle of a signer holds `attest` on it."""
 
     places = frozenset({TRUST_BUNDLES})
+    operations = WRITES
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.operation == DELETE:
-            return
         signer = _signer_of(request.obj)
         if not signer or _without_collection(request.obj) == _without_collection(request.old):
             return
@@ -110,14 +108,14 @@ class CertificateSubjectRestriction(Plugin):
     """Nobody gets a client certificate of the group that is allowed everything."""
 
     places = frozenset({REQUESTS})
+    operations = frozenset({CREATE})
+    subresources = ITSELF
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.subresource or request.operation != CREATE:
-            return
         if _signer_of(request.obj) != CLIENT_SIGNER:
             return
         try:
-            subject = subject_of(request.obj or {})
+            subject = subject_of(request.new)
         except ValueError as error:
             raise _refuse(request, f"failed to parse CSR: {error}") from error
         if MASTERS in (part.value for part in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)):

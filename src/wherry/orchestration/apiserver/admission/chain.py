@@ -13,6 +13,8 @@ from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 
 CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
+WRITES = frozenset({CREATE, UPDATE})
+ITSELF = frozenset({""})  # the object, none of its subresources
 
 Place = tuple[str, str]  # (group, plural)
 POD_PLACE: Place = ("", "pods")
@@ -41,11 +43,19 @@ class AdmissionRequest:
         """(group, plural), for plugins that tell resources apart."""
         return self.resource.group, self.resource.plural
 
+    @property
+    def new(self) -> Object:
+        """The object of a create or an update."""
+        assert self.obj is not None, f"{self.operation} has none"
+        return self.obj
+
 
 class Plugin:
-    """An admission plugin. Override one or both of `admit` and `validate`; they are asked about `places` only, None: all."""
+    """An admission plugin. Override one or both of `admit` and `validate`: asked about what these three say, None: about all."""
 
     places: Collection[Place] | None = None
+    operations: Collection[str] | None = None
+    subresources: Collection[str] | None = None
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Change `request.obj`, or refuse by raising `ApiError`."""
@@ -60,24 +70,29 @@ class Chain:
     def __init__(self, plugins: Sequence[Plugin] = ()) -> None:
         self._admit = tuple(p for p in plugins if type(p).admit is not Plugin.admit)
         self._validate = tuple(p for p in plugins if type(p).validate is not Plugin.validate)
-        self._looking: dict[Place, tuple[tuple[Plugin, ...], tuple[Plugin, ...]]] = {}
+        self._looking: dict[tuple[Place, str, str], tuple[tuple[Plugin, ...], tuple[Plugin, ...]]] = {}
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Let every plugin change the object."""
-        for plugin in self._looking_at(request.place)[0]:
+        for plugin in self._looking_at(request)[0]:
             await plugin.admit(request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Let every plugin refuse."""
-        for plugin in self._looking_at(request.place)[1]:
+        for plugin in self._looking_at(request)[1]:
             await plugin.validate(request)
 
-    def _looking_at(self, place: Place) -> tuple[tuple[Plugin, ...], tuple[Plugin, ...]]:
-        found = self._looking.get(place)
+    def _looking_at(self, request: AdmissionRequest) -> tuple[tuple[Plugin, ...], tuple[Plugin, ...]]:
+        what = request.place, request.operation, request.subresource
+        found = self._looking.get(what)
         if found is None:
-            found = self._looking[place] = _those_for(place, self._admit), _those_for(place, self._validate)
+            found = self._looking[what] = _those_for(*what, self._admit), _those_for(*what, self._validate)
         return found
 
 
-def _those_for(place: Place, plugins: Sequence[Plugin]) -> tuple[Plugin, ...]:
-    return tuple(plugin for plugin in plugins if plugin.places is None or place in plugin.places)
+def _those_for(place: Place, operation: str, subresource: str, plugins: Sequence[Plugin]) -> tuple[Plugin, ...]:
+    return tuple(
+        plugin for plugin in plugins
+        if (plugin.places is None or place in plugin.places)
+        and (plugin.operations is None or operation in plugin.operations)
+        and (plugin.subresources is None or subresource in plugin.subresources))

@@ -4,7 +4,15 @@ DefaultStorageClass, DefaultIngressClass, StorageObjectInUseProtection, TaintNod
 """
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CLAIM_PLACE, CREATE, UPDATE, AdmissionRequest, Place, Plugin
+from wherry.orchestration.apiserver.admission.chain import (
+    CLAIM_PLACE,
+    CREATE,
+    ITSELF,
+    UPDATE,
+    AdmissionRequest,
+    Place,
+    Plugin,
+)
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, STORAGE_CLASSES
@@ -33,25 +41,25 @@ class DefaultClasses(Plugin):
     """Claims without a class get the default StorageClass, Ingresses the default IngressClass."""
 
     places = frozenset({CLAIM_PLACE, INGRESS_PLACE})
+    operations = frozenset({CREATE})
+    subresources = ITSELF
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.operation != CREATE or request.subresource or request.obj is None:
-            return
-        spec = request.obj.get("spec")
+        spec = request.new.get("spec")
         if not isinstance(spec, dict):
             return
         if request.place == CLAIM_PLACE:
-            has_own = spec.get("storageClassName") is not None or STORAGE_CLASS_ANNOTATION in annotations_of(request.obj)
+            has_own = spec.get("storageClassName") is not None or STORAGE_CLASS_ANNOTATION in annotations_of(request.new)
             if not has_own:
                 found = newest_default(
                     self._source, STORAGE_CLASSES, DEFAULT_STORAGE_CLASS, DEFAULT_STORAGE_CLASS_BETA)
                 if found is not None:
                     spec["storageClassName"] = name_of(found)
         else:
-            has_own = spec.get("ingressClassName") is not None or INGRESS_CLASS_ANNOTATION in annotations_of(request.obj)
+            has_own = spec.get("ingressClassName") is not None or INGRESS_CLASS_ANNOTATION in annotations_of(request.new)
             found = None if has_own else newest_default(self._source, INGRESS_CLASSES, DEFAULT_INGRESS_CLASS)
             if found is not None:
                 spec["ingressClassName"] = name_of(found)
@@ -61,12 +69,12 @@ class StorageProtection(Plugin):
     """Volumes and claims in use are not deleted: their finalizers are set from the start."""
 
     places = PROTECTION.keys()
+    operations = frozenset({CREATE})
+    subresources = ITSELF
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.operation != CREATE or request.subresource or request.obj is None:
-            return
         finalizer = PROTECTION[request.place]
-        finalizers = request.obj["metadata"].setdefault("finalizers", [])
+        finalizers = request.new["metadata"].setdefault("finalizers", [])
         if finalizer not in finalizers:
             finalizers.append(finalizer)
 
@@ -75,15 +83,15 @@ class ClaimResize(Plugin):
     """A claim grows only when its class allows it."""
 
     places = frozenset({CLAIM_PLACE})
+    operations = frozenset({UPDATE})
+    subresources = ITSELF
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.operation != UPDATE or request.subresource:
-            return
-        assert request.obj is not None and request.old is not None
-        new, old = _requested(request.obj), _requested(request.old)
+        assert request.old is not None
+        new, old = _requested(request.new), _requested(request.old)
         if new is None or old is None or quantity.milli(new) <= quantity.milli(old):
             return
         if request.old.get("status", {}).get("phase") != "Bound":
@@ -104,10 +112,9 @@ class TaintNewNodes(Plugin):
     """A node takes no Pods before the node controller has seen it ready."""
 
     places = frozenset({("", "nodes")})
+    operations = frozenset({CREATE})
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.operation != CREATE or request.obj is None:
-            return
-        taints = request.obj.setdefault("spec", {}).setdefault("taints", [])
+        taints = request.new.setdefault("spec", {}).setdefault("taints", [])
         if not any(t.get("key") == NOT_READY["key"] and t.get("effect") == NOT_READY["effect"] for t in taints):
             taints.append(dict(NOT_READY))

@@ -6,8 +6,14 @@ Spec:  https://kubernetes.io/docs/concepts/policy/limit-range/
 from collections.abc import Callable, Iterator
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CLAIM_PLACE, CREATE, POD_PLACE, AdmissionRequest, Plugin
-from wherry.orchestration.apiserver.admission.pods import is_new_pod
+from wherry.orchestration.apiserver.admission.chain import (
+    CLAIM_PLACE,
+    CREATE,
+    ITSELF,
+    POD_PLACE,
+    AdmissionRequest,
+    Plugin,
+)
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.kinds import LIMIT_RANGES
@@ -21,24 +27,24 @@ class LimitRanger(Plugin):
     """See the module docstring."""
 
     places = frozenset({POD_PLACE, CLAIM_PLACE})
+    operations = frozenset({CREATE})
+    subresources = ITSELF
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if is_new_pod(request) and request.obj is not None:
+        if request.place == POD_PLACE:
             for item in self._items(request.namespace, "Container"):
-                _default_containers(request.obj, item)
+                _default_containers(request.new, item)
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.operation != CREATE or request.obj is None or request.subresource:
-            return
         problems: list[str] = []
         if request.place == POD_PLACE:
-            self._check_pod(request.namespace, request.obj, problems)
+            self._check_pod(request.namespace, request.new, problems)
         else:
             for item in self._items(request.namespace, "PersistentVolumeClaim"):
-                amounts = ((request.obj.get("spec") or {}).get("resources") or {}).get("requests") or {}
+                amounts = ((request.new.get("spec") or {}).get("resources") or {}).get("requests") or {}
                 _check_bounds(item, "PersistentVolumeClaim", amounts, amounts, problems)
         if problems:
             text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"

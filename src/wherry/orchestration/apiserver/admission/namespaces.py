@@ -1,7 +1,7 @@
 """NamespaceLifecycle: nothing is created in a namespace that is not there or is going; three namespaces stay for ever."""
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, DELETE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, DELETE, ITSELF, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import NAMESPACES
@@ -12,6 +12,9 @@ IMMORTAL = ("default", "kube-system", "kube-public")
 class NamespaceLifecycle(Plugin):
     """See the module docstring."""
 
+    operations = frozenset({CREATE, DELETE})
+    subresources = ITSELF
+
     def __init__(self, source: ObjectSource, registry: Registry) -> None:
         self._source = source
         self._registry = registry
@@ -19,7 +22,7 @@ class NamespaceLifecycle(Plugin):
     async def admit(self, request: AdmissionRequest) -> None:
         if request.operation == DELETE and request.place == ("", "namespaces") and request.name in IMMORTAL:
             raise errors.forbidden(NAMESPACES, request.name, "this namespace may not be deleted")
-        if request.operation != CREATE or not request.namespace or request.subresource:
+        if request.operation != CREATE or not request.namespace:
             return
         namespace = self._source.get(NAMESPACES, "", request.namespace)
         if namespace is None:

@@ -6,7 +6,7 @@ Rule:  docs/design/not-enforced.md
 """
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import ITSELF, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects import not_enforced
 from wherry.orchestration.objects.kinds import BUILTIN, CUSTOM_RESOURCE_DEFINITIONS, INGRESS_CLASSES
@@ -19,14 +19,15 @@ _BUILTIN_GROUPS = frozenset(resource.group for resource in BUILTIN)
 class NotEnforced(Plugin):
     """See the module docstring. `policies`: what happens to an object that would be refused, "refuse" or "warn"."""
 
+    operations = WRITES
+    subresources = ITSELF
+
     def __init__(self, source: ObjectSource, policies: str) -> None:
         self._source = source
         self._policies = policies
         self._custom: tuple[int, dict[tuple[str, str], tuple[str, ...]]] = (-1, {})
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.obj is None or request.subresource or request.operation not in (CREATE, UPDATE):
-            return
         group, plural = request.place
         if group not in _BUILTIN_GROUPS:
             self._tell(request, *self._of_custom(group, plural))
@@ -35,10 +36,10 @@ class NotEnforced(Plugin):
             self._tell(request, self._of_ingress(request))
             return
         row = not_enforced.row_of(group, plural)
-        sentence = row.says(request.obj) if row is not None else ""
+        sentence = row.says(request.new) if row is not None else ""
         if row is None or not sentence:
             return
-        is_same = request.old is not None and request.old.get("spec") == request.obj.get("spec")
+        is_same = request.old is not None and request.old.get("spec") == request.new.get("spec")
         if row.effect == not_enforced.REFUSE and self._policies != not_enforced.WARN and not is_same:
             raise errors.forbidden(request.resource, request.name, sentence)
         self._tell(request, sentence)

@@ -7,7 +7,7 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/admission-control
 
 from wherry.kit.reserved import Reserved
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, ITSELF, POD_PLACE, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pod_security import TEMPLATES, template_of
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.placement import reserved_ports
@@ -19,22 +19,22 @@ class ReservedPorts(Plugin):
     """A Pod gets no hostPort of the cluster's own; what makes such Pods is warned of."""
 
     places = TEMPLATES | {POD_PLACE}
+    operations = WRITES
+    subresources = ITSELF
 
     def __init__(self, reserved: Reserved) -> None:
         self._reserved = reserved
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.operation not in (CREATE, UPDATE) or request.obj is None or request.subresource:
-            return
         if request.place == POD_PLACE and request.operation == CREATE:
             causes = [
                 errors.cause("FieldValueInvalid", path, f"Invalid value: {value}: is reserved for {owner}")
-                for path, value, owner in reserved_ports(request.obj, self._reserved)
+                for path, value, owner in reserved_ports(request.new, self._reserved)
             ]
             if causes:
                 raise errors.invalid("", "Pod", request.name, causes)
         elif request.place in TEMPLATES:
-            template: Object = template_of(request.obj) or {}
+            template: Object = template_of(request.new) or {}
             request.warnings += [
                 f"{path}: {value} is reserved for {owner}: its Pods will be refused"
                 for path, value, owner in reserved_ports(template, self._reserved)
@@ -45,15 +45,15 @@ class DenyServiceExternalIPs(Plugin):
     """A Service may keep or give up external addresses it has; new ones only where the operator allows them."""
 
     places = frozenset({("", "services")})
+    operations = WRITES
+    subresources = ITSELF
 
     def __init__(self, reserved: Reserved, *, is_allowed: bool) -> None:
         self._reserved = reserved
         self._is_allowed = is_allowed
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.operation not in (CREATE, UPDATE) or request.subresource or request.obj is None:
-            return
-        wanted = request.obj["spec"].get("externalIPs") or []
+        wanted = request.new["spec"].get("externalIPs") or []
         if wanted:
             request.warnings.append(EXTERNAL_IPS_DEPRECATED)
         had = ((request.old or {}).get("spec") or {}).get("externalIPs") or []

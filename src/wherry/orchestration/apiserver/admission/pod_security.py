@@ -6,7 +6,7 @@ Spec:  https://kubernetes.io/docs/concepts/security/pod-security-admission/ . Ve
 """
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, UPDATE, AdmissionRequest, Place, Plugin
+from wherry.orchestration.apiserver.admission.chain import POD_PLACE, UPDATE, WRITES, AdmissionRequest, Place, Plugin
 from wherry.orchestration.apiserver.admission.pod_security_checks import LEVELS, violations
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import NAMESPACES
@@ -25,21 +25,20 @@ class PodSecurity(Plugin):
     """See the module docstring."""
 
     places = TEMPLATES | {POD_PLACE, NAMESPACE_PLACE}
+    operations = WRITES
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.operation not in (CREATE, UPDATE) or request.obj is None:
-            return
         if request.place == NAMESPACE_PLACE and not request.subresource:
             self._check_labels(request)
         elif request.place == POD_PLACE and request.subresource in POD_SUBRESOURCES:
-            if request.operation == UPDATE and request.old is not None and request.obj["spec"] == request.old["spec"]:
+            if request.operation == UPDATE and request.old is not None and request.new["spec"] == request.old["spec"]:
                 return
-            self._check_pod(request, request.obj, is_enforced=True)
+            self._check_pod(request, request.new, is_enforced=True)
         elif request.place in TEMPLATES and not request.subresource:
-            template = template_of(request.obj)
+            template = template_of(request.new)
             if template:
                 self._check_pod(request, template, is_enforced=False)
 

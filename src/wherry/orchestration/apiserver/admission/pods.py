@@ -4,7 +4,15 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/admission-control
 """
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, AdmissionRequest, Place, Plugin
+from wherry.orchestration.apiserver.admission.chain import (
+    CREATE,
+    ITSELF,
+    POD_PLACE,
+    WRITES,
+    AdmissionRequest,
+    Place,
+    Plugin,
+)
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import PRIORITY_CLASSES, RUNTIME_CLASSES
 from wherry.orchestration.objects.meta import Object, name_of
@@ -15,23 +23,20 @@ PREEMPTION_DEFAULT = "PreemptLowerPriority"
 CLASS_PLACE: Place = ("scheduling.k8s.io", "priorityclasses")
 
 
-def is_new_pod(request: AdmissionRequest) -> bool:
-    """A Pod is being created."""
-    return request.operation == CREATE and request.place == POD_PLACE and not request.subresource
-
-
 class Priority(Plugin):
     """Turns priorityClassName into a number; only one class may be the default."""
 
     places = frozenset({POD_PLACE, CLASS_PLACE})
+    operations = WRITES
+    subresources = ITSELF
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if not is_new_pod(request) or request.obj is None:
+        if request.place != POD_PLACE or request.operation != CREATE:
             return
-        spec = request.obj["spec"]
+        spec = request.new["spec"]
         chosen = self._class_of(request, spec)
         value = chosen["value"] if chosen else 0
         policy = chosen.get("preemptionPolicy", PREEMPTION_DEFAULT) if chosen else PREEMPTION_DEFAULT
@@ -50,11 +55,9 @@ class Priority(Plugin):
         spec["priority"], spec["preemptionPolicy"] = value, policy
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if request.place != CLASS_PLACE or request.obj is None:
-            return
-        if request.obj.get("globalDefault"):
+        if request.place == CLASS_PLACE and request.new.get("globalDefault"):
             others = [c for c in self._source.list(PRIORITY_CLASSES)
-                      if c.get("globalDefault") and name_of(c) != name_of(request.obj)]
+                      if c.get("globalDefault") and name_of(c) != name_of(request.new)]
             if others:
                 raise errors.forbidden(
                     request.resource, request.name,
@@ -76,11 +79,11 @@ class DefaultTolerationSeconds(Plugin):
     """A Pod stays bound for five minutes to a node that is not ready or not reachable, unless it says otherwise."""
 
     places = frozenset({POD_PLACE})
+    operations = frozenset({CREATE})
+    subresources = ITSELF
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if not is_new_pod(request) or request.obj is None:
-            return
-        tolerations = request.obj["spec"].setdefault("tolerations", [])
+        tolerations = request.new["spec"].setdefault("tolerations", [])
         for key in TOLERATED:
             if not any(t.get("key", "") in (key, "") and t.get("effect", "") in ("NoExecute", "") for t in tolerations
                        if t.get("key") == key or (not t.get("key") and t.get("operator") == "Exists")):
@@ -92,14 +95,14 @@ class RuntimeClassPlugin(Plugin):
     """Copies overhead and scheduling constraints of the runtime class into the Pod."""
 
     places = frozenset({POD_PLACE})
+    operations = frozenset({CREATE})
+    subresources = ITSELF
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if not is_new_pod(request) or request.obj is None:
-            return
-        spec = request.obj["spec"]
+        spec = request.new["spec"]
         name = spec.get("runtimeClassName")
         if not name:
             if spec.get("overhead"):

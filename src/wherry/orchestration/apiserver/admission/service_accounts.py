@@ -7,7 +7,7 @@ import asyncio
 import random
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pod_references import first_reference
 from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.source import ObjectSource
@@ -28,15 +28,15 @@ class ServiceAccountPlugin(Plugin):
     """See the module docstring."""
 
     places = frozenset({POD_PLACE})
+    operations = WRITES
+    subresources = frozenset({"", "ephemeralcontainers"})
 
     def __init__(self, source: ObjectSource) -> None:
         self._source = source
 
     async def admit(self, request: AdmissionRequest) -> None:
-        if request.obj is None:
-            return
-        pod = request.obj
-        if request.operation == UPDATE and request.subresource == "ephemeralcontainers":
+        pod = request.new
+        if request.subresource:
             _mount(pod, pod["spec"].get("ephemeralContainers") or ())
         if request.operation != CREATE or request.subresource:
             return

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from wherry.kit.supervise import attempt
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Plugin
+from wherry.orchestration.apiserver.admission.chain import CREATE, ITSELF, UPDATE, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.quota.on_the_way import OnTheWay, Pending
 from wherry.orchestration.apiserver.quota.usage import Usage, looks_at, unspecified, usage_of
 from wherry.orchestration.apiserver.registry.cache import ResourceCache
@@ -28,6 +28,9 @@ SETTLE_S = 0.05  # changes of a burst make one status
 class Quotas(Plugin):
     """Admission and status. `run` keeps the status."""
 
+    operations = WRITES
+    subresources = ITSELF
+
     def __init__(self, registry: Registry, table: ServedTable, on_the_way: OnTheWay) -> None:
         self._registry = registry
         self._table = table
@@ -42,12 +45,12 @@ class Quotas(Plugin):
 
     async def validate(self, request: AdmissionRequest) -> None:
         is_write = request.operation == CREATE or (request.operation == UPDATE and request.place == ("", "services"))
-        if not is_write or not request.namespace or request.subresource or request.obj is None:
+        if not is_write or not request.namespace:
             return
         quotas = [c.obj() for c in self._cache.select(request.namespace)]
         if not quotas:
             return
-        obj = request.obj
+        obj = request.new
         delta = usage_of(request.resource, obj)
         if request.old is not None:
             before = usage_of(request.resource, request.old)
