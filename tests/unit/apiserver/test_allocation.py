@@ -96,6 +96,19 @@ async def test_of_many_that_ask_for_one_value_by_name_one_gets_it(store: Store, 
         assert await claims(servers[0]) == await wanted(servers[0])
 
 
+async def test_a_named_port_of_health_checks_is_claimed_like_any_other(store: Store) -> None:
+    async with two(store) as (first, second):
+        await first.client.create(SERVICES, service("a", type="NodePort", node_port=30123), "default")
+        fields = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+        for port, why in ((30123, "already allocated"), (22, "not in the valid range")):
+            refused = await created(second, service("b", healthCheckNodePort=port, **fields))
+            assert isinstance(refused, Invalid) and f"spec.healthCheckNodePort: Invalid value: {port}: provided port" in str(refused)
+            assert why in str(refused)
+        made = await created(second, service("b", healthCheckNodePort=30124, **fields))
+        assert isinstance(made, dict) and ("TCP", 30124) in await claims(first)
+        assert await claims(first) == await wanted(first)
+
+
 async def test_what_was_deleted_on_one_server_is_free_at_once_on_the_other(store: Store) -> None:
     async with two(store) as (first, second):
         fields = {"clusterIP": "10.96.7.7", "type": "NodePort", "node_port": 30123}

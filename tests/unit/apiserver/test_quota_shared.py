@@ -20,7 +20,7 @@ from wherry.testing.virtual_time import settle
 
 SHARED = ApiServerSettings(is_store_shared=True)
 HARD = 5
-RECORD = "/registry/wherry.dev/quotause/default"
+RECORD = "/registry/_wherry/quotause/default"
 
 
 class Refusing(MemoryStore):

@@ -22,18 +22,17 @@ from wherry.orchestration.store.contract import NoSpace, RevisionMismatch
 
 log = logging.getLogger(__name__)
 
-NOTHING = Reserved()
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
 class Allocator:
     """Has nothing of its own to remember. Nothing that is `reserved` is given out."""
 
-    def __init__(self, claims: Claims, cidr: IPv4Network, ports: tuple[int, int], reserved: Reserved = NOTHING) -> None:
+    def __init__(self, claims: Claims, cidr: IPv4Network, ports: tuple[int, int], reserved: Reserved) -> None:
         self._claims, self._cidr, self._ports, self._reserved = claims, cidr, ports, reserved
 
     @asynccontextmanager
-    async def reserve(self, obj: Object, old: Object | None, *, is_dry_run: bool = False) -> AsyncIterator[Callable[[], None]]:
+    async def reserve(self, obj: Object, old: Object | None, *, is_dry_run: bool) -> AsyncIterator[Callable[[], None]]:
         """Fill in clusterIP(s), ipFamilies and nodePorts. What is yielded is called when `obj` is written: then what `old` had and
         `obj` has not is given back, else what was taken is. A dry run claims nothing."""
         taking = _Taking(obj, old, is_dry_run)
@@ -134,8 +133,11 @@ class Allocator:
         if needs_node_ports(spec):
             for index, port in enumerate(spec.get("ports") or ()):
                 await self._fill_port(taking, index, port, mine)
-        if needs_health_port(spec) and not spec.get("healthCheckNodePort"):
-            spec["healthCheckNodePort"] = await self._free_port(taking, "TCP")
+        if needs_health_port(spec):
+            if named := spec.get("healthCheckNodePort"):
+                await self._named_port(taking, ("TCP", named), "spec.healthCheckNodePort", mine)
+            else:
+                spec["healthCheckNodePort"] = await self._free_port(taking, "TCP")
 
     async def _fill_port(self, taking: "_Taking", index: int, port: Object, mine: set[tuple[str, int]]) -> None:
         protocol, wanted = port.get("protocol", "TCP"), port.get("nodePort")
@@ -147,18 +149,21 @@ class Allocator:
             else:
                 port["nodePort"] = await self._free_port(taking, protocol)
             return
-        low, high = self._ports
-        why = ""
-        if (protocol, wanted) in mine:
+        await self._named_port(taking, (protocol, wanted), f"spec.ports[{index}].nodePort", mine)
+
+    async def _named_port(self, taking: "_Taking", port: tuple[str, int], field: str, mine: set[tuple[str, int]]) -> None:
+        if port in mine:
             return
+        (protocol, wanted), (low, high) = port, self._ports
+        why = ""
         if not low <= wanted <= high:
             why = f"provided port is not in the valid range. The range of valid ports is {low}-{high}"
         elif owner := self._reserved.port_owner(protocol, wanted):
             why = f"provided port is reserved for {owner}"
-        elif not await self._take(taking, (protocol, wanted)):
+        elif not await self._take(taking, port):
             why = "provided port is already allocated"
         if why:
-            cause = errors.cause("FieldValueInvalid", f"spec.ports[{index}].nodePort", f"Invalid value: {wanted}: {why}")
+            cause = errors.cause("FieldValueInvalid", field, f"Invalid value: {wanted}: {why}")
             raise errors.invalid("", "Service", name_of(taking.obj), [cause])
 
     def _is_worth_a_try(self, taking: "_Taking", number: int) -> bool:

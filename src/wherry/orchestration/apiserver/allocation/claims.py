@@ -13,7 +13,7 @@ from uuid import uuid4
 from wherry.kit.clock import Clock, rfc3339
 from wherry.orchestration.apiserver.allocation.values import Value
 from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
-from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.registry.feed import INTERNAL_GROUP, Registry
 from wherry.orchestration.objects.kinds import IP_ADDRESSES
 from wherry.orchestration.objects.meta import Object, labels_of
 from wherry.orchestration.store.contract import RevisionMismatch
@@ -36,7 +36,7 @@ class Claims:
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry, self._clock = registry, clock
         self._addresses = registry.cache(IP_ADDRESSES.group, IP_ADDRESSES.plural)
-        self._ports = registry.cache("wherry.dev", "nodeports")
+        self._ports = registry.cache(INTERNAL_GROUP, "nodeports")
 
     async def take(self, value: Value, owner: str) -> Claim | None:
         """None: somebody has it."""

@@ -13,7 +13,7 @@ from uuid import uuid4
 from wherry.kit.clock import Clock, loop_time, rfc3339
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.registry.cache import ResourceCache
-from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.registry.feed import INTERNAL_GROUP, Registry
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
 from wherry.orchestration.objects.meta import Object, name_of, uid_of
 from wherry.orchestration.objects.resources import Resource
@@ -71,7 +71,7 @@ class InStore:
 
     def __init__(self, registry: Registry, table: ServedTable, clock: Clock) -> None:
         self._registry, self._table, self._clock = registry, table, clock
-        self._records = registry.cache("wherry.dev", "quotause")
+        self._records = registry.cache(INTERNAL_GROUP, "quotause")
         self._until: dict[str, dict[str, float]] = {}  # namespace -> uid of an entry -> loop time until which it counts
 
     async def let_in(self, namespace: str, served: Served, obj: Object, check: Check) -> None:

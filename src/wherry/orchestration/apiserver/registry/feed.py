@@ -20,6 +20,7 @@ from wherry.orchestration.store.contract import Change, Compacted, SlowWatcher, 
 log = logging.getLogger(__name__)
 
 ROOT = "/registry/"
+INTERNAL_GROUP = "_wherry"  # of what is stored and not served; no group of a CustomResourceDefinition can be named so
 GROWTH_OF_DELETION_MAX = 2048  # bytes: deletionTimestamp, conditions of the end, managedFields
 # Renewed on a full disk as well: without them controllers and scheduler end, and with them the steps that deletions need. No tenant
 # writes there.
