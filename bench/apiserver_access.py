@@ -20,8 +20,8 @@ from wherry.orchestration.apiserver.auth.authorizer import Attributes, FirstOf
 from wherry.orchestration.apiserver.auth.node_authorizer import NodeAuthorizer
 from wherry.orchestration.apiserver.auth.rbac import RbacAuthorizer
 from wherry.orchestration.apiserver.auth.tokens import ServiceAccountTokens
-from wherry.orchestration.apiserver.auth.user import CONTROLLER_MANAGER
 from wherry.orchestration.apiserver.discovery import Discovery
+from wherry.orchestration.apiserver.user import CONTROLLER_MANAGER
 from wherry.orchestration.objects import kinds
 from wherry.orchestration.objects.meta import Object, namespace_of
 from wherry.orchestration.objects.resources import Resource

@@ -19,7 +19,7 @@ from agent_node import real_node  # noqa: E402
 from wherry.kit.clock import SystemClock  # noqa: E402
 from wherry.orchestration.agent.loop import Agent  # noqa: E402
 from wherry.orchestration.agent.settings import AgentSettings  # noqa: E402
-from wherry.orchestration.apiserver.auth.user import User  # noqa: E402
+from wherry.orchestration.apiserver.user import User  # noqa: E402
 from wherry.orchestration.client.client import Client  # noqa: E402
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS  # noqa: E402
 from wherry.testing.api import api_server  # noqa: E402

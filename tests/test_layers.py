@@ -23,6 +23,22 @@ ORCHESTRATION = [
     {"wherry.orchestration.store"},
     {"wherry.orchestration.objects"},
 ]
+APISERVER = [
+    {f"wherry.orchestration.apiserver.{name}" for name in names}
+    for names in (
+        ("serving",),
+        ("custom", "subresources"),
+        ("verbs",),
+        ("quota",),
+        ("admission",),
+        ("allocation", "call"),
+        ("registry", "openapi"),
+        ("strategies", "discovery", "tables", "protobuf", "pki"),
+        ("auth",),
+        ("errors",),
+        ("names", "settings", "source", "user"),
+    )
+]
 CONTAINER = [
     {"wherry.container.runtime", "wherry.container.registry", "wherry.container.assemble"},
     {"wherry.container.content"},
@@ -74,7 +90,7 @@ def names_defined(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_imports_point_down() -> None:
-    found = [line for rows in (LAYERS, ORCHESTRATION, CONTAINER, INFRASTRUCTURE) for line in violations(SRC, rows)]
+    found = [line for rows in (LAYERS, ORCHESTRATION, APISERVER, CONTAINER, INFRASTRUCTURE) for line in violations(SRC, rows)]
     assert not found, "\n" + "\n".join(found)
 
 

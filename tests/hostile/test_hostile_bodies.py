@@ -2,7 +2,7 @@
 
 import pytest
 
-from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, User
+from wherry.orchestration.apiserver.user import AUTHENTICATED, User
 from wherry.testing.api import api_server
 
 NOBODY = User("jane", groups=(AUTHENTICATED,))

@@ -7,7 +7,7 @@ import pytest
 from scale import LIMIT_S, count
 
 from wherry.kit.clock import SystemClock
-from wherry.orchestration.apiserver.auth.user import ADMIN
+from wherry.orchestration.apiserver.user import ADMIN
 from wherry.orchestration.controllers.cronjob.loop import Controller as CronJobs
 from wherry.orchestration.controllers.daemonset.loop import Controller as DaemonSets
 from wherry.orchestration.controllers.deployment.loop import Controller as Deployments

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from wherry.orchestration.apiserver.auth.user import node_user
+from wherry.orchestration.apiserver.user import node_user
 from wherry.testing.api import TestApi, api_server
 
 PODS = "/api/v1/namespaces/default/pods"

@@ -19,9 +19,9 @@ from wherry.kit.supervise import keep_running
 from wherry.orchestration.agent.loop import Agent
 from wherry.orchestration.agent.machine import Machine
 from wherry.orchestration.agent.settings import AgentSettings
-from wherry.orchestration.apiserver.auth.user import ADMIN, CONTROLLER_MANAGER, SCHEDULER, User
-from wherry.orchestration.apiserver.server import ApiServer
+from wherry.orchestration.apiserver.serving.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.apiserver.user import ADMIN, CONTROLLER_MANAGER, SCHEDULER, User
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.leader_election import Election

@@ -19,10 +19,10 @@ from wherry.assembly.perimeter import listen_hosts, reserved
 from wherry.assembly.shared import Process
 from wherry.kit.http.server import serve
 from wherry.kit.supervise import keep_running
-from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, MASTERS, User
 from wherry.orchestration.apiserver.pki import Authority, keep_renewed
-from wherry.orchestration.apiserver.server import ApiServer
+from wherry.orchestration.apiserver.serving.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.apiserver.user import AUTHENTICATED, MASTERS, User
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, STORAGE_CLASSES

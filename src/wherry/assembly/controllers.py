@@ -15,9 +15,9 @@ from wherry.assembly.node import REGISTRY_NAME, WORKER
 from wherry.assembly.perimeter import reserved
 from wherry.assembly.shared import Process
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
-from wherry.orchestration.apiserver.auth.user import CONTROLLER_MANAGER
-from wherry.orchestration.apiserver.components import CONTROLLERS
 from wherry.orchestration.apiserver.pki.certificates import sign_request
+from wherry.orchestration.apiserver.serving.components import CONTROLLERS
+from wherry.orchestration.apiserver.user import CONTROLLER_MANAGER
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.controllers.run import COMPONENT, ControllerSettings, run_all
 

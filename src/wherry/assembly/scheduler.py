@@ -9,8 +9,8 @@ import contextlib
 from wherry.assembly.authority import authority
 from wherry.assembly.election import candidate
 from wherry.assembly.shared import Process
-from wherry.orchestration.apiserver.auth.user import SCHEDULER as SCHEDULER_USER
-from wherry.orchestration.apiserver.components import SCHEDULER
+from wherry.orchestration.apiserver.serving.components import SCHEDULER
+from wherry.orchestration.apiserver.user import SCHEDULER as SCHEDULER_USER
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.client.recorder import Recorder

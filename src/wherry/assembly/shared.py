@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from wherry.assembly.identity import Identity, Use
     from wherry.assembly.images import Images
-    from wherry.orchestration.apiserver.auth.user import User
     from wherry.orchestration.apiserver.pki import Authority
-    from wherry.orchestration.apiserver.server import ApiServer
+    from wherry.orchestration.apiserver.serving.server import ApiServer
+    from wherry.orchestration.apiserver.user import User
     from wherry.orchestration.client.client import Client
     from wherry.orchestration.client.informers import Informers
 

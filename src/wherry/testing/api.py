@@ -21,9 +21,9 @@ from wherry.kit.clock import Clock
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
 from wherry.orchestration.apiserver import pki
-from wherry.orchestration.apiserver.auth.user import ADMIN, User
-from wherry.orchestration.apiserver.server import ApiServer
+from wherry.orchestration.apiserver.serving.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.apiserver.user import ADMIN, User
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import NAMESPACES, SERVICE_ACCOUNTS

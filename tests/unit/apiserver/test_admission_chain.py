@@ -3,7 +3,7 @@
 import pytest
 
 from wherry.orchestration.apiserver.admission.chain import CREATE, DELETE, ITSELF, UPDATE, AdmissionRequest, Chain, Place, Plugin
-from wherry.orchestration.apiserver.auth.user import ADMIN
+from wherry.orchestration.apiserver.user import ADMIN
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS
 from wherry.orchestration.objects.resources import Resource
 from wherry.testing.api import api_server

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from wherry.kit.errors import Invalid, NotFound, Unavailable, WherryError
 from wherry.orchestration.apiserver.allocation.claims import Claim, Claims
 from wherry.orchestration.apiserver.allocation.repair import plan
-from wherry.orchestration.apiserver.allocation.values import Value, values
 from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.apiserver.strategies.service_values import Value, values
 from wherry.orchestration.objects.kinds import IP_ADDRESSES, SERVICES
 from wherry.orchestration.objects.meta import Object, key_of, name_of
 from wherry.orchestration.store.contract import NoSpace, Store

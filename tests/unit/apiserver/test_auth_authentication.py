@@ -19,9 +19,9 @@ from wherry.orchestration.apiserver.auth.authenticator import Authenticator
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Decision, FirstOf
 from wherry.orchestration.apiserver.auth.other_tokens import BootstrapTokens, StaticTokens
 from wherry.orchestration.apiserver.auth.tokens import ServiceAccountTokens
-from wherry.orchestration.apiserver.auth.user import ADMIN, Unauthorized, User
 from wherry.orchestration.apiserver.errors import ApiError
 from wherry.orchestration.apiserver.pki import certificates
+from wherry.orchestration.apiserver.user import ADMIN, Unauthorized, User
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 from wherry.testing.virtual_time import VirtualClock

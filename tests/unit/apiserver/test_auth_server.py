@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from wherry.kit.http.message import Request, Response
-from wherry.orchestration.apiserver.auth.user import User, node_user
+from wherry.orchestration.apiserver.user import User, node_user
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.api import TestApi, api_server
 

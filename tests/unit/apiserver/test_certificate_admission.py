@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, User
+from wherry.orchestration.apiserver.user import AUTHENTICATED, User
 from wherry.testing.api import TestApi, api_server
 
 GROUP = "/apis/certificates.k8s.io/v1"

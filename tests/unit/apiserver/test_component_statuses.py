@@ -3,7 +3,7 @@
 import pytest
 
 from wherry.kit.errors import Unavailable
-from wherry.orchestration.apiserver.components import CONTROLLERS, SCHEDULER
+from wherry.orchestration.apiserver.serving.components import CONTROLLERS, SCHEDULER
 from wherry.testing.api import api_server
 
 PATH = "/api/v1/componentstatuses"

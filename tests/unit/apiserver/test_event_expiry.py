@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from wherry.kit.clock import SystemClock, rfc3339
-from wherry.orchestration.apiserver import event_expiry
 from wherry.orchestration.apiserver.registry.cache import Cached
+from wherry.orchestration.apiserver.serving import event_expiry
 from wherry.orchestration.objects.kinds import EVENTS
 from wherry.orchestration.objects.meta import Object, name_of
 from wherry.testing.api import TestApi, api_server

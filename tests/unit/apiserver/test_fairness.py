@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, User
 from wherry.orchestration.apiserver.errors import ApiError
-from wherry.orchestration.apiserver.fairness import FairQueue
+from wherry.orchestration.apiserver.serving.fairness import FairQueue
 from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.apiserver.user import AUTHENTICATED, User
 from wherry.testing.api import api_server, request_for
 
 SMALL = ApiServerSettings(seats=4, user_seats=2, user_waiting_max=50)

@@ -13,7 +13,7 @@ from wherry.kit.health import Health
 from wherry.kit.http.message import Response
 from wherry.kit.metrics import Registry
 from wherry.kit.process_metrics import add_process_metrics
-from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
+from wherry.orchestration.apiserver.serving.metrics import ApiMetrics, Measured
 from wherry.testing.api import api_server
 
 LINE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-z_]+="(\\.|[^"\\\n])*"(,[a-z_]+="(\\.|[^"\\\n])*")*\})? [0-9eE+.-]+')

@@ -18,7 +18,8 @@ from wherry.orchestration.apiserver.auth.reviews import Reviews
 from wherry.orchestration.apiserver.auth.rule_text import parse_rules
 from wherry.orchestration.apiserver.auth.rules import compact, describe, read_rules, uncovered
 from wherry.orchestration.apiserver.auth.tokens import ServiceAccountTokens
-from wherry.orchestration.apiserver.auth.user import (
+from wherry.orchestration.apiserver.errors import ApiError
+from wherry.orchestration.apiserver.user import (
     ADMIN,
     CONTROLLER_MANAGER,
     SCHEDULER,
@@ -26,7 +27,6 @@ from wherry.orchestration.apiserver.auth.user import (
     node_user,
     service_account_user,
 )
-from wherry.orchestration.apiserver.errors import ApiError
 from wherry.orchestration.objects import kinds
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.virtual_time import VirtualClock

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, User, node_user
+from wherry.orchestration.apiserver.user import AUTHENTICATED, User, node_user
 from wherry.testing.api import TestApi, api_server
 
 PODS = "/api/v1/namespaces/default/pods"

@@ -6,10 +6,10 @@ from typing import Any
 
 import uvloop
 
-from wherry.orchestration.apiserver.auth.user import ADMIN
-from wherry.orchestration.apiserver.negotiation import form_of
+from wherry.orchestration.apiserver.call.negotiation import form_of
+from wherry.orchestration.apiserver.call.rendering import Renderer
 from wherry.orchestration.apiserver.registry.cache import LINES_BYTES_MAX, LINES_KEPT_MAX, Lines
-from wherry.orchestration.apiserver.rendering import Renderer
+from wherry.orchestration.apiserver.user import ADMIN
 from wherry.orchestration.apiserver.verbs import watching
 from wherry.orchestration.apiserver.verbs.options import read_options
 from wherry.orchestration.objects.kinds import CONFIG_MAPS

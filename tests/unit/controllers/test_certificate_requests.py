@@ -17,8 +17,8 @@ from cryptography.x509.oid import NameOID
 from wherry.kit.clock import SystemClock, rfc3339
 from wherry.kit.errors import Forbidden
 from wherry.kit.reserved import Reserved, ReservedAddress
-from wherry.orchestration.apiserver.auth.user import BOOTSTRAPPERS, User, node_user
 from wherry.orchestration.apiserver.pki.certificates import create_authority, sign_request
+from wherry.orchestration.apiserver.user import BOOTSTRAPPERS, User, node_user
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.client.loop_kit import Tools

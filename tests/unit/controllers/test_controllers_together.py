@@ -9,7 +9,7 @@ import pytest
 
 from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request, Response
-from wherry.orchestration.apiserver.auth.user import ADMIN
+from wherry.orchestration.apiserver.user import ADMIN
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.controllers.run import ControllerSettings, controllers, run_all

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from wherry.orchestration.apiserver.auth.user import ADMIN
+from wherry.orchestration.apiserver.user import ADMIN
 from wherry.orchestration.controllers.namespace.conditions import Progress, conditions_of
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
 from wherry.orchestration.controllers.namespace.served import deletable

@@ -10,7 +10,7 @@ from typing import Any
 
 from wherry.kit import errors
 from wherry.kit.http.message import BodyTooLarge
-from wherry.orchestration.apiserver.auth.user import Unauthorized
+from wherry.orchestration.apiserver.user import Unauthorized
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 

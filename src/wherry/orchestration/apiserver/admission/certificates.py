@@ -19,7 +19,7 @@ from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, ITSELF, UPDATE, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.signers import CERTIFICATES_GROUP, may_act_for
-from wherry.orchestration.apiserver.auth.user import MASTERS
+from wherry.orchestration.apiserver.user import MASTERS
 from wherry.orchestration.objects.meta import Object
 
 REQUESTS = (CERTIFICATES_GROUP, "certificatesigningrequests")

@@ -8,7 +8,7 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/admission-control
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from wherry.orchestration.apiserver.auth.user import User
+from wherry.orchestration.apiserver.user import User
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 

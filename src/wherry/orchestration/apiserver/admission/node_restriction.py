@@ -20,8 +20,8 @@ from wherry.orchestration.apiserver.admission.pod_identities import PodIdentitie
 from wherry.orchestration.apiserver.admission.pod_references import first_reference
 from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
-from wherry.orchestration.apiserver.auth.user import NODES as NODES_GROUP
 from wherry.orchestration.apiserver.source import ObjectSource
+from wherry.orchestration.apiserver.user import NODES as NODES_GROUP
 from wherry.orchestration.objects.kinds import NODES, PODS
 from wherry.orchestration.objects.meta import Object, annotations_of, labels_of, name_of, uid_of
 

@@ -1,6 +1,5 @@
 """The plugins that are on, in upstream's order."""
 
-from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.certificates import (
     CertificateApproval,
     CertificateIdentity,
@@ -21,6 +20,7 @@ from wherry.orchestration.apiserver.admission.policies import AdmissionPolicies
 from wherry.orchestration.apiserver.admission.roles import RoleEscalation
 from wherry.orchestration.apiserver.admission.service_accounts import ServiceAccountPlugin
 from wherry.orchestration.apiserver.admission.webhooks import Webhooks
+from wherry.orchestration.apiserver.call.access import Access
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.source import ObjectSource

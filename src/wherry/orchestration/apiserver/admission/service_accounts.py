@@ -4,14 +4,12 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-
 """
 
 import asyncio
-import random
 
-from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver import errors, names
 from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pod_references import first_reference
 from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.source import ObjectSource
-from wherry.orchestration.apiserver.verbs.metadata import NAME_LETTERS
 from wherry.orchestration.objects.kinds import SERVICE_ACCOUNTS
 from wherry.orchestration.objects.meta import Object, annotations_of
 
@@ -88,9 +86,8 @@ def _add_volume(spec: Object) -> None:
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     if all(_has_mount(container) for container in containers):
         return
-    suffix = "".join(random.choices(NAME_LETTERS, k=5))
     volumes.append({
-        "name": f"{VOLUME_PREFIX}{suffix}",
+        "name": f"{VOLUME_PREFIX}{names.suffix()}",
         "projected": {
             "defaultMode": MODE,
             "sources": [

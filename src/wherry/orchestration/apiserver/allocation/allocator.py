@@ -16,7 +16,7 @@ from wherry.kit.errors import WherryError
 from wherry.kit.reserved import Reserved
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.allocation.claims import Claim, Claims
-from wherry.orchestration.apiserver.allocation.values import Value, needs_health_port, needs_node_ports, node_ports, values
+from wherry.orchestration.apiserver.strategies.service_values import Value, needs_health_port, needs_node_ports, node_ports, values
 from wherry.orchestration.objects.meta import Object, key_of, name_of
 from wherry.orchestration.store.contract import NoSpace, RevisionMismatch
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from wherry.kit.clock import Clock, rfc3339
-from wherry.orchestration.apiserver.allocation.values import Value
 from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
 from wherry.orchestration.apiserver.registry.feed import INTERNAL_GROUP, Registry
+from wherry.orchestration.apiserver.strategies.service_values import Value
 from wherry.orchestration.objects.kinds import IP_ADDRESSES
 from wherry.orchestration.objects.meta import Object, labels_of
 from wherry.orchestration.store.contract import RevisionMismatch

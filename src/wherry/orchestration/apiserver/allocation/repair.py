@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from wherry.orchestration.apiserver.allocation.claims import Claim, Claims
-from wherry.orchestration.apiserver.allocation.values import Value, values
 from wherry.orchestration.apiserver.registry.cache import ResourceCache
 from wherry.orchestration.apiserver.registry.feed import Registry
+from wherry.orchestration.apiserver.strategies.service_values import Value, values
 
 log = logging.getLogger(__name__)
 

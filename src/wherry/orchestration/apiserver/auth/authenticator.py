@@ -21,7 +21,7 @@ from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.bounded import BoundedCache
 from wherry.orchestration.apiserver.auth.impersonation import IMPERSONATE, impersonated, wants_impersonation
 from wherry.orchestration.apiserver.auth.jwt import decode
-from wherry.orchestration.apiserver.auth.user import ANONYMOUS, AUTHENTICATED, EXTRA_CREDENTIAL_ID, Unauthorized, User
+from wherry.orchestration.apiserver.user import ANONYMOUS, AUTHENTICATED, EXTRA_CREDENTIAL_ID, Unauthorized, User
 
 # What probes of load balancers and other machines ask. Upstream's kubeadm clusters answer these and no more when anonymous
 # authentication is narrowed; RBAC (system:public-info-viewer) is asked as for everybody.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from wherry.orchestration.apiserver.auth.user import User
+from wherry.orchestration.apiserver.user import User
 
 
 @dataclass(frozen=True, slots=True)

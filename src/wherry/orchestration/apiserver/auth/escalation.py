@@ -11,7 +11,7 @@ from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Authorizer
 from wherry.orchestration.apiserver.auth.rbac import RBAC_GROUP, RbacAuthorizer
 from wherry.orchestration.apiserver.auth.rules import compact, describe, uncovered
-from wherry.orchestration.apiserver.auth.user import User
+from wherry.orchestration.apiserver.user import User
 from wherry.orchestration.objects.kinds import CLUSTER_ROLES, ROLES
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 from wherry.orchestration.objects.resources import Resource

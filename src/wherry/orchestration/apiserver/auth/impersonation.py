@@ -9,14 +9,14 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Authorizer, forbidden_message
-from wherry.orchestration.apiserver.auth.user import (
+from wherry.orchestration.apiserver.errors import ApiError
+from wherry.orchestration.apiserver.user import (
     AUTHENTICATED,
     SERVICE_ACCOUNT_PREFIX,
     UNAUTHENTICATED,
     User,
     service_account_user,
 )
-from wherry.orchestration.apiserver.errors import ApiError
 
 ANONYMOUS = "system:anonymous"
 AUTHENTICATION_GROUP = "authentication.k8s.io"

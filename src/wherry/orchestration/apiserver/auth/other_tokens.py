@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from wherry.kit.clock import Clock, parse_rfc3339
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver.auth.secret_text import secret_text
-from wherry.orchestration.apiserver.auth.user import AUTHENTICATED, BOOTSTRAPPERS, User
 from wherry.orchestration.apiserver.source import ObjectSource
+from wherry.orchestration.apiserver.user import AUTHENTICATED, BOOTSTRAPPERS, User
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object, is_deleting
 

@@ -13,8 +13,8 @@ from typing import Any
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Decision
 from wherry.orchestration.apiserver.auth.bounded import BoundedCache
 from wherry.orchestration.apiserver.auth.rules import Rule, effective_rules, read_rules
-from wherry.orchestration.apiserver.auth.user import SERVICE_ACCOUNT_PREFIX, User
 from wherry.orchestration.apiserver.source import ObjectSource
+from wherry.orchestration.apiserver.user import SERVICE_ACCOUNT_PREFIX, User
 from wherry.orchestration.objects.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 

@@ -14,7 +14,7 @@ from wherry.orchestration.apiserver.auth.authenticator import Authenticator
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Authorizer
 from wherry.orchestration.apiserver.auth.rbac import RbacAuthorizer
 from wherry.orchestration.apiserver.auth.tokens import ServiceAccountTokens
-from wherry.orchestration.apiserver.auth.user import User
+from wherry.orchestration.apiserver.user import User
 from wherry.orchestration.objects.meta import Object, namespace_of
 
 AUTHORIZATION = "authorization.k8s.io"

@@ -4,7 +4,7 @@ Spec:  https://kubernetes.io/docs/reference/access-authn-authz/certificate-signi
 """
 
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Authorizer
-from wherry.orchestration.apiserver.auth.user import User
+from wherry.orchestration.apiserver.user import User
 
 CERTIFICATES_GROUP = "certificates.k8s.io"
 

@@ -16,12 +16,12 @@ from typing import Any
 from wherry.kit.clock import Clock, parse_rfc3339, rfc3339
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.auth import user as users
+from wherry.orchestration.apiserver import user as users
 from wherry.orchestration.apiserver.auth.bounded import BoundedCache
 from wherry.orchestration.apiserver.auth.jwt import PrivateKey, PublicKey, Signer, Verifier, key_set
 from wherry.orchestration.apiserver.auth.secret_text import secret_text
-from wherry.orchestration.apiserver.auth.user import User, service_account_user
 from wherry.orchestration.apiserver.source import ObjectSource
+from wherry.orchestration.apiserver.user import User, service_account_user
 from wherry.orchestration.objects.kinds import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of, uid_of
 from wherry.orchestration.objects.resources import Resource

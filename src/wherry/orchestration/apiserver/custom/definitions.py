@@ -12,8 +12,6 @@ from wherry.orchestration.objects.meta import Object, condition_of, with_conditi
 from wherry.orchestration.objects.not_enforced import REASON, rules_in
 from wherry.orchestration.objects.resources import Resource
 
-CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
-
 
 def is_established(crd: Object) -> bool:
     """Its resources are served."""

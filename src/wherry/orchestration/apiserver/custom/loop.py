@@ -12,7 +12,7 @@ from wherry.kit.clock import Clock
 from wherry.kit.http.message import Request
 from wherry.kit.supervise import attempt
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.auth.user import LOOPBACK
+from wherry.orchestration.apiserver.call.request import Call, Target
 from wherry.orchestration.apiserver.custom import definitions
 from wherry.orchestration.apiserver.custom.rules import CustomRules
 from wherry.orchestration.apiserver.registry.cache import Cached, CacheEvent, ResourceCache
@@ -21,8 +21,9 @@ from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.fields import reader_for_paths
 from wherry.orchestration.apiserver.registry.scale_paths import paths_of
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
-from wherry.orchestration.apiserver.request import Call, Target
+from wherry.orchestration.apiserver.strategies.kinds import CLEANUP_FINALIZER
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
+from wherry.orchestration.apiserver.user import LOOPBACK
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS
 from wherry.orchestration.objects.meta import Object
@@ -104,7 +105,7 @@ class CustomResources:
 
     async def _clean_up(self, cached: Cached, crd: Object) -> None:
         """Delete every object of a CRD that goes, then let it go."""
-        if definitions.CLEANUP_FINALIZER not in (crd["metadata"].get("finalizers") or ()):
+        if CLEANUP_FINALIZER not in (crd["metadata"].get("finalizers") or ()):
             return
         spec = crd["spec"]
         instances = self._registry.cache(spec["group"], spec["names"]["plural"])
@@ -135,7 +136,7 @@ class CustomResources:
         self._emptying[instances] = name
 
     async def _finish(self, cached: Cached, crd: Object) -> None:
-        finalizers = [f for f in crd["metadata"]["finalizers"] if f != definitions.CLEANUP_FINALIZER]
+        finalizers = [f for f in crd["metadata"]["finalizers"] if f != CLEANUP_FINALIZER]
         try:
             if finalizers:
                 crd["metadata"]["finalizers"] = finalizers

@@ -30,7 +30,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from wherry.kit import atomic_file
 from wherry.kit.errors import Broken
 from wherry.kit.http.tls import server_context
-from wherry.orchestration.apiserver.auth.user import MASTERS, NODE_PREFIX, NODES
 from wherry.orchestration.apiserver.pki.certificates import (
     CLIENT,
     SERVER,
@@ -44,6 +43,7 @@ from wherry.orchestration.apiserver.pki.certificates import (
     split_leaf,
 )
 from wherry.orchestration.apiserver.pki.kubeconfig import document
+from wherry.orchestration.apiserver.user import MASTERS, NODE_PREFIX, NODES
 
 APISERVER_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
 ENCRYPTION_KEY_BYTES = 32

@@ -7,7 +7,6 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
-from wherry.orchestration.apiserver.custom.definitions import CLEANUP_FINALIZER
 from wherry.orchestration.apiserver.strategies.claims import ClaimStrategy
 from wherry.orchestration.apiserver.strategies.daemonsets import DaemonSetStrategy
 from wherry.orchestration.apiserver.strategies.jobs import JobStrategy
@@ -18,6 +17,7 @@ from wherry.orchestration.apiserver.strategies.volumes import VolumeStrategy
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 
+CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _TRACKS_GENERATION = {
     ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"),
     ("", "replicationcontrollers"), ("batch", "jobs"), ("batch", "cronjobs"), ("networking.k8s.io", "ingresses"),

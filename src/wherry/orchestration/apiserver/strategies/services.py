@@ -2,13 +2,23 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
-from wherry.orchestration.apiserver.allocation.allocator import Allocator
-from wherry.orchestration.apiserver.allocation.values import needs_health_port, needs_node_ports
+from wherry.orchestration.apiserver.strategies.service_values import needs_health_port, needs_node_ports
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
 from wherry.orchestration.objects.meta import Object
 
 NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
+
+
+class Allocator(Protocol):
+    """Gives out addresses and node ports (`allocation/`)."""
+
+    def reserve(self, obj: Object, old: Object | None, *, is_dry_run: bool) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """Fill in what `obj` needs; what is yielded is called when `obj` is written."""
+
+    async def give_back(self, obj: Object) -> None:
+        """What a Service had that is gone."""
 
 
 class ServiceStrategy(Strategy):

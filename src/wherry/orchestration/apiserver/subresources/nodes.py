@@ -13,8 +13,8 @@ from wherry.kit.http import splice
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CONNECT, AdmissionRequest
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.registry.served import ServedTable
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.objects.kinds import NODES
 from wherry.orchestration.objects.meta import Object

@@ -7,8 +7,8 @@ from copy import deepcopy
 
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.rendering import with_warnings
-from wherry.orchestration.apiserver.request import Call
+from wherry.orchestration.apiserver.call.rendering import with_warnings
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.strategies.strategy import keep
 from wherry.orchestration.apiserver.verbs.bodies import read_object
 from wherry.orchestration.apiserver.verbs.handlers import Verbs

@@ -6,9 +6,9 @@ Spec:  https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ ; u
 from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.call.rendering import json_response
+from wherry.orchestration.apiserver.call.request import Call, Target
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
-from wherry.orchestration.apiserver.rendering import json_response
-from wherry.orchestration.apiserver.request import Call, Target
 from wherry.orchestration.apiserver.verbs.bodies import read_typed
 from wherry.orchestration.apiserver.verbs.deleting import read_options
 from wherry.orchestration.apiserver.verbs.handlers import Verbs

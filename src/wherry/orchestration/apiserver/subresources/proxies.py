@@ -14,10 +14,10 @@ from urllib.parse import quote
 from wherry.kit.http import splice
 from wherry.kit.http.message import Response, Upgrade
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.registry.endpoints import ready_endpoints
 from wherry.orchestration.apiserver.registry.objects import CachedObjects
 from wherry.orchestration.apiserver.registry.served import ServedTable
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.objects.kinds import PODS, SERVICES
 from wherry.orchestration.objects.meta import Object

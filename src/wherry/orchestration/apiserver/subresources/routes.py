@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 
 from wherry.kit.http.message import Response, Upgrade
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.chain import CREATE, AdmissionRequest
+from wherry.orchestration.apiserver.call.access import Access
+from wherry.orchestration.apiserver.call.rendering import json_response, with_warnings
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
-from wherry.orchestration.apiserver.rendering import json_response, with_warnings
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.subresources import parts
 from wherry.orchestration.apiserver.subresources.nodes import NodeAgents
 from wherry.orchestration.apiserver.subresources.pods import Binding, Eviction, structure

@@ -8,10 +8,10 @@ from typing import Any
 
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.call.rendering import json_response
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
-from wherry.orchestration.apiserver.rendering import json_response
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.bodies import read_typed, typed_or_refuse
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.apiserver.verbs.patching import APPLY_PATCH, merging, read_applied, read_plain

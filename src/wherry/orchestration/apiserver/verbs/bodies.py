@@ -14,8 +14,8 @@ import orjson
 
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.protobuf import decoding as protobuf
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.objects.decoding import Decoded, UnsupportedMediaType, decode, strict_error, typed
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.structure import Node

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from wherry.kit.clock import parse_rfc3339, rfc3339
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import DELETE, AdmissionRequest
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.codec import encode, with_revision
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs.writer import RETRIES_MAX, Writer
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.store.contract import RevisionMismatch

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.negotiation import Form, Shape, form_of
+from wherry.orchestration.apiserver.call.negotiation import Form, Shape, form_of
+from wherry.orchestration.apiserver.call.rendering import Listing, Renderer, deleted_status, document, with_warnings
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.feed import Registry
-from wherry.orchestration.apiserver.rendering import Renderer, deleted_status, document, with_warnings
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.verbs import deleting, watching
 from wherry.orchestration.apiserver.verbs.bodies import Read, beside, decoded, read_object, read_typed
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
-from wherry.orchestration.apiserver.verbs.listing import Listing, list_objects
+from wherry.orchestration.apiserver.verbs.listing import list_objects
 from wherry.orchestration.apiserver.verbs.metadata import check_uid, replacing
 from wherry.orchestration.apiserver.verbs.options import invalid, read_options
 from wherry.orchestration.apiserver.verbs.patching import read_patch

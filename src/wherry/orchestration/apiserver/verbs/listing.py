@@ -6,12 +6,12 @@ Spec:  https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-l
 
 import base64
 import binascii
-from dataclasses import dataclass
 
 import orjson
 
 from wherry.kit.errors import TimedOut
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.call.rendering import Listing
 from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.served import Served
@@ -27,16 +27,6 @@ CONTINUE_EXPIRED = (
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One page. `remaining` is None when it is not known (selectors) or nothing is left."""
-
-    items: list[Cached]
-    revision: int
-    continue_: str = ""
-    remaining: int | None = None
 
 
 async def list_objects(registry: Registry, served: Served, namespace: str, options: ListOptions) -> Listing:

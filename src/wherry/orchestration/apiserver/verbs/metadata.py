@@ -1,22 +1,17 @@
 """What the server says about metadata: who gives uid and time, what a client may not change, when an object is done.
 
-Spec:  upstream rest.BeforeCreate and rest.BeforeUpdate; names.SimpleNameGenerator.
+Spec:  upstream rest.BeforeCreate and rest.BeforeUpdate.
 """
 
-import random
 from collections.abc import Callable
 from copy import deepcopy
 from uuid import uuid4
 
 from wherry.kit.clock import Clock, rfc3339
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.request import Call
+from wherry.orchestration.apiserver.call.request import Call
+from wherry.orchestration.apiserver.names import generated_name
 from wherry.orchestration.objects.meta import Object, name_of
-
-# Without vowels and look-alikes, so that no word appears by chance.
-NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-NAME_SUFFIX_LENGTH = 5
-GENERATED_BASE_MAX = 63 - NAME_SUFFIX_LENGTH
 
 
 def check_new(call: Call, obj: Object) -> None:
@@ -55,12 +50,6 @@ def stamp_new(obj: Object, clock: Clock) -> bool:
         return False
     metadata["name"] = generated_name(metadata["generateName"])
     return True
-
-
-def generated_name(base: str) -> str:
-    """`base` cut so that the whole fits a label, and five random letters."""
-    suffix = "".join(random.choices(NAME_LETTERS, k=NAME_SUFFIX_LENGTH))
-    return base[:GENERATED_BASE_MAX] + suffix
 
 
 def carry_over(call: Call, new: Object, old: Object) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from wherry.kit.errors import Invalid
 from wherry.kit.http.message import Request
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.call.request import TRUE
 from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.fields import FieldReader
 from wherry.orchestration.apiserver.registry.served import Served
-from wherry.orchestration.apiserver.request import TRUE
 from wherry.orchestration.objects.selectors import FieldSelector, LabelSelector, parse_fields, parse_labels
 
 Matches = Callable[[Cached], bool]

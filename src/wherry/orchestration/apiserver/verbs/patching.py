@@ -15,7 +15,7 @@ import orjson
 from wherry.kit.clock import Clock
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.request import TRUE, Call
+from wherry.orchestration.apiserver.call.request import TRUE, Call
 from wherry.orchestration.apiserver.verbs.bodies import check_kind, decode_body, fit
 from wherry.orchestration.objects.apply import ApplyConflict, apply_patch
 from wherry.orchestration.objects.decoding import check_budget, unknown_fields

@@ -14,10 +14,10 @@ from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, UPDATE, AdmissionRequest, Chain
+from wherry.orchestration.apiserver.call.request import Call
 from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.codec import encode, with_revision
 from wherry.orchestration.apiserver.registry.feed import Registry
-from wherry.orchestration.apiserver.request import Call
 from wherry.orchestration.apiserver.verbs import metadata as meta
 from wherry.orchestration.apiserver.verbs.bodies import beside
 from wherry.orchestration.objects.apply import track_update

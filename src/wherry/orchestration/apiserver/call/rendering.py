@@ -5,6 +5,7 @@ Cost:  JSON objects and lists are the cached bytes, joined; nothing is parsed.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -13,17 +14,26 @@ import yaml
 from wherry.kit.clock import Clock
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import tables
+from wherry.orchestration.apiserver.call.negotiation import Form, Shape
 from wherry.orchestration.apiserver.errors import ApiError
-from wherry.orchestration.apiserver.negotiation import Form, Shape
 from wherry.orchestration.apiserver.registry.cache import TURN, Cached
 from wherry.orchestration.apiserver.registry.served import Served
-from wherry.orchestration.apiserver.verbs.listing import Listing
 from wherry.orchestration.objects.decoding import typed
 from wherry.orchestration.objects.meta import Object
 
 JSON_TYPE = ("content-type", "application/json")
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 WARNING_BYTES_MAX = 4096  # of all warnings together, as upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page. `remaining` is None when it is not known (selectors) or nothing is left."""
+
+    items: list[Cached]
+    revision: int
+    continue_: str = ""
+    remaining: int | None = None
 
 
 def json_response(body: Object, status: int = 200) -> Response:

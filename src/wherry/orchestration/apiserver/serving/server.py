@@ -18,25 +18,25 @@ from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry as MetricsRegistry
 from wherry.kit.process_metrics import add_process_metrics
 from wherry.kit.supervise import attempt, keep_running
-from wherry.orchestration.apiserver import bootstrap
-from wherry.orchestration.apiserver.access import Access
 from wherry.orchestration.apiserver.admission.plugins import default_chain
 from wherry.orchestration.apiserver.allocation.allocator import Allocator
 from wherry.orchestration.apiserver.allocation.claims import Claims
 from wherry.orchestration.apiserver.allocation.repair import Repair
 from wherry.orchestration.apiserver.auth.jwt import PrivateKey
-from wherry.orchestration.apiserver.components import Components
+from wherry.orchestration.apiserver.call.access import Access
 from wherry.orchestration.apiserver.custom.loop import CustomResources
-from wherry.orchestration.apiserver.event_expiry import EventExpiry
-from wherry.orchestration.apiserver.metrics import ApiMetrics
-from wherry.orchestration.apiserver.paths import Paths
-from wherry.orchestration.apiserver.pipeline import Pipeline
 from wherry.orchestration.apiserver.quota.on_the_way import InMemory, InStore
 from wherry.orchestration.apiserver.quota.quotas import Quotas
 from wherry.orchestration.apiserver.registry.codec import Sealer
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.objects import CachedObjects
 from wherry.orchestration.apiserver.registry.served import ServedTable, built_in
+from wherry.orchestration.apiserver.serving import bootstrap
+from wherry.orchestration.apiserver.serving.components import Components
+from wherry.orchestration.apiserver.serving.event_expiry import EventExpiry
+from wherry.orchestration.apiserver.serving.metrics import ApiMetrics
+from wherry.orchestration.apiserver.serving.paths import Paths
+from wherry.orchestration.apiserver.serving.pipeline import Pipeline
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
 from wherry.orchestration.apiserver.subresources.routes import Subresources

@@ -12,17 +12,17 @@ from wherry.kit.errors import WherryError
 from wherry.kit.health import ENDPOINTS, Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.access import Access
-from wherry.orchestration.apiserver.auth.user import Unauthorized, User
-from wherry.orchestration.apiserver.compression import compressed
-from wherry.orchestration.apiserver.fairness import FairQueue
-from wherry.orchestration.apiserver.metrics import ApiMetrics, Measured
-from wherry.orchestration.apiserver.paths import Paths
+from wherry.orchestration.apiserver.call.access import Access
+from wherry.orchestration.apiserver.call.rendering import error_response, with_warnings
+from wherry.orchestration.apiserver.call.request import Call, Target, call_of, target_of
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
-from wherry.orchestration.apiserver.rendering import error_response, with_warnings
-from wherry.orchestration.apiserver.request import Call, Target, call_of, target_of
+from wherry.orchestration.apiserver.serving.compression import compressed
+from wherry.orchestration.apiserver.serving.fairness import FairQueue
+from wherry.orchestration.apiserver.serving.metrics import ApiMetrics, Measured
+from wherry.orchestration.apiserver.serving.paths import Paths
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.subresources.routes import Subresources
+from wherry.orchestration.apiserver.user import Unauthorized, User
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
 from wherry.orchestration.objects.kinds import API_SERVICES
 

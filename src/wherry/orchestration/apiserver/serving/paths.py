@@ -9,14 +9,14 @@ import orjson
 
 from wherry.kit.http.message import Request, Response
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.access import Access
+from wherry.orchestration.apiserver.call.access import Access
+from wherry.orchestration.apiserver.call.rendering import json_response
 from wherry.orchestration.apiserver.discovery.documents import Discovery
 from wherry.orchestration.apiserver.discovery.version import version_info
 from wherry.orchestration.apiserver.openapi import answers as openapi
 from wherry.orchestration.apiserver.openapi.custom import CustomSchema
 from wherry.orchestration.apiserver.openapi.documents import Documents
 from wherry.orchestration.apiserver.registry.served import ServedTable
-from wherry.orchestration.apiserver.rendering import json_response
 
 OTHER_PATHS = ("/.well-known/openid-configuration", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
                "/openid/v1/jwks", "/readyz", "/version")

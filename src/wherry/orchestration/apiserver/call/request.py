@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from wherry.kit.http.message import Request
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.auth.user import User
 from wherry.orchestration.apiserver.registry.served import Served
+from wherry.orchestration.apiserver.user import User
 from wherry.orchestration.objects.meta import Object
 
 VERB_OF_METHOD = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

@@ -13,9 +13,9 @@ from wherry.orchestration.apiserver.auth.other_tokens import BootstrapTokens
 from wherry.orchestration.apiserver.auth.rbac import RbacAuthorizer
 from wherry.orchestration.apiserver.auth.reviews import Reviews
 from wherry.orchestration.apiserver.auth.tokens import ServiceAccountTokens
-from wherry.orchestration.apiserver.auth.user import User
-from wherry.orchestration.apiserver.request import Target
+from wherry.orchestration.apiserver.call.request import Target
 from wherry.orchestration.apiserver.source import ObjectSource
+from wherry.orchestration.apiserver.user import User
 from wherry.orchestration.objects.resources import Resource
 
 
