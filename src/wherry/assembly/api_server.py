@@ -19,7 +19,8 @@ from wherry.assembly.perimeter import listen_hosts, reserved
 from wherry.assembly.shared import Process
 from wherry.kit.http.server import serve
 from wherry.kit.supervise import keep_running
-from wherry.orchestration.apiserver.pki import Authority, keep_renewed
+from wherry.orchestration.apiserver.aggregation.backends import FrontProxy
+from wherry.orchestration.apiserver.pki import FRONT_PROXY_CLIENT, Authority, keep_renewed
 from wherry.orchestration.apiserver.serving.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.user import AUTHENTICATED, MASTERS, User
@@ -61,7 +62,9 @@ async def run(process: Process) -> None:
     store = await SqliteStore.open(settings.database)
     tls = keys.server_tls("apiserver")
     agent_tls = keys.client_tls("kubelet-client")
-    server = ApiServer(api_settings(settings, keys), store, clock, service_account_key=keys.account_key, agent_tls=agent_tls)
+    server = ApiServer(
+        api_settings(settings, keys), store, clock, service_account_key=keys.account_key, agent_tls=agent_tls,
+        front_proxy=FrontProxy(keys.leaf_file(FRONT_PROXY_CLIENT), keys.authentication_config_map()))
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.run(), name="api server")
@@ -70,7 +73,8 @@ async def run(process: Process) -> None:
                 process.serves(server)
                 tasks.create_task(keep_running("certificate renewal", lambda: keep_renewed(
                     lambda: authority(settings),
-                    [("apiserver", tls.load_cert_chain), ("kubelet-client", agent_tls.load_cert_chain)])),
+                    [("apiserver", tls.load_cert_chain), ("kubelet-client", agent_tls.load_cert_chain),
+                     (FRONT_PROXY_CLIENT, server.backends.renew)])),
                     name="certificate renewal")
                 tasks.create_task(keep_running("backups", lambda: keep_backed_up(
                     store, settings.backup_dir, clock, period_s=settings.backup_hours * 3600, kept=settings.backups_kept)),

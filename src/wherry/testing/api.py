@@ -20,7 +20,9 @@ import orjson
 from wherry.kit.clock import Clock
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
+from wherry.kit.http.splice import whole
 from wherry.orchestration.apiserver import pki
+from wherry.orchestration.apiserver.aggregation.backends import FrontProxy
 from wherry.orchestration.apiserver.serving.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.user import ADMIN, User
@@ -32,6 +34,7 @@ from wherry.orchestration.store.memory import MemoryStore
 from wherry.testing.virtual_time import clock_here
 
 START_TIMEOUT_S = 10.0
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -63,12 +66,12 @@ class TestApi:
         self, method: str, path: str, body: object = None, *, user: User = ADMIN, content_type: str = "application/json",
         accept: str = "application/json", headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """(status, decoded answer) of a raw request; `path` may have a query. For answers that are not streams."""
+        """(status, decoded answer) of a raw request; `path` may have a query. For answers that end."""
         response = await self.raw(
             method, path, body, user=user, content_type=content_type, accept=accept, headers=headers)
-        assert isinstance(response.body, bytes)
+        data = await whole(response, ANSWER_BYTES_MAX)
         is_json = any(value.startswith("application/json") for name, value in response.headers if name == "content-type")
-        return response.status, orjson.loads(response.body) if is_json and response.body else response.body
+        return response.status, orjson.loads(data) if is_json and data else data
 
     async def raw(
         self, method: str, path: str, body: object = None, *, user: User = ADMIN, content_type: str = "application/json",
@@ -121,7 +124,8 @@ async def api_server(
             settings = replace(settings, encryption_key=keys.encryption_key)
         server = ApiServer(
             settings, store or MemoryStore(), clock, service_account_key=keys.account_key if keys else None,
-            agent_tls=keys.client_tls("kubelet-client") if keys else None)
+            agent_tls=keys.client_tls("kubelet-client") if keys else None,
+            front_proxy=FrontProxy(keys.leaf_file(pki.FRONT_PROXY_CLIENT), keys.authentication_config_map()) if keys else None)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = tasks.create_task(server.run(), name="server")
         stack.callback(running.cancel)

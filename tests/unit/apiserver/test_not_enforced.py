@@ -83,8 +83,6 @@ WITHOUT_EFFECT: dict[str, dict[str, Any]] = {
     "horizontalpodautoscalers": {"spec": HPA["spec"]},
     "clustertrustbundles": {"spec": {"trustBundle": "x"}},
     "servicecidrs": {"spec": {"cidrs": ["10.200.0.0/24"]}},
-    "apiservices": {"spec": {"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
-                             "insecureSkipTLSVerify": True, "service": {"name": "m", "namespace": "default"}}},
     "flowschemas": {"spec": {"priorityLevelConfiguration": {"name": "global-default"}, "matchingPrecedence": 900}},
     "prioritylevelconfigurations": {"spec": {"type": "Exempt"}},
     "resourceclaims": DEVICES,
@@ -99,7 +97,7 @@ WITHOUT_EFFECT: dict[str, dict[str, Any]] = {
         "nodeName": "n", "nodeUID": "3", "stubPKCS10Request": REQUEST}},
     "customresourcedefinitions": {},
 }
-NAMES = {"apiservices": "v1beta1.metrics.k8s.io", "clustertrustbundles": "bundle"}
+NAMES = {"clustertrustbundles": "bundle"}
 
 
 def test_every_row_has_an_object_without_effect() -> None:

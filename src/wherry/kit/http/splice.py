@@ -9,8 +9,9 @@ Never: retries; reads what it carries.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+from wherry.kit.errors import Unavailable
 from wherry.kit.http import upstream
 from wherry.kit.http.body import BodyBroken
 from wherry.kit.http.byte_stream import StreamConnection
@@ -38,6 +39,7 @@ async def forward(
     tls: ssl.SSLContext | None = None,
     server_name: str = "",
     headers: Mapping[str, str] = _NOTHING,
+    more: Sequence[tuple[str, str]] = (),
     drop: Collection[str] = ("authorization",),
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     head_timeout_s: float = HEAD_TIMEOUT_S,
@@ -45,13 +47,14 @@ async def forward(
     """Ask `host:port` for `target` with the request's method, body and headers.
 
     `headers` (lower-case names) replace the request's of the same name; those in `drop` are not passed on: the client's
-    credentials are for us. `server_name` is the name expected in the certificate when it is not `host`.
+    credentials are for us. `more` are headers that may come several times. `server_name` is the name expected in the
+    certificate when it is not `host`.
     """
     reader, writer = await upstream.dial(host, port, tls=tls, server_name=server_name, timeout_s=connect_timeout_s)
     answer = upstream.Answer(reader, writer, is_head=request.method == "HEAD")
     is_kept = False
     try:
-        writer.write(upstream.request_head(request.method, target, _asked(request, host, port, headers, drop)))
+        writer.write(upstream.request_head(request.method, target, [*_asked(request, host, port, headers, drop), *more]))
         await _send_body(request, writer, answer)
         async with asyncio.timeout(head_timeout_s):
             await answer.read_head()
@@ -62,6 +65,31 @@ async def forward(
         if not is_kept:
             writer.close()
     return _answered(answer)
+
+
+async def whole(answer: Response | Upgrade, limit_bytes: int) -> bytes:
+    """The body of a short answer. Raise `Unavailable` when it is longer, or none at all but an upgrade."""
+    if not isinstance(answer, Response):
+        raise Unavailable("the other server upgraded the connection")
+    if isinstance(answer.body, bytes):
+        return answer.body
+    parts: list[bytes] = []
+    size = 0
+    async for part in _parts(answer.body):
+        size += len(part)
+        if size > limit_bytes:
+            raise Unavailable(f"the answer is longer than {limit_bytes} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _parts(body: AsyncIterator[bytes] | Sequence[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(body, AsyncIterator):
+        async for part in body:
+            yield part
+    else:
+        for part in body:
+            yield part
 
 
 async def join(one: Connection, other: StreamConnection) -> None:

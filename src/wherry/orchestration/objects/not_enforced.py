@@ -70,11 +70,6 @@ def _service_cidr(obj: Object) -> str:
     return "a ServiceCIDR beyond the cluster's own is not used by this version: no Service gets an address of it"
 
 
-def _api_service(obj: Object) -> str:
-    backend = (obj.get("spec") or {}).get("service")
-    return "aggregated API servers are not part of this version: requests of this group are answered with 503" if backend else ""
-
-
 _POLICY = ("CEL is not evaluated by this version: requests that a bound policy matches are refused where its failurePolicy "
            "is Fail and its action is Deny or a mutation, and pass with a warning otherwise")
 _DEVICES = "dynamic resource allocation is not part of this version: no claim is allocated, and pods that need one stay Pending"
@@ -100,7 +95,6 @@ ROWS: tuple[Row, ...] = (
     Row(kinds.CLUSTER_TRUST_BUNDLES, _always(
         "clusterTrustBundle volumes are not part of this version: no pod gets this bundle")),
     Row(kinds.SERVICE_CIDRS, _service_cidr),
-    Row(kinds.API_SERVICES, _api_service),
     Row(kinds.FLOW_SCHEMAS, _always(_FAIRNESS)),
     Row(kinds.PRIORITY_LEVEL_CONFIGURATIONS, _always(_FAIRNESS)),
     Row(kinds.RESOURCE_CLAIMS, _always(_DEVICES)),

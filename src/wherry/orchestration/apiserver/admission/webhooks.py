@@ -5,12 +5,8 @@ validating ones at the same time.
 """
 
 import asyncio
-import base64
-import binascii
 import logging
 import random
-import ssl
-from collections.abc import AsyncIterator
 from functools import lru_cache
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -19,7 +15,8 @@ import orjson
 
 from wherry.kit.errors import TimedOut, Unavailable
 from wherry.kit.http import splice
-from wherry.kit.http.message import Request, Response
+from wherry.kit.http.message import Request
+from wherry.kit.http.tls import client_context
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission import webhook_rules as rules
 from wherry.orchestration.apiserver.admission.chain import AdmissionRequest, Plugin
@@ -39,6 +36,8 @@ log = logging.getLogger(__name__)
 ANSWER_BYTES_MAX = 3 * 1024 * 1024
 TIMEOUT_S = 10.0
 NO_SIDE_EFFECTS = ("None", "NoneOnDryRun")
+
+_trusting = lru_cache(64)(client_context)
 
 
 class Webhooks(Plugin):
@@ -120,13 +119,13 @@ class Webhooks(Plugin):
         timeout_s = float(hook.get("timeoutSeconds") or TIMEOUT_S)
         try:
             host, port, path, name = self._address(hook, config)
-            tls = _context(config.get("caBundle") or "")
+            tls = _trusting(config.get("caBundle") or "")
             headers = {"content-type": "application/json", "accept": "application/json", "host": name}
             async with asyncio.timeout(timeout_s):
                 answer = await splice.forward(
                     Request("POST", path, path, headers={**headers, "content-length": str(len(body))}, body=body),
                     host=host, port=port, target=f"{path}?timeout={timeout_s:g}s", tls=tls, server_name=name)
-                data = await _whole(answer)
+                data = await splice.whole(answer, ANSWER_BYTES_MAX)
         except TimeoutError as error:
             raise rules.failed(hook, "failed to call webhook: context deadline exceeded") from error
         except (Unavailable, TimedOut, OSError) as error:
@@ -151,38 +150,3 @@ class Webhooks(Plugin):
             raise rules.failed(hook, f'failed to call webhook: no endpoints available for service "{name}"')
         host, number = random.choice(choices)
         return host, number, wanted.get("path") or "/", f"{name}.{namespace}.svc"
-
-
-async def _whole(answer: object) -> bytes:
-    if not isinstance(answer, Response):
-        raise Unavailable("the webhook upgraded the connection")
-    if isinstance(answer.body, bytes):
-        return answer.body
-    parts: list[bytes] = []
-    size = 0
-    async for part in _parts(answer):
-        size += len(part)
-        if size > ANSWER_BYTES_MAX:
-            raise Unavailable(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-async def _parts(answer: Response) -> AsyncIterator[bytes]:
-    if isinstance(answer.body, AsyncIterator):
-        async for part in answer.body:
-            yield part
-    elif not isinstance(answer.body, bytes):
-        for part in answer.body:
-            yield part
-
-
-@lru_cache(64)
-def _context(ca_bundle: str) -> ssl.SSLContext:
-    """TLS that trusts the bundle only, or the machine's roots without one. Raise `Unavailable`."""
-    try:
-        pem = base64.b64decode(ca_bundle).decode() if ca_bundle else ""
-        context = ssl.create_default_context(cadata=pem) if pem else ssl.create_default_context()
-    except (binascii.Error, UnicodeDecodeError, ssl.SSLError, ValueError) as error:
-        raise Unavailable(f"unable to load root certificates: {error}") from error
-    return context

@@ -1,16 +1,16 @@
 """Discovery: what is served, as one aggregated document or as the many plain ones.
 
-In:    the served `Resource`s, built in and custom, in order of group priority.
+In:    the served `Resource`s, built in and custom, in order of group priority; what other API servers serve.
 Out:   `Discovery`: finished bytes a path and media type; `answer` adds ETag and 304.
 Spec:  https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api ; KEP-3352.
 Cost:  built once a change of the list (80 resources: 2 ms), each answer is a look-up.
-Never: I/O. Not there: groups of aggregated API servers (pass their resources in like any others), protobuf.
+Never: I/O. Not there: protobuf.
 """
 
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,8 @@ import orjson
 
 from wherry.kit.http.message import Response
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.discovery.foreign import Foreign
+from wherry.orchestration.apiserver.discovery.priorities import local_priority
 from wherry.orchestration.apiserver.discovery.subresources import Subresource, subresources_of
 from wherry.orchestration.objects.resources import Resource
 
@@ -32,11 +34,13 @@ _STABILITY = {None: 2, "beta": 1, "alpha": 0}
 class Discovery:
     """All discovery documents of one list of resources. Immutable; make a new one when the list changes."""
 
-    def __init__(self, resources: Sequence[Resource], *, server_address: str = "") -> None:
+    def __init__(self, resources: Sequence[Resource], foreign: Sequence[Foreign] = (), *, server_address: str = "") -> None:
         self._address = server_address
-        self._groups: dict[str, dict[str, list[Resource]]] = {}
+        self._local: dict[tuple[str, str], list[Resource]] = {}
         for resource in resources:
-            self._groups.setdefault(resource.group, {}).setdefault(resource.version, []).append(resource)
+            self._local.setdefault((resource.group, resource.version), []).append(resource)
+        self._foreign = {(row.group, row.version): row for row in foreign}
+        self._groups = _in_order([*self._local], self._foreign)
         self._built: dict[tuple[str, str], tuple[bytes, str]] = {}
 
     def answer(self, path: str, accept: str, if_none_match: str = "") -> Response | None:
@@ -58,7 +62,7 @@ class Discovery:
         found = ["/api", "/api/v1", "/apis"]
         for group, versions in self._groups.items():
             if group:
-                found += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in _ordered(versions))]
+                found += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)]
         return found
 
     def _plain_builder(self, path: str) -> Callable[[], Document] | None:
@@ -67,11 +71,11 @@ class Discovery:
                 return self._api_versions
             case ["apis"]:
                 return self._group_list
-            case ["api", version] if version in self._groups.get("", {}):
+            case ["api", version] if ("", version) in self._local:
                 return lambda: self._resource_list("", version)
             case ["apis", group] if group in self._groups and group:
                 return lambda: {"kind": "APIGroup", "apiVersion": "v1"} | self._group(group)
-            case ["apis", group, version] if version in self._groups.get(group, {}) and group:
+            case ["apis", group, version] if (group, version) in self._local and group:
                 return lambda: self._resource_list(group, version)
         return None
 
@@ -84,7 +88,7 @@ class Discovery:
 
     def _api_versions(self) -> Document:
         return {
-            "kind": "APIVersions", "versions": _ordered(self._groups.get("", {})),
+            "kind": "APIVersions", "versions": list(self._groups.get("", ())),
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": self._address}],
         }
 
@@ -94,7 +98,7 @@ class Discovery:
 
     def _group(self, group: str) -> Document:
         versions = [
-            {"groupVersion": f"{group}/{version}", "version": version} for version in _ordered(self._groups[group])
+            {"groupVersion": f"{group}/{version}", "version": version} for version in self._groups[group]
         ]
         return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
@@ -102,7 +106,7 @@ class Discovery:
         head: Document = {"kind": "APIResourceList"}
         if group:
             head["apiVersion"] = "v1"
-        entries = [entry for resource in self._groups[group][version] for entry in _plain_entries(resource)]
+        entries = [entry for resource in self._local[group, version] for entry in _plain_entries(resource)]
         return head | {"groupVersion": f"{group}/{version}" if group else version, "resources": entries}
 
     def _aggregated(self, path: str, version: str) -> Document:
@@ -114,15 +118,15 @@ class Discovery:
 
     def _aggregated_group(self, group: str) -> Document:
         name = {"name": group} if group else {}
-        versions = [
-            {
-                "version": version,
-                "resources": [_aggregated_entry(resource) for resource in self._groups[group][version]],
-                "freshness": "Current",
-            }
-            for version in _ordered(self._groups[group])
-        ]
-        return {"metadata": name, "versions": versions}
+        return {"metadata": name, "versions": [self._aggregated_version(group, version) for version in self._groups[group]]}
+
+    def _aggregated_version(self, group: str, version: str) -> Document:
+        foreign = self._foreign.get((group, version))
+        if foreign is None:
+            resources = [_aggregated_entry(resource) for resource in self._local[group, version]]
+            return {"version": version, "resources": resources, "freshness": "Current"}
+        return {"version": version, "resources": list(foreign.resources),
+                "freshness": "Current" if foreign.is_current else "Stale"}
 
 
 def version_priority(version: str) -> tuple[int, int, int, str]:
@@ -139,8 +143,19 @@ def storage_version_hash(resource: Resource) -> str:
     return base64.b64encode(digest[:8]).decode("ascii")
 
 
-def _ordered(versions: dict[str, list[Resource]]) -> list[str]:
-    return sorted(versions, key=version_priority, reverse=True)
+def _in_order(local: Sequence[tuple[str, str]], foreign: Mapping[tuple[str, str], Foreign]) -> dict[str, list[str]]:
+    """Groups and their versions, the preferred first: by the priority of a group's APIServices, then as they came."""
+    priority: dict[str, int] = {}
+    versions: dict[str, dict[str, int]] = {}
+    for group, version in [*local, *foreign]:
+        row = foreign.get((group, version))
+        of_group, of_version = (row.group_priority, row.version_priority) if row else local_priority(group, version)
+        priority[group] = max(priority.get(group, 0), of_group)
+        versions.setdefault(group, {})[version] = of_version
+    return {
+        group: sorted(versions[group], key=lambda version: (versions[group][version], version_priority(version)), reverse=True)
+        for group in sorted(versions, key=lambda group: -priority[group])
+    }
 
 
 def _choose(accept: str, *, is_root: bool) -> tuple[str, str]:

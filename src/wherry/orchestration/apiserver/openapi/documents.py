@@ -1,10 +1,10 @@
 """The OpenAPI documents of everything served, made when first asked for and kept until something changes.
 
-In:    the built-in resources, and the custom ones by `set_custom` whenever a CRD changes.
+In:    the built-in resources, the custom ones by `set_custom` whenever a CRD changes, those of other servers by `set_foreign`.
 Out:   `v3_index()`, `v3_group_version(path)`, `v2_json()`, `v2_protobuf()`: finished bytes.
 Spec:  /openapi/v3 and /openapi/v2 of the Kubernetes API server; a group-version's URL carries the hash of its content.
 Cost:  nothing until asked; then see README. Building is plain computing: a busy server may hand it to a thread.
-Never: I/O. Not there: v3 as protobuf (clients take JSON), documents of aggregated API servers.
+Never: I/O. Not there: v3 as protobuf (clients take JSON).
 """
 
 import hashlib
@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 
+from wherry.orchestration.apiserver.discovery.foreign import Foreign
 from wherry.orchestration.apiserver.openapi import custom as custom_schemas
 from wherry.orchestration.apiserver.openapi.custom import CustomSchema
+from wherry.orchestration.apiserver.openapi.foreign import merged
 from wherry.orchestration.apiserver.openapi.gnostic import encode
 from wherry.orchestration.apiserver.openapi.paths import DELETE_OPTIONS, STATUS, Item, paths_of
 from wherry.orchestration.apiserver.openapi.schemas import PATCH, Schema, definition_name, references, with_references
@@ -33,6 +35,7 @@ class Documents:
         for resource in resources:
             self._built_in.setdefault(_path_of(resource), []).append(resource)
         self._custom: dict[str, list[CustomSchema]] = {}
+        self._foreign: dict[str, Foreign] = {}
         self._custom_hashes: dict[tuple[str, str], tuple[CustomSchema, str]] = {}
         self._made: dict[str, tuple[str, bytes]] = {}
 
@@ -42,14 +45,21 @@ class Documents:
         for custom in customs:
             self._custom.setdefault(_path_of(custom.resource), []).append(custom)
 
+    def set_foreign(self, rows: Iterable[Foreign]) -> None:
+        """Replace what other API servers serve. Theirs comes before ours where both serve a group-version."""
+        self._foreign = {f"apis/{row.group}/{row.version}": row for row in rows}
+
     def v3_index(self) -> bytes:
         """`{"paths": {"apis/apps/v1": {"serverRelativeURL": ...}}}`."""
-        paths = sorted({*self._built_in, *self._custom})
+        paths = sorted({*self._built_in, *self._custom, *(path for path, row in self._foreign.items() if row.openapi_v3)})
         urls = {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={self.v3_hash(path)}"} for path in paths}
         return orjson.dumps({"paths": urls})
 
     def v3_hash(self, path: str) -> str:
         """What the URL of `path` (such as `apis/apps/v1`) carries now; "" when it is not served."""
+        if path in self._foreign:
+            row = self._foreign[path]
+            return hashlib.sha256(row.openapi_v3).hexdigest().upper() if row.openapi_v3 else ""
         if path not in self._built_in and path not in self._custom:
             return ""
         parts = [data()["version"], path, *(repr(resource) for resource in self._built_in.get(path, ()))]
@@ -59,12 +69,15 @@ class Documents:
     def v3_group_version(self, path: str) -> bytes | None:
         """The document of `apis/apps/v1` or `api/v1`; None when it is not served."""
         path = path.strip("/")
+        if path in self._foreign:
+            return self._foreign[path].openapi_v3 or None
         fingerprint = self.v3_hash(path)
         return self._keep(f"v3/{path}", fingerprint, lambda: self._build_v3(path)) if fingerprint else None
 
     def v2_hash(self) -> str:
         """Changes whenever the v2 documents do: their ETag."""
         parts = [self.v3_hash(path) for path in sorted({*self._built_in, *self._custom})]
+        parts += [f"{path} {row.openapi_v2_etag}" for path, row in sorted(self._foreign.items()) if row.openapi_v2]
         return hashlib.sha256("".join(parts).encode()).hexdigest().upper()
 
     def v2_json(self) -> bytes:
@@ -121,18 +134,22 @@ class Documents:
         paths: dict[str, Item] = {}
         names: set[str] = set()
         own: dict[str, Schema] = {}
-        for path in sorted({*self._built_in, *self._custom}):
+        for path in sorted({*self._built_in, *self._custom} - {*self._foreign}):
             more_paths, more_names, more_own = self._parts(path)
             paths |= more_paths
             names |= more_names
             own |= more_own
         schemas = with_references(names, own)
-        return {
+        document: Schema = {
             "swagger": "2.0",
             "info": {"title": TITLE, "version": data()["version"]},
             "paths": {path: path_v2(item) for path, item in paths.items()},
             "definitions": {name: definition_v2(schema) for name, schema in schemas.items()},
         }
+        for row in self._foreign.values():
+            if row.openapi_v2:
+                document = merged(document, row.openapi_v2)
+        return document
 
 
 def _path_of(resource: Resource) -> str:

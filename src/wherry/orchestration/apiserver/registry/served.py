@@ -6,7 +6,9 @@ and which fields can be selected.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from wherry.kit.http.message import Response, Upgrade
 from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
 from wherry.orchestration.apiserver.registry.codec import encode, with_revision
 from wherry.orchestration.apiserver.registry.conversions import BUILT_IN, Conversion
@@ -21,12 +23,16 @@ from wherry.orchestration.objects.resources import Resource
 from wherry.orchestration.objects.schema_data import structure_of
 from wherry.orchestration.objects.structure import ANY, Node
 
+# What serves a virtual row: takes a `call.request.Call`, which this module is below of.
+Answer = Callable[[Any], Awaitable[Response | Upgrade]]
+
 
 @dataclass(slots=True, eq=False)
 class Served:
     """One row of the table. `node_of` is called when a structure is needed; `columns` are a CRD's printer columns.
 
-    A virtual row has `refresh`, which fills its cache anew before each reading.
+    A row is stored; or virtual, made when somebody asks: `refresh` fills its cache anew before each reading, `answer` serves
+    every request for it (reviews, bindings). What other servers serve is no row of this table: `aggregation/` has it.
     """
 
     resource: Resource
@@ -41,8 +47,14 @@ class Served:
     is_terminating: bool = False  # its definition is being deleted: nothing new is taken
     scale: ScalePaths | None = None
     refresh: Callable[[], Awaitable[None]] | None = None
+    answer: Answer | None = None
     schema: Object | None = None  # the OpenAPI v3 schema of a custom resource
     _rules: Rules | None = None
+
+    @property
+    def is_virtual(self) -> bool:
+        """Nothing of it is in the store."""
+        return self.refresh is not None or self.answer is not None
 
     @property
     def node(self) -> Node:
@@ -95,6 +107,7 @@ class ServedTable:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.listeners: list[Callable[[str], None]] = []  # called with `<version>.<group>` of what comes or goes
         self._rows: dict[tuple[str, str, str], Served] = {}
         self._by_kind: dict[tuple[str, str], Served] = {}
 
@@ -103,13 +116,18 @@ class ServedTable:
         r = served.resource
         self._rows[r.group, r.version, r.plural] = served
         self._by_kind[r.api_version, r.kind] = served
-        self.revision += 1
+        self._changed(r)
 
     def remove(self, resource: Resource) -> None:
         """No longer serve it."""
         self._rows.pop((resource.group, resource.version, resource.plural), None)
         self._by_kind.pop((resource.api_version, resource.kind), None)
+        self._changed(resource)
+
+    def _changed(self, resource: Resource) -> None:
         self.revision += 1
+        for listener in self.listeners:
+            listener(f"{resource.version}.{resource.group}")
 
     def find(self, group: str, version: str, plural: str) -> Served | None:
         """By path."""

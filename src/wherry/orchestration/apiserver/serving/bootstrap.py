@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from wherry.kit.clock import Clock, rfc3339
 from wherry.orchestration.apiserver.auth import bootstrap as roles
+from wherry.orchestration.apiserver.discovery.priorities import local_priority
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.objects.meta import Object
@@ -23,22 +24,27 @@ SYSTEM_PRIORITIES = (
 DEFAULT_CIDR = "kubernetes"
 
 
-def objects(settings: ApiServerSettings, resources: Sequence[Resource], clock: Clock) -> list[Object]:
+def objects(
+    settings: ApiServerSettings, resources: Sequence[Resource], clock: Clock, trust: Object | None = None
+) -> list[Object]:
     """Everything, in the order it is written."""
     return [
-        *kept_objects(settings, clock),
+        *kept_objects(settings, clock, trust),
         *roles.objects(),
-        *(_api_service(group, version, index, clock) for index, (group, version) in enumerate(
-            dict.fromkeys((r.group, r.version) for r in resources))),
+        *(_api_service(group, version, clock) for group, version in dict.fromkeys((r.group, r.version) for r in resources)),
     ]
 
 
-def kept_objects(settings: ApiServerSettings, clock: Clock) -> list[Object]:
-    """What comes back when it is deleted; roles and APIServices are looked after at the start only, as upstream."""
+def kept_objects(settings: ApiServerSettings, clock: Clock, trust: Object | None = None) -> list[Object]:
+    """What comes back when it is deleted; roles and APIServices are looked after at the start only, as upstream.
+
+    `trust` is the ConfigMap extension-apiserver-authentication.
+    """
     return [
         *(_namespace(name) for name in SYSTEM_NAMESPACES),
         *(_priority(*row) for row in SYSTEM_PRIORITIES),
         _service(settings), _endpoints(settings), _endpoint_slice(settings), _service_cidr(settings, clock),
+        *([trust] if trust else ()),
     ]
 
 
@@ -62,6 +68,9 @@ def missing_or_changed(table: ServedTable, wanted: Sequence[Object]) -> list[tup
 def _changed(existing: Object, wanted: Object) -> Object | None:
     if wanted["apiVersion"].startswith("rbac."):
         return roles.reconciled(existing, wanted)
+    if wanted["kind"] == "ConfigMap":
+        data = {**(existing.get("data") or {}), **wanted["data"]}
+        return None if data == existing.get("data") else existing | {"data": data}
     place = wanted["kind"], wanted["metadata"]["name"], wanted["metadata"].get("namespace")
     if place == ("Endpoints", "kubernetes", "default") and existing.get("subsets") != wanted["subsets"]:
         return existing | {"subsets": wanted["subsets"]}
@@ -136,11 +145,12 @@ def _service_cidr(settings: ApiServerSettings, clock: Clock) -> Object:
     }
 
 
-def _api_service(group: str, version: str, index: int, clock: Clock) -> Object:
+def _api_service(group: str, version: str, clock: Clock) -> Object:
     name = f"{version}.{group}" if group else f"{version}."
     condition = {"type": "Available", "status": "True", "reason": "Local", "lastTransitionTime": rfc3339(clock.now()),
                  "message": "Local APIServices are always available"}
-    spec: Object = {"groupPriorityMinimum": 18000 - index * 50, "version": version, "versionPriority": 15}
+    of_group, of_version = local_priority(group, version)
+    spec: Object = {"groupPriorityMinimum": of_group, "version": version, "versionPriority": of_version}
     if group:
         spec["group"] = group
     return {

@@ -9,6 +9,7 @@ import orjson
 
 from wherry.kit.http.message import Request, Response
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.aggregation.loop import Aggregation
 from wherry.orchestration.apiserver.call.access import Access
 from wherry.orchestration.apiserver.call.rendering import json_response
 from wherry.orchestration.apiserver.discovery.documents import Discovery
@@ -25,14 +26,15 @@ OTHER_PATHS = ("/.well-known/openid-configuration", "/healthz", "/livez", "/metr
 class Paths:
     """`answer` serves them all."""
 
-    def __init__(self, table: ServedTable, access: Access, server_address: str) -> None:
+    def __init__(self, table: ServedTable, aggregation: Aggregation, access: Access, server_address: str) -> None:
         self._table = table
+        self._aggregation = aggregation
         self._access = access
         self._server_address = server_address
         self._discovery: Discovery | None = None
-        self._discovery_revision = -1
+        self._discovery_revision = (-1, -1)
         self._documents = Documents()
-        self._documents_revision = -1
+        self._documents_revision = (-1, -1)
         self.extra: dict[str, Callable[[Request], Response]] = {}  # exact paths of other parts: /metrics, health
 
     def answer(self, request: Request) -> Response:
@@ -67,12 +69,17 @@ class Paths:
                 return Response(200, [("content-type", "application/jwk-set+json")], body)
         raise errors.path_not_found()
 
+    @property
+    def _revision(self) -> tuple[int, int]:
+        return self._table.revision, self._aggregation.revision
+
     def discovery(self) -> Discovery:
         """The documents for what is served now."""
-        if self._discovery is None or self._discovery_revision != self._table.revision:
+        if self._discovery is None or self._discovery_revision != self._revision:
             self._discovery = Discovery(
-                [served.resource for served in self._table.rows()], server_address=self._server_address)
-            self._discovery_revision = self._table.revision
+                [served.resource for served in self._table.rows()], self._aggregation.foreign(),
+                server_address=self._server_address)
+            self._discovery_revision = self._revision
         return self._discovery
 
     def _openapi(self, request: Request) -> Response:
@@ -87,10 +94,11 @@ class Paths:
 
     def documents(self) -> Documents:
         """The OpenAPI documents for what is served now."""
-        if self._documents_revision != self._table.revision:
+        if self._documents_revision != self._revision:
             self._documents.set_custom(
                 CustomSchema(served.resource, served.schema) for served in self._table.rows() if served.is_custom)
-            self._documents_revision = self._table.revision
+            self._documents.set_foreign(self._aggregation.foreign())
+            self._documents_revision = self._revision
         return self._documents
 
     def _others(self) -> list[str]:

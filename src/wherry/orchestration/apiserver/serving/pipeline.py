@@ -12,6 +12,7 @@ from wherry.kit.errors import WherryError
 from wherry.kit.health import ENDPOINTS, Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.apiserver import errors
+from wherry.orchestration.apiserver.aggregation.loop import Aggregation
 from wherry.orchestration.apiserver.call.access import Access
 from wherry.orchestration.apiserver.call.rendering import error_response, with_warnings
 from wherry.orchestration.apiserver.call.request import Call, Target, call_of, target_of
@@ -24,7 +25,6 @@ from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.subresources.routes import Subresources
 from wherry.orchestration.apiserver.user import Unauthorized, User
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
-from wherry.orchestration.objects.kinds import API_SERVICES
 
 DEPRECATED = {  # of the core group: what upstream warns of on every verb
     "endpoints": ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",),
@@ -37,13 +37,14 @@ class Pipeline:
     """See the module docstring."""
 
     def __init__(
-        self, table: ServedTable, access: Access, verbs: Verbs, subresources: Subresources, paths: Paths, health: Health,
-        metrics: ApiMetrics, settings: ApiServerSettings,
+        self, table: ServedTable, access: Access, verbs: Verbs, subresources: Subresources, aggregation: Aggregation,
+        paths: Paths, health: Health, metrics: ApiMetrics, settings: ApiServerSettings,
     ) -> None:
         self._table = table
         self._access = access
         self._verbs = verbs
         self._subresources = subresources
+        self._aggregation = aggregation
         self._paths = paths
         self._health = health
         self._metrics = metrics
@@ -81,6 +82,9 @@ class Pipeline:
         if not target.resource:
             return await self._path(request, user)
         self._access.require(user, target, _field_selector(request))
+        row = self._aggregation.find(target.group, target.version)
+        if row is not None:
+            return await self._aggregation.forward(request, row, user)
         served = self._served(target)
         handler = self._subresources.find(served, target.subresource)
         call = call_of(request, user, target, served)
@@ -103,9 +107,12 @@ class Pipeline:
         self._metrics.authenticated(is_known=True)
         return user
 
-    async def _path(self, request: Request, user: User) -> Response:
+    async def _path(self, request: Request, user: User) -> Response | Upgrade:
         self._access.require_path(user, request.method, request.path)
         parts = request.path.split("/")
+        row = self._aggregation.find(parts[2], parts[3]) if len(parts) > 3 and parts[1] == "apis" else None
+        if row is not None:
+            return await self._aggregation.forward(request, row, user)
         if parts[1] in ENDPOINTS:
             found = await self._health.answer(request.path, request.query)
             if found is None:
@@ -135,18 +142,9 @@ class Pipeline:
         except TimeoutError as error:
             raise errors.timeout(f"request did not complete within {self._timeout_s:g}s") from error
 
-    def _refuse_aggregated(self, target: Target) -> None:
-        cached = self._table.of(API_SERVICES).cache.items.get(f"{target.version}.{target.group}")
-        backend = cached.obj()["spec"].get("service") if cached else None
-        if backend:
-            raise errors.unavailable(
-                f"the server is currently unable to handle the request: {target.version}.{target.group} is served by "
-                f"{backend.get('namespace')}/{backend.get('name')}, and API aggregation is not supported")
-
     def _served(self, target: Target) -> Served:
         served = self._table.find(target.group, target.version, target.resource)
         if served is None:
-            self._refuse_aggregated(target)
             raise errors.path_not_found()
         if served.resource.namespaced:
             if not target.namespace and target.name:

@@ -19,6 +19,8 @@ from wherry.kit.metrics import Registry as MetricsRegistry
 from wherry.kit.process_metrics import add_process_metrics
 from wherry.kit.supervise import attempt, keep_running
 from wherry.orchestration.apiserver.admission.plugins import default_chain
+from wherry.orchestration.apiserver.aggregation.backends import Backends, FrontProxy
+from wherry.orchestration.apiserver.aggregation.loop import Aggregation
 from wherry.orchestration.apiserver.allocation.allocator import Allocator
 from wherry.orchestration.apiserver.allocation.claims import Claims
 from wherry.orchestration.apiserver.allocation.repair import Repair
@@ -56,6 +58,7 @@ class ApiServer:
     def __init__(
         self, settings: ApiServerSettings, store: Store, clock: Clock, *,
         service_account_key: PrivateKey | None = None, agent_tls: ssl.SSLContext | None = None,
+        front_proxy: FrontProxy | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -75,17 +78,20 @@ class ApiServer:
         self.subresources = Subresources(self.verbs, self.table, self.access, agent_tls)
         self.custom = CustomResources(self.registry, self.table, self.verbs.deleter, clock)
         self.event_expiry = EventExpiry(self.table.of(EVENTS), self.registry, clock, settings.event_ttl_s)
-        self.paths = Paths(self.table, self.access, f"{settings.advertise_address}:{settings.advertise_port}")
+        metrics = ApiMetrics(MetricsRegistry())
+        self.backends = Backends(self.source, front_proxy)
+        self.aggregation = Aggregation(self.registry, self.table, self.backends, clock, metrics.registry)
+        self._trust = front_proxy.trust if front_proxy else None
+        self.paths = Paths(self.table, self.aggregation, self.access, f"{settings.advertise_address}:{settings.advertise_port}")
         self.health = Health()
         self.health.add("store", self._check_store, ("readyz", "healthz"))
         self.health.add("disk-space", store.check_space, ("readyz",))
         self.components = Components(self._check_store)
         self.components.serve(self.table.of(COMPONENT_STATUSES))
-        metrics = ApiMetrics(MetricsRegistry())
         add_process_metrics(metrics.registry)
         metrics.count_objects(lambda: {(c.group, c.plural): len(c.items) for c in self.registry.caches() if c.items})
         self._pipeline = Pipeline(
-            self.table, self.access, self.verbs, self.subresources, self.paths, self.health, metrics, settings)
+            self.table, self.access, self.verbs, self.subresources, self.aggregation, self.paths, self.health, metrics, settings)
         services = self.table.of(SERVICES)
         assert isinstance(services.strategy, ServiceStrategy)
         claims = Claims(self.registry, clock)
@@ -99,12 +105,14 @@ class ApiServer:
     async def run(self) -> None:
         """Run until cancelled."""
         await self.registry.load()
-        await self._write_missing(bootstrap.objects(self.settings, BUILTIN, self.clock))
+        await self._write_missing(bootstrap.objects(self.settings, BUILTIN, self.clock, self._trust))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep_running("store watch", self.registry.run), name="store watch")
             await self.registry.fresh()
             self.custom.load()
+            self.aggregation.load()
             tasks.create_task(keep_running("custom resources", self.custom.run), name="custom resources")
+            tasks.create_task(keep_running("aggregation", self.aggregation.run), name="aggregation")
             tasks.create_task(keep_running("resource quotas", self.quotas.run), name="resource quotas")
             await attempt("allocation repair", self.repair.once(is_quiet=not self.settings.is_store_shared))
             self.ready.set()
@@ -128,7 +136,7 @@ class ApiServer:
         while True:
             await asyncio.sleep(BOOTSTRAP_PERIOD_S)
             await self.registry.fresh()
-            await self._write_missing(bootstrap.kept_objects(self.settings, self.clock))
+            await self._write_missing(bootstrap.kept_objects(self.settings, self.clock, self._trust))
 
     async def _write_at_start(self, obj: Object, existing: Object | None) -> None:
         served = self.table.by_kind(obj["apiVersion"], obj["kind"])

@@ -18,12 +18,16 @@ from wherry.orchestration.apiserver.subresources.proxies import Proxies
 from wherry.orchestration.apiserver.subresources.scale import ScaleSubresource
 from wherry.orchestration.apiserver.verbs.bodies import inline_bytes, read_typed, typed_or_refuse
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
+from wherry.orchestration.objects.kinds import BINDINGS
 
 Handler = Callable[[Call], Awaitable[Response | Upgrade]]
 
 
 class Subresources:
-    """`find` a handler; the table is fixed but for scale and status, which custom resources have too."""
+    """`find` a handler; the table is fixed but for scale and status, which custom resources have too.
+
+    Rows whose objects are answers (reviews) or acts (bindings) become virtual.
+    """
 
     def __init__(self, verbs: Verbs, table: ServedTable, access: Access, agent_tls: ssl.SSLContext | None) -> None:
         self._verbs = verbs
@@ -32,10 +36,12 @@ class Subresources:
         proxies = Proxies(verbs, table)
         self._status = parts.Part(verbs, "status")
         self._scale = ScaleSubresource(verbs, ScalePaths(), is_custom=False)
-        self._reviews = dict.fromkeys(access.reviews.kinds, self._review)
+        for served in table.rows():
+            if served.resource.kind in access.reviews.kinds and served.resource.group.endswith(".k8s.io"):
+                served.answer = self._review
+        table.of(BINDINGS).answer = Binding(verbs, table)
         self._by_place: dict[tuple[str, str, str], Handler] = {
             ("", "pods", "binding"): Binding(verbs, table),
-            ("", "bindings", ""): Binding(verbs, table),
             ("", "pods", "eviction"): Eviction(verbs, table),
             ("", "pods", "log"): agents.log,
             ("", "pods", "exec"): agents.exec,
@@ -56,9 +62,7 @@ class Subresources:
         """The handler, or None when the ordinary verbs serve it. Raise `ApiError` 404 when there is no such thing."""
         resource = served.resource
         if not subresource:
-            if resource.kind in self._reviews and resource.group.endswith(".k8s.io"):
-                return self._review
-            return self._by_place.get((resource.group, resource.plural, ""))
+            return served.answer
         if subresource not in resource.subresources:
             raise errors.path_not_found()
         if subresource == "status":
