@@ -2,12 +2,14 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry.orchestration.client.discovery import Discovered, discover
 from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.controllers.garbage_collector import decide as act
 from wherry.orchestration.controllers.garbage_collector.graph import Graph, Item
@@ -23,6 +25,7 @@ from wherry.orchestration.objects.kinds import (
 )
 from wherry.orchestration.objects.meta import Object, name_of, uid_of
 from wherry.orchestration.objects.resources import Resource
+from wherry.testing.control_plane import control_plane
 from wherry.testing.controller_harness import Harness, controllers
 
 WIDGETS = Resource("example.com", "v1", "Widget", "widgets", "widget", namespaced=True)
@@ -198,25 +201,41 @@ async def test_owner_of_an_unknown_kind_keeps_its_dependents(run: Harness) -> No
     assert left(run, SECRETS) == ["child"]
 
 
-async def test_custom_resources_take_part(run: Harness) -> None:
-    definition = {
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {
+async def test_custom_resources_take_part_and_so_do_those_that_come_later() -> None:
+    async with control_plane(collector) as on:
+        schema = {"openAPIV3Schema": {"type": "object"}}
+        await on.client.create(CUSTOM_RESOURCE_DEFINITIONS, {"metadata": {"name": "widgets.example.com"}, "spec": {
             "group": "example.com", "scope": "Namespaced", "names": {"kind": "Widget", "plural": "widgets"},
-            "versions": [{"name": "v1", "served": True, "storage": True}],
-        },
-    }  # fmt: skip
-    await run.client.create(CUSTOM_RESOURCE_DEFINITIONS, definition)
-    conditions = [{"type": "Established", "status": "True"}]
-    await run.client.patch_status(
-        CUSTOM_RESOURCE_DEFINITIONS, "widgets.example.com", "", {"status": {"conditions": conditions}}
-    )
-    owner = await run.client.create(WIDGETS, thing("owner"))
-    await run.client.create(WIDGETS, thing("part", owner))
-    await run.client.create(SECRETS, thing("child", owner))
-    await run.settle()
-    await run.client.delete(WIDGETS, "owner", "default")
-    await run.until(lambda: not left(run, SECRETS) and not left(run, WIDGETS))
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}]}})
+
+        async def is_served() -> bool:
+            return (await discover(on.client)).of_kind("example.com", "Widget") is not None
+
+        async def are_gone() -> bool:
+            return not await on.all(SECRETS) and not await on.all(WIDGETS)
+
+        await on.until(is_served)
+        owner = await on.client.create(WIDGETS, thing("owner"))
+        await on.client.create(WIDGETS, thing("part", owner))
+        await on.client.create(SECRETS, thing("child", owner))
+        await on.client.delete(WIDGETS, "owner", "default")
+        await on.until(are_gone)
+
+
+def test_what_is_served_is_followed_and_a_server_that_does_not_answer_loses_nothing() -> None:
+    verbs = ("delete", "list", "watch")
+    widgets, gears = (Resource("example.com", "v1", kind, plural, "", True, verbs=verbs) for kind, plural in (
+        ("Widget", "widgets"), ("Gear", "gears")))
+    newer = replace(widgets, version="v2")
+    kinds = Kinds(WATCHED)
+    assert kinds.follow(Discovered((widgets, gears, PODS, replace(PODS, kind="Read", plural="reads", verbs=("get",))))) == (
+        [widgets, gears], [])
+    assert kinds.follow(Discovered((replace(widgets, short_names=("wd",)), gears))) == ([], [])
+    assert kinds.follow(Discovered((), ("example.com/v1",))) == ([], [])
+    assert kinds.find({"apiVersion": "example.com/v1", "kind": "Widget"}) == widgets
+    assert kinds.follow(Discovered((newer,))) == ([newer], [widgets, gears])
+    assert kinds.find({"apiVersion": "example.com/v1", "kind": "Gear"}) is None
+    assert newer in kinds.watched() and gears not in kinds.watched()
 
 
 def test_events_are_not_watched() -> None:

@@ -5,7 +5,6 @@ from functools import partial
 from wherry.orchestration.apiserver.user import ADMIN
 from wherry.orchestration.controllers.namespace.conditions import Progress, conditions_of
 from wherry.orchestration.controllers.namespace.loop import Controller as Namespaces
-from wherry.orchestration.controllers.namespace.served import deletable
 from wherry.orchestration.controllers.root_ca.loop import Controller as RootCa
 from wherry.orchestration.controllers.service_account.loop import Controller as ServiceAccounts
 from wherry.orchestration.objects.kinds import (
@@ -123,18 +122,6 @@ async def test_finalizer_in_the_content_holds_the_namespace():
         await on.until(told)
         await on.client.patch(CONFIG_MAPS, "held", "shop", {"metadata": {"finalizers": None}})
         await gone(on, "shop")
-
-
-def test_discovery_gives_each_resource_once_in_the_preferred_version():
-    entry = {"resource": "boats", "scope": "Namespaced", "verbs": ["list", "delete"], "responseKind": {"kind": "Boat"}}
-    fleet = {"resource": "fleets", "scope": "Cluster", "verbs": ["list", "delete"]}
-    log = {"resource": "logs", "scope": "Namespaced", "verbs": ["create"]}
-    document = {"items": [{"metadata": {"name": "sea.dev"}, "versions": [
-        {"version": "v2", "resources": [entry, fleet, log]},
-        {"version": "v1", "resources": [entry], "freshness": "Stale"}]}]}
-    found, stale = deletable([document])
-    assert [(r.version, r.plural) for r in found] == [("v2", "boats")]
-    assert stale == ["sea.dev/v1"]
 
 
 def test_conditions_tell_failures_and_their_end():

@@ -8,10 +8,11 @@ Never: decides; see `decide.py`. Writes are conditional: the eviction API writes
 from collections.abc import Iterable
 
 from wherry.kit.errors import Invalid, NotFound
-from wherry.orchestration.client.loop_kit import Loop, Seen, Watch, nobody
+from wherry.orchestration.client.discovery import FRESH_S, Kinds
+from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch, nobody
 from wherry.orchestration.client.recorder import NORMAL, WARNING
 from wherry.orchestration.controllers.disruption import decide
-from wherry.orchestration.controllers.disruption.scales import LOOKED_UP, Scales
+from wherry.orchestration.controllers.disruption.scales import WITH_REPLICAS, Scales
 from wherry.orchestration.controllers.workload.pods import is_ready
 from wherry.orchestration.controllers.workload.status import write_status
 from wherry.orchestration.objects.kinds import POD_DISRUPTION_BUDGETS, PODS
@@ -38,7 +39,11 @@ class Controller(Loop[str]):
 
     name = "controllermanager"
     workers = 2
-    watches = (Watch(POD_DISRUPTION_BUDGETS), Watch(PODS, _of_the_pod), *(Watch(owners, nobody) for owners in LOOKED_UP))
+    watches = (Watch(POD_DISRUPTION_BUDGETS), Watch(PODS, _of_the_pod), *(Watch(owners, nobody) for owners in WITH_REPLICAS))
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools)
+        self._kinds = Kinds(self.client)
 
     async def reconcile(self, key: str, seen: Seen) -> float | None:
         """Bring the status of one budget up to date."""
@@ -52,7 +57,7 @@ class Controller(Loop[str]):
             text = f"Failed to calculate the number of expected pods: {error}"
             self.recorder.event(budget, WARNING, "CalculateExpectedPodCountFailed", text)
             await self._write(budget, decide.failed(budget, str(error), self.clock.now()), seen)
-            return None
+            return FRESH_S  # the kind of the pods' owner may be served by then
         verdict = decide.decide(budget, pods, wanted, self.clock.now())
         for pod in verdict.stayed:
             text = f"Pod was expected by PDB {key} to be deleted but it wasn't"
@@ -68,7 +73,7 @@ class Controller(Loop[str]):
         if decide.unmanaged(pods):
             selector = str(from_label_selector((budget.get("spec") or {}).get("selector")))
             self.recorder.event(budget, WARNING, "UnmanagedPods", UNMANAGED.format(selector=selector))
-        return decide.expected(budget, pods, await Scales(self.client, seen).of(pods))
+        return decide.expected(budget, pods, await Scales(self.client, self._kinds, seen).of(pods))
 
     async def _write(self, budget: Object, status: Object, seen: Seen) -> None:
         try:

@@ -8,13 +8,12 @@ Spec:  Kubernetes pkg/controller/disruption/disruption.go (finders).
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wherry.kit.errors import Invalid, NotFound
+from wherry.kit.errors import Invalid
 from wherry.orchestration.client.client import Client
+from wherry.orchestration.client.discovery import Kinds, replicas_of
 from wherry.orchestration.client.loop_kit import Seen
-from wherry.orchestration.controllers.garbage_collector.kinds import Kinds
 from wherry.orchestration.controllers.workload.children import is_owner_kind
 from wherry.orchestration.objects.kinds import (
-    CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
@@ -22,17 +21,16 @@ from wherry.orchestration.objects.kinds import (
 )
 from wherry.orchestration.objects.kinds import by_kind as built_in
 from wherry.orchestration.objects.meta import Object, controller_of, name_of, namespace_of, uid_of
-from wherry.orchestration.objects.resources import Resource
 
 WITH_REPLICAS = (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS)
-LOOKED_UP = (*WITH_REPLICAS, CUSTOM_RESOURCE_DEFINITIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Scales:
-    """Looks owners up; `seen` has all of `LOOKED_UP`."""
+    """Looks owners up; `seen` has all of `WITH_REPLICAS`."""
 
     client: Client
+    kinds: Kinds
     seen: Seen
 
     async def of(self, pods: Iterable[Object]) -> dict[str, int]:
@@ -63,27 +61,11 @@ class Scales:
         return uid_of(obj), _replicas(obj)
 
     async def _of_any(self, owner: Object, namespace: str) -> tuple[str, int] | None:
-        resource = self._resource(owner)
-        if resource is None:
+        resource = built_in(owner["apiVersion"], owner["kind"]) or await self.kinds.find(owner["apiVersion"], owner["kind"])
+        if resource is None or "scale" not in resource.subresources:
             return None
-        try:
-            scale = await self.client.get(resource, owner["name"], namespace, subresource="scale")
-        except NotFound:
-            return None
-        if uid_of(scale) not in ("", owner["uid"]):
-            return None
-        return owner["uid"], int((scale.get("spec") or {}).get("replicas") or 0)
-
-    def _resource(self, owner: Object) -> Resource | None:
-        known = built_in(owner["apiVersion"], owner["kind"])
-        if known is not None:
-            return known if "scale" in known.subresources else None
-        group = str(owner["apiVersion"]).rpartition("/")[0]
-        for definition in self.seen[CUSTOM_RESOURCE_DEFINITIONS].list():
-            spec = definition["spec"]
-            if spec["group"] == group and spec["names"]["kind"] == owner["kind"]:
-                return Kinds.of_definition(definition)
-        return None
+        replicas = await replicas_of(self.client, resource, owner, namespace)
+        return None if replicas is None else (owner["uid"], replicas)
 
 
 def _replicas(obj: Object) -> int:

@@ -1,13 +1,14 @@
 """Which resources are watched for garbage, and which resource an owner reference means: pure.
 
-Custom resources come from their definitions; aggregated APIs are not watched (their objects are never deleted here,
-and an owner of such a kind counts as existing).
+What is not built in, custom or aggregated, comes from the server's discovery. An owner of a kind that nobody serves counts as
+existing.
 """
 
 from collections.abc import Sequence
 
+from wherry.orchestration.client.discovery import Discovered
 from wherry.orchestration.objects.kinds import BUILTIN
-from wherry.orchestration.objects.meta import Object, condition_of
+from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 
 NEEDED_VERBS = frozenset({"delete", "list", "watch"})
@@ -18,6 +19,8 @@ class Kinds:
     """Resources by group and kind."""
 
     def __init__(self, resources: Sequence[Resource] = BUILTIN) -> None:
+        self._built_in = {(resource.group, resource.plural) for resource in BUILTIN}
+        self._others: dict[tuple[str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
         for resource in resources:
             if set(resource.verbs) >= NEEDED_VERBS:
@@ -25,32 +28,29 @@ class Kinds:
 
     def watched(self) -> list[Resource]:
         """The resources to watch."""
-        return [r for r in self._by_kind.values() if (r.group, r.plural) not in IGNORED]
+        return [r for r in (*self._by_kind.values(), *self._others.values()) if (r.group, r.plural) not in IGNORED]
 
     def find(self, owner: Object) -> Resource | None:
         """The resource of an owner reference, in the version that is watched."""
         group = str(owner.get("apiVersion", "")).rpartition("/")[0]
-        return self._by_kind.get((group, str(owner.get("kind"))))
+        key = (group, str(owner.get("kind")))
+        return self._by_kind.get(key) or self._others.get(key)
 
-    def add(self, resource: Resource) -> None:
-        """A custom resource is served."""
-        self._by_kind[(resource.group, resource.kind)] = resource
+    def follow(self, discovered: Discovered) -> tuple[list[Resource], list[Resource]]:
+        """Take in what is served now beside what is built in. Return what is watched from now on, and what no longer.
 
-    def remove(self, resource: Resource) -> None:
-        """A custom resource is served no longer."""
-        self._by_kind.pop((resource.group, resource.kind), None)
+        What a server that does not answer had stays: its objects are not gone."""
+        stale = {tuple(place.rpartition("/")[::2]) for place in discovered.stale}
+        served = {
+            (r.group, r.kind): r for r in discovered.resources
+            if (r.group, r.plural) not in self._built_in and set(r.verbs) >= NEEDED_VERBS}
+        kept = {key for key, r in self._others.items() if key not in served and (r.group, r.version) in stale}
+        gone = [r for key, r in self._others.items() if key not in kept and not _is_same(r, served.get(key))]
+        new = [r for key, r in served.items() if not _is_same(r, self._others.get(key))]
+        self._others = {key: self._others[key] for key in kept} | {
+            key: self._others[key] if r not in new else r for key, r in served.items()}
+        return new, gone
 
-    @staticmethod
-    def of_definition(definition: Object) -> Resource | None:
-        """The resource that a CustomResourceDefinition serves, in its storage version; None while it does not."""
-        spec = definition["spec"]
-        established = condition_of((definition.get("status") or {}).get("conditions"), "Established")
-        served = [version for version in spec.get("versions") or () if version.get("served")]
-        if established is None or established.get("status") != "True" or not served:
-            return None
-        version = next((v for v in served if v.get("storage")), served[0])
-        names = spec["names"]
-        return Resource(
-            spec["group"], version["name"], names["kind"], names["plural"], names.get("singular", ""),
-            spec.get("scope") == "Namespaced",
-        )  # fmt: skip
+
+def _is_same(one: Resource, other: Resource | None) -> bool:
+    return other is not None and (one.version, one.plural, one.namespaced) == (other.version, other.plural, other.namespaced)

@@ -1,6 +1,6 @@
 """Delete what has lost its owners, in the background, in the foreground, or let it go.
 
-In:    metadata of every object of every deletable resource, custom ones as their definitions come and go.
+In:    metadata of every object of every deletable resource, custom and aggregated ones as discovery shows them.
 Out:   deletions, owner references and finalizers taken off; OwnerRefInvalidNamespace events.
 Promises: nothing is deleted because an informer is late: an owner that the graph lacks is asked for at the server, and
        every deletion and patch is conditional on uid and resourceVersion of what was judged.
@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
-from wherry.kit.errors import NotFound
+from wherry.kit.errors import NotFound, WherryError
+from wherry.orchestration.client.discovery import discover
 from wherry.orchestration.client.informer import Informer
 from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch, nobody
 from wherry.orchestration.client.recorder import WARNING
@@ -20,23 +21,25 @@ from wherry.orchestration.client.workqueue import KeyedQueue
 from wherry.orchestration.controllers.garbage_collector import decide as act
 from wherry.orchestration.controllers.garbage_collector.graph import Graph, Item, item_of
 from wherry.orchestration.controllers.garbage_collector.kinds import Kinds
-from wherry.orchestration.objects.kinds import BUILTIN, CUSTOM_RESOURCE_DEFINITIONS
+from wherry.orchestration.objects.kinds import API_SERVICES, BUILTIN, CUSTOM_RESOURCE_DEFINITIONS
 from wherry.orchestration.objects.meta import Object, uid_of
 from wherry.orchestration.objects.resources import Resource
 
 log = logging.getLogger(__name__)
 
 SYNC_S_MAX = 30.0
+KINDS_AGAIN_S = 30.0  # upstream's resync of the kinds it watches
+KINDS_RETRY_S = 1.0
 UNSEEN_OWNER_RECHECK_S = 15.0
 ABSENT_MAX = 500
 
 
 class Controller(Loop[str]):
-    """Collects garbage. `resources` are the ones to watch from the start; custom resources join by themselves."""
+    """Collects garbage. `resources` are the ones to watch from the start; custom and aggregated ones join by themselves."""
 
     name = "garbage-collector-controller"
     workers = 10
-    watches = (Watch(CUSTOM_RESOURCE_DEFINITIONS, nobody),)
+    watches = (Watch(CUSTOM_RESOURCE_DEFINITIONS, nobody), Watch(API_SERVICES, nobody))
 
     def __init__(self, tools: Tools, resources: Sequence[Resource] = BUILTIN) -> None:
         super().__init__(tools)
@@ -48,19 +51,23 @@ class Controller(Loop[str]):
         """What was seen come may have gone while nobody looked."""
         self._kinds, self._graph = Kinds(self._resources), Graph()
         self._queue: KeyedQueue[str] = KeyedQueue()
+        self._look = asyncio.Event()
         self._monitors: dict[Resource, tuple[Informer, ExitStack]] = {}
 
     async def run(self) -> None:
         """Run until cancelled. Unlike other loops, what it watches comes and goes, and is not waited for beyond `SYNC_S_MAX`."""
         self._start_anew()
         seen = Seen(self._informers, self.watches, self._queue.add, self._queue.add_after)
-        definitions = seen[CUSTOM_RESOURCE_DEFINITIONS]
+        told = [seen[CUSTOM_RESOURCE_DEFINITIONS], seen[API_SERVICES]]
         try:
             for resource in self._kinds.watched():
                 self._monitor(resource)
-            await self._sync(definitions)
-            with definitions.subscribed(self._definition_changed):
+            await self._sync(told)
+            with ExitStack() as subscriptions:
+                for informer in told:
+                    subscriptions.enter_context(informer.subscribed(lambda _old, _new: self._look.set()))
                 async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._follow_kinds(), name=f"{self.name}-kinds")
                     for number in range(self.workers):
                         tasks.create_task(self._work(self._queue, seen), name=f"{self.name}-{number}")
         finally:
@@ -181,25 +188,33 @@ class Controller(Loop[str]):
         for uid in uids:
             self._queue.add(uid)
 
-    def _definition_changed(self, old: Object | None, new: Object | None) -> None:
-        before = self._kinds.of_definition(old) if old is not None else None
-        after = self._kinds.of_definition(new) if new is not None else None
-        if before is not None and before != after:
-            self._kinds.remove(before)
-            if (informer := self._unmonitor(before)) is not None:
-                for obj in informer.list():
-                    self._wake(self._graph.remove(uid_of(obj)))
-                self._informers.drop(informer)
-        if after is not None:
-            self._kinds.add(after)
-            self._monitor(after)
+    async def _follow_kinds(self) -> None:
+        """Watch what is served now: at once when a definition or an APIService changes, and every `KINDS_AGAIN_S`."""
+        while True:
+            self._look.clear()
+            pause_s = KINDS_AGAIN_S
+            try:
+                new, gone = self._kinds.follow(await discover(self.client))
+            except WherryError as error:
+                log.warning("what is served could not be asked for, again in %g s: %s", KINDS_RETRY_S, error)
+                pause_s = KINDS_RETRY_S
+            else:
+                for resource in gone:
+                    if (informer := self._unmonitor(resource)) is not None:
+                        for obj in informer.list():
+                            self._wake(self._graph.remove(uid_of(obj)))
+                        self._informers.drop(informer)
+                for resource in new:
+                    self._monitor(resource)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._look.wait()
 
-    async def _sync(self, definitions: Informer) -> None:
+    async def _sync(self, told: Sequence[Informer]) -> None:
         """Wait for the first lists. One resource that does not answer must not stop collection for ever."""
         try:
             async with asyncio.timeout(SYNC_S_MAX):
-                await definitions.wait_synced()
-                for informer, _ in [*self._monitors.values()]:
+                for informer in [*told, *(informer for informer, _ in self._monitors.values())]:
                     await informer.wait_synced()
         except TimeoutError:
             late = [r.qualified_name for r, (informer, _) in self._monitors.items() if not informer.synced]

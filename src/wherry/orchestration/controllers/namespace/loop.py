@@ -10,13 +10,10 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-import orjson
-
 from wherry.kit.backoff import Backoff
 from wherry.kit.errors import Conflict, NotFound, Unsupported, WherryError
-from wherry.orchestration.client.errors import from_reply
+from wherry.orchestration.client.discovery import discover
 from wherry.orchestration.client.loop_kit import Loop, Seen, Tools, Watch
-from wherry.orchestration.controllers.namespace import served
 from wherry.orchestration.controllers.namespace.conditions import Progress, conditions_of
 from wherry.orchestration.objects.kinds import NAMESPACES, PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of, uid_of
@@ -25,6 +22,7 @@ from wherry.orchestration.objects.resources import Resource
 log = logging.getLogger(__name__)
 
 FINALIZER = "kubernetes"
+NEEDED_VERBS = frozenset({"delete", "list"})
 AT_ONCE = 8
 LOOK_AGAIN_S_FIRST = 0.1  # doubling while content remains; a pod's end wakes at once
 LOOK_AGAIN_S_MAX = 5.0
@@ -73,7 +71,9 @@ class Controller(Loop[str]):
         await self._empty_of(PODS, name, progress)
         if progress.remaining or progress.errors:
             return progress
-        resources, progress.undiscovered = await self._discover()
+        discovered = await discover(self.client)
+        resources = [r for r in discovered.resources if r.namespaced and set(r.verbs) >= NEEDED_VERBS]
+        progress.undiscovered = list(discovered.stale)
         free = asyncio.Semaphore(AT_ONCE)
 
         async def one(resource: Resource) -> None:
@@ -108,15 +108,6 @@ class Controller(Loop[str]):
                 await self.client.delete(resource, name_of(obj), name, uid=uid_of(obj), propagation="Background")
             except (NotFound, Conflict):
                 continue
-
-    async def _discover(self) -> tuple[list[Resource], list[str]]:
-        documents = []
-        for path in served.PATHS:
-            reply = await self.client.request("GET", path, headers={"accept": served.ACCEPT})
-            if reply.status != 200:
-                raise from_reply(reply.status, reply.body)
-            documents.append(orjson.loads(reply.body))
-        return served.deletable(documents)
 
     async def _report(self, namespace: Object, progress: Progress) -> None:
         status = namespace.get("status") or {}
