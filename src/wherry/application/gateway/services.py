@@ -2,19 +2,21 @@
 
 In:    Services and their EndpointSlices.
 Out:   `Backend` or what is wrong with the reference; `Endpoint`s sorted.
-Spec:  Service v1 (named ports, appProtocol); discovery.k8s.io/v1 EndpointSlice (conditions); KEP-3726 (kubernetes.io/h2c).
+Spec:  Service v1 (named ports, appProtocol); KEP-3726 (kubernetes.io/h2c). Which endpoints: `objects/endpoints.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from wherry.application.gateway.backend_tls import tls_for
 from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.model import PLAIN, Backend, BackendProtocol, Endpoint
-from wherry.application.gateway.snapshot import SERVICE_NAME_LABEL, Reader
+from wherry.application.gateway.snapshot import Reader
 from wherry.kit.errors import NotFound, Unsupported
+from wherry.orchestration.objects.endpoints import IPV4_AND_IPV6, PROTOCOL_DEFAULT, behind_port, takers
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.well_known import LABEL_SERVICE_NAME
 
 SLICES_BY_SERVICE = "endpointslices by service"
 H2C = "kubernetes.io/h2c"
@@ -51,17 +53,11 @@ def endpoints_of(reader: Reader, backend: Backend) -> tuple[Endpoint, ...]:
     if port is None:
         return ()
     slices = reader.get(SLICES_BY_SERVICE, f"{backend.namespace}/{backend.service}") or ()
-    found = {endpoint for item in slices for endpoint in _of_slice(item, str(port.get("name") or ""))}
-    ready = sorted((e for e in found if not e.is_draining), key=_place)
-    if not found:
-        reader.lacks(Lack(ENDPOINT_SLICES, backend.namespace, labels=f"{SERVICE_NAME_LABEL}={backend.service}"))
-    if not ready:
-        return tuple(Endpoint(e.address, e.port) for e in sorted(found, key=_place))
-    return (*ready, *sorted((e for e in found if e.is_draining), key=_place))
-
-
-def _place(endpoint: Endpoint) -> tuple[str, int]:
-    return (endpoint.address, endpoint.port)
+    found = takers(behind_port(slices, str(port.get("name") or ""), PROTOCOL_DEFAULT, families=IPV4_AND_IPV6))
+    if not found.chosen():
+        reader.lacks(Lack(ENDPOINT_SLICES, backend.namespace, labels=f"{LABEL_SERVICE_NAME}={backend.service}"))
+    draining = found.draining if found.ready else ()
+    return (*(Endpoint(*place) for place in sorted(found.chosen())), *(Endpoint(*place, True) for place in sorted(draining)))
 
 
 def _port(spec: Mapping[str, Any], wanted: int | str) -> Object | None:
@@ -75,18 +71,3 @@ def _port(spec: Mapping[str, Any], wanted: int | str) -> Object | None:
 def _protocol(port: Mapping[str, Any]) -> BackendProtocol:
     named = port.get("appProtocol")
     return BackendProtocol.H2C if named == H2C or named in GRPC else BackendProtocol.HTTP1
-
-
-def _of_slice(item: Object, port_name: str) -> Iterable[Endpoint]:
-    if item.get("addressType") not in ("IPv4", "IPv6"):
-        return
-    number = next((p.get("port") for p in item.get("ports") or () if (p.get("name") or "") == port_name), None)
-    if number is None:
-        return
-    for endpoint in item.get("endpoints") or ():
-        conditions = endpoint.get("conditions") or {}
-        is_ready = conditions.get("ready") is not False  # absent means ready
-        is_draining = bool(conditions.get("terminating")) and conditions.get("serving") is not False and not is_ready
-        if is_ready or is_draining:
-            for address in (endpoint.get("addresses") or ())[:1]:
-                yield Endpoint(str(address), int(number), is_draining)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from wherry.application.gateway.freshness import Lack
-from wherry.orchestration.objects.meta import Object, key_of, labels_of, namespace_of
+from wherry.orchestration.objects.endpoints import service_of
+from wherry.orchestration.objects.meta import Object, key_of, namespace_of
 from wherry.orchestration.objects.resources import Resource
-
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 Value = TypeVar("Value")
 
@@ -69,7 +68,7 @@ def by_namespace(objects: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
 
 def by_service(slices: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
     """EndpointSlices grouped by `namespace/service`."""
-    return _grouped(slices, lambda obj: f"{namespace_of(obj)}/{labels_of(obj).get(SERVICE_NAME_LABEL, '')}")
+    return _grouped(slices, service_of)
 
 
 def _grouped(objects: Iterable[Object], key: Callable[[Object], str]) -> dict[str, tuple[Object, ...]]:

@@ -11,17 +11,11 @@ from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.loop_kit import Seen, Wakes, Watch, itself, watching
 from wherry.orchestration.dns.records import records_for
 from wherry.orchestration.dns.zone import Zone
+from wherry.orchestration.objects.endpoints import service_of
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES
-from wherry.orchestration.objects.meta import Object, labels_of, namespace_of
+from wherry.orchestration.objects.meta import Object
 
 BY_SERVICE = "service"
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-
-
-def service_of(endpoint_slice: Object) -> str:
-    """Key of the Service a slice belongs to, "" for none."""
-    name = labels_of(endpoint_slice).get(SERVICE_NAME_LABEL, "")
-    return f"{namespace_of(endpoint_slice)}/{name}" if name else ""
 
 
 def _of_slice(_: Seen, old: Object | None, new: Object | None) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 In:    a Service, its EndpointSlices, the cluster's domain.
 Out:   names (lower case, no final dot) with records; PTR names included.
-Spec:  Kubernetes DNS-Based Service Discovery 1.1.0.
+Spec:  Kubernetes DNS-Based Service Discovery 1.1.0. Which endpoints: `objects/endpoints.py`.
 """
 
 import struct
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 
 from wherry.orchestration.dns.wire import CNAME, PTR, SRV, A, name_bytes
+from wherry.orchestration.objects.endpoints import IPV4, PROTOCOL_DEFAULT, endpoints_in, ports_in
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 
 NO_ADDRESS = ("", "None")
@@ -33,7 +34,7 @@ def records_for(service: Object, slices: Sequence[Object], domain: str) -> Recor
     if addresses:
         _with_address(found, base, addresses, spec)
     elif "None" in given:
-        _headless(found, base, slices, bool(spec.get("publishNotReadyAddresses")))
+        _headless(found, base, slices)
     return found
 
 
@@ -43,26 +44,25 @@ def _with_address(found: Records, base: str, addresses: list[str], spec: Object)
         _add(found, pointer_name(address), PTR, name_bytes(base))
     for port in spec.get("ports") or ():
         if port.get("name"):
-            _add(found, _srv_name(port, base), SRV, _srv(port["port"], base))
+            name = _srv_name(port["name"], port.get("protocol") or PROTOCOL_DEFAULT, base)
+            _add(found, name, SRV, _srv(port["port"], base))
 
 
-def _headless(found: Records, base: str, slices: Sequence[Object], publishes_all: bool) -> None:
+def _headless(found: Records, base: str, slices: Sequence[Object]) -> None:
     for endpoint_slice in slices:
-        if endpoint_slice.get("addressType") != "IPv4":
+        if endpoint_slice.get("addressType") not in IPV4:
             continue
-        for endpoint in endpoint_slice.get("endpoints") or ():
-            if not publishes_all and (endpoint.get("conditions") or {}).get("ready") is False:
-                continue
-            for address in endpoint.get("addresses") or ():
-                target = f"{endpoint.get('hostname') or address.replace('.', '-')}.{base}".lower()
+        ports = [port for port in ports_in(endpoint_slice) if port.name]
+        for endpoint in endpoints_in(endpoint_slice):
+            for address in endpoint.addresses if endpoint.is_ready else ():
+                target = f"{endpoint.hostname or address.replace('.', '-')}.{base}".lower()
                 packed = IPv4Address(address).packed
                 _add(found, base, A, packed)
                 _add(found, target, A, packed)
-                if endpoint.get("hostname"):
+                if endpoint.hostname:
                     _add(found, pointer_name(address), PTR, name_bytes(target))
-                for port in endpoint_slice.get("ports") or ():
-                    if port.get("name") and port.get("port"):
-                        _add(found, _srv_name(port, base), SRV, _srv(port["port"], target))
+                for port in ports:
+                    _add(found, _srv_name(port.name, port.protocol, base), SRV, _srv(port.number, target))
 
 
 def pointer_name(address: str) -> str:
@@ -70,8 +70,8 @@ def pointer_name(address: str) -> str:
     return ".".join(reversed(address.split("."))) + ".in-addr.arpa"
 
 
-def _srv_name(port: Object, base: str) -> str:
-    return f"_{port['name']}._{port.get('protocol') or 'TCP'}.{base}".lower()
+def _srv_name(port: str, protocol: str, base: str) -> str:
+    return f"_{port}._{protocol}.{base}".lower()
 
 
 def _srv(port: int, target: str) -> bytes:

@@ -9,14 +9,15 @@ import logging
 from collections.abc import Iterable
 
 from wherry.kit import process
-from wherry.orchestration.proxy.service_table import Endpoint, Frontend, Key, ServiceRules
+from wherry.orchestration.objects.endpoints import Place
+from wherry.orchestration.proxy.service_table import Frontend, Key, ServiceRules
 
 log = logging.getLogger(__name__)
 
 LIMIT_S = 10.0
 NOTHING_DELETED = 1
 
-Stale = tuple[Key, Endpoint]
+Stale = tuple[Key, Place]
 
 
 def stale_flows(old: ServiceRules | None, new: ServiceRules) -> list[Stale]:

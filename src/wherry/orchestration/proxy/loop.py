@@ -13,11 +13,12 @@ from typing import Protocol
 from wherry.kit.errors import WherryError
 from wherry.orchestration.client.informers import Informers
 from wherry.orchestration.client.loop_kit import Seen, Watch, watching
+from wherry.orchestration.objects.endpoints import service_of
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.proxy import conntrack
 from wherry.orchestration.proxy.ruleset import Ruleset
-from wherry.orchestration.proxy.service_table import ServiceRules, rules_for, service_of
+from wherry.orchestration.proxy.service_table import ServiceRules, rules_for
 from wherry.orchestration.proxy.settings import ProxySettings
 
 log = logging.getLogger(__name__)

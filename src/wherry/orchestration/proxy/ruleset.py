@@ -15,7 +15,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
-from wherry.orchestration.proxy.service_table import Endpoint, Frontend, Key, ServiceRules
+from wherry.orchestration.objects.endpoints import Place
+from wherry.orchestration.proxy.service_table import Frontend, Key, ServiceRules
 from wherry.orchestration.proxy.settings import ProxySettings
 
 # The drawn number travels in the mark of the first packet of a connection (nft 1.0.6 cannot add rules that use a map
@@ -37,7 +38,7 @@ class Ruleset:
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
         self._rules: dict[str, ServiceRules] = {}
-        self._order: dict[Key, tuple[Endpoint, ...]] = {}
+        self._order: dict[Key, tuple[Place, ...]] = {}
         self._owner: dict[Key, str] = {}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
         self._given_up: list[Key] = []
@@ -161,10 +162,10 @@ def mark_base(table: str) -> int:
     return MARK_SPACE | int.from_bytes(hashlib.sha256(table.encode()).digest()[:2]) >> 4 << 16
 
 
-def arranged(old: tuple[Endpoint, ...], wanted: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+def arranged(old: tuple[Place, ...], wanted: tuple[Place, ...]) -> tuple[Place, ...]:
     """`wanted` in an order in which as many as possible keep their number; holes are filled by new ones, then from the end."""
     alive = set(wanted)
-    slots: list[Endpoint | None] = [endpoint if endpoint in alive else None for endpoint in old]
+    slots: list[Place | None] = [endpoint if endpoint in alive else None for endpoint in old]
     fresh = [endpoint for endpoint in wanted if endpoint not in set(old)]
     for endpoint in fresh:
         if None in slots:

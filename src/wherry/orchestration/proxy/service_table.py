@@ -2,22 +2,21 @@
 
 In:    Services, EndpointSlices, the node's settings.
 Out:   per Service a tuple of `Frontend`s. Pure; knows no nftables.
-Spec:  kubernetes.io/docs/reference/networking/virtual-ips; KEP-1669 (terminating endpoints), KEP-2086 (internal policy).
-Never: topology hints (one zone), healthCheckNodePort (not here yet).
+Spec:  kubernetes.io/docs/reference/networking/virtual-ips; KEP-2086 (internal policy). Which endpoints: `objects/endpoints.py`.
+Never: healthCheckNodePort (not here yet).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wherry.orchestration.objects.endpoints import PROTOCOL_DEFAULT, Place, SliceEndpoint, behind_port, takers
 from wherry.orchestration.objects.meta import Object, labels_of
 from wherry.orchestration.proxy.settings import ProxySettings
 
 AFFINITY_S_DEFAULT = 10800
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 NOT_OURS_LABELS = frozenset({"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"})  # as kube-proxy
 NO_ADDRESS = ("", "None")
 
-Endpoint = tuple[str, int]  # address, port
 Key = tuple[str, str, int]  # address, protocol in lower case, port
 
 
@@ -30,7 +29,7 @@ class Frontend:
     """
 
     key: Key
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[Place, ...]
     affinity_s: int = 0
     ranges: tuple[str, ...] = ()
     is_dropped: bool = False
@@ -45,21 +44,6 @@ class ServiceRules:
     own_addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    endpoint: Endpoint
-    ready: bool
-    serving: bool
-    terminating: bool
-    is_local: bool
-
-
-def service_of(endpoint_slice: Object) -> str:
-    """Key of the Service a slice belongs to, "" for none."""
-    name = labels_of(endpoint_slice).get(SERVICE_NAME_LABEL, "")
-    return f"{endpoint_slice.get('metadata', {}).get('namespace', '')}/{name}" if name else ""
-
-
 def rules_for(name: str, service: Object, slices: Sequence[Object], settings: ProxySettings) -> ServiceRules:
     """What the node must do for one Service."""
     spec = service.get("spec") or {}
@@ -72,13 +56,12 @@ def rules_for(name: str, service: Object, slices: Sequence[Object], settings: Pr
         return ServiceRules(name)
     slices = [endpoint_slice for endpoint_slice in slices if _is_ours(endpoint_slice)]
     affinity_s = _affinity_s(spec)
-    publishes_all = bool(spec.get("publishNotReadyAddresses"))
     frontends: list[Frontend] = []
     for port in spec.get("ports") or ():
-        protocol = str(port.get("protocol") or "TCP").lower()
-        candidates = list(_candidates(slices, port.get("name") or "", protocol, settings.node_name, publishes_all))
-        inside, inside_dropped = _choose(candidates, spec.get("internalTrafficPolicy") == "Local")
-        outside, outside_dropped = _choose(candidates, spec.get("externalTrafficPolicy") == "Local")
+        protocol = str(port.get("protocol") or PROTOCOL_DEFAULT).lower()
+        found = tuple(behind_port(slices, port.get("name") or "", protocol))
+        inside, inside_dropped = _choose(found, spec.get("internalTrafficPolicy") == "Local", settings.node_name)
+        outside, outside_dropped = _choose(found, spec.get("externalTrafficPolicy") == "Local", settings.node_name)
         frontends += [
             Frontend((ip, protocol, port["port"]), inside, affinity_s, (), inside_dropped) for ip in cluster_ips
         ]
@@ -120,39 +103,12 @@ def _affinity_s(spec: Object) -> int:
     return int(config.get("timeoutSeconds") or AFFINITY_S_DEFAULT)
 
 
-def _candidates(
-    slices: Sequence[Object], port_name: str, protocol: str, node: str, publishes_all: bool
-) -> Iterable[_Candidate]:
-    for endpoint_slice in slices:
-        if endpoint_slice.get("addressType") != "IPv4":
-            continue
-        for port in endpoint_slice.get("ports") or ():
-            same = (port.get("name") or "") == port_name and str(port.get("protocol") or "TCP").lower() == protocol
-            if not same or not port.get("port"):
-                continue
-            for endpoint in endpoint_slice.get("endpoints") or ():
-                conditions = endpoint.get("conditions") or {}
-                ready = publishes_all or conditions.get("ready") is not False
-                for address in endpoint.get("addresses") or ():
-                    yield _Candidate(
-                        (address, int(port["port"])),
-                        ready,
-                        conditions.get("serving", ready) is not False,
-                        bool(conditions.get("terminating")),
-                        endpoint.get("nodeName", node) == node,
-                    )
-
-
-def _choose(candidates: list[_Candidate], only_local: bool) -> tuple[tuple[Endpoint, ...], bool]:
-    """Ready endpoints; when there are none, serving ones that terminate. The flag says: there are some, elsewhere.
-
-    A terminating endpoint is ready where publishNotReadyAddresses says so: who asked for all of them gets it to its end.
-    """
-    near = [c for c in candidates if c.is_local] if only_local else candidates
-    chosen = [c for c in near if c.ready] or [c for c in near if c.serving and c.terminating]
-    anywhere = any(c.ready or (c.serving and c.terminating) for c in candidates)
-    endpoints = tuple(sorted({c.endpoint for c in chosen}))
-    return endpoints, only_local and anywhere and not endpoints
+def _choose(
+    found: Sequence[tuple[Place, SliceEndpoint]], only_local: bool, node: str
+) -> tuple[tuple[Place, ...], bool]:
+    """Who gets the traffic. The flag says: nobody, though there are endpoints on other nodes."""
+    near = takers(each for each in found if each[1].node == node) if only_local else takers(found)
+    return tuple(sorted(near.chosen())), only_local and not near.chosen() and bool(takers(found).chosen())
 
 
 def _without_repeats(frontends: list[Frontend]) -> tuple[Frontend, ...]:

@@ -1,19 +1,11 @@
-"""Which addresses stand behind a Service port now, from its EndpointSlices."""
+"""Which addresses stand behind a Service port now, from its EndpointSlices. Which endpoints: `objects/endpoints.py`."""
 
 from wherry.orchestration.apiserver.source import ObjectSource
+from wherry.orchestration.objects.endpoints import IPV4_AND_IPV6, Place, behind_port, service_of, takers
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES
-from wherry.orchestration.objects.meta import labels_of
-
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
-def ready_endpoints(source: ObjectSource, namespace: str, service: str, port_name: str) -> list[tuple[str, int]]:
+def ready_endpoints(source: ObjectSource, namespace: str, service: str, port_name: str) -> list[Place]:
     """(address, port) of every endpoint that is not known to be unready."""
-    found: list[tuple[str, int]] = []
-    for slice_ in source.list(ENDPOINT_SLICES, namespace):
-        if labels_of(slice_).get(SERVICE_NAME_LABEL) != service:
-            continue
-        ports = [p["port"] for p in slice_.get("ports") or () if (p.get("name") or "") == port_name and p.get("port")]
-        ready = [e for e in slice_.get("endpoints") or () if (e.get("conditions") or {}).get("ready") is not False]
-        found += [(address, port) for e in ready for address in (e.get("addresses") or ())[:1] for port in ports]
-    return found
+    slices = [each for each in source.list(ENDPOINT_SLICES, namespace) if service_of(each) == f"{namespace}/{service}"]
+    return sorted(takers(behind_port(slices, port_name, families=IPV4_AND_IPV6)).ready)
