@@ -11,6 +11,7 @@ from wherry.kit.errors import AlreadyExists, WherryError
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import IS_DEFAULT_STORAGE_CLASS_ANNOTATION, LABEL_HOSTNAME
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +20,11 @@ RETRY_S = 5.0
 
 def local_class(node_name: str) -> Object:
     """The default StorageClass: volumes on the disk of the server's node, so pods that claim one run there."""
-    where = [{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": [node_name]}]}]
+    where = [{"matchLabelExpressions": [{"key": LABEL_HOSTNAME, "values": [node_name]}]}]
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
-        "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "metadata": {"name": "local", "annotations": {IS_DEFAULT_STORAGE_CLASS_ANNOTATION: "true"}},
         "provisioner": "wherry.dev/local",
         "reclaimPolicy": "Delete",
         "volumeBindingMode": "WaitForFirstConsumer",

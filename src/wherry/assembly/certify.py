@@ -24,6 +24,7 @@ from wherry.orchestration.apiserver.pki.certificates import private_pem
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import CERTIFICATE_SIGNING_REQUESTS
 from wherry.orchestration.objects.meta import condition_of, name_of
+from wherry.orchestration.objects.well_known import KUBE_API_SERVER_CLIENT_KUBELET_SIGNER_NAME, KUBELET_SERVING_SIGNER_NAME
 
 WAIT_S = 60.0
 LOOK_S = 0.1
@@ -39,7 +40,7 @@ class Wanted:
 
     @property
     def signer(self) -> str:
-        return "kubernetes.io/kubelet-serving" if self.names else "kubernetes.io/kube-apiserver-client-kubelet"
+        return KUBELET_SERVING_SIGNER_NAME if self.names else KUBE_API_SERVER_CLIENT_KUBELET_SIGNER_NAME
 
     @property
     def usages(self) -> list[str]:

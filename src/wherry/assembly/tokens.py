@@ -14,8 +14,9 @@ from wherry.kit.clock import rfc3339
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.well_known import SECRET_TYPE_BOOTSTRAP_TOKEN
 
-NAMESPACE, TYPE, PREFIX = "kube-system", "bootstrap.kubernetes.io/token", "bootstrap-token-"
+NAMESPACE, TYPE, PREFIX = "kube-system", SECRET_TYPE_BOOTSTRAP_TOKEN, "bootstrap-token-"
 ALPHABET = string.ascii_lowercase + string.digits
 GROUP = "system:bootstrappers:kubeadm:default-node-token"
 

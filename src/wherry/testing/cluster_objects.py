@@ -3,6 +3,7 @@
 from typing import Any
 
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.well_known import LABEL_HOSTNAME
 
 
 def pod_template(image: str = "app:1", *, app: str = "web", **spec: Any) -> Object:
@@ -87,7 +88,7 @@ def node(name: str = "node-1", *, taints: tuple[Object, ...] = (), **labels: str
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}},
+        "metadata": {"name": name, "labels": {LABEL_HOSTNAME: name, **labels}},
         "spec": {"taints": list(taints)},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
     }

@@ -19,6 +19,7 @@ from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import EVENTS, NODES, PODS, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import LABEL_HOSTNAME
 from wherry.testing.api import TestApi, api_server
 from wherry.testing.virtual_time import clock_here
 
@@ -65,7 +66,7 @@ class ControlPlane:
 
     async def node(self, name: str = "node-1", **labels: str) -> Object:
         """A node whose kubelet says it is ready."""
-        body = {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}, "spec": {}}
+        body = {"metadata": {"name": name, "labels": {LABEL_HOSTNAME: name, **labels}}, "spec": {}}
         await self.client.create(NODES, body)
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
                  "lastHeartbeatTime": rfc3339(self.clock.now()), "lastTransitionTime": rfc3339(self.clock.now())}

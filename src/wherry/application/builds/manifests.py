@@ -7,7 +7,9 @@ Out:   objects for server-side apply, complete and in the order to apply them. P
 from typing import Any
 
 from wherry.application.builds.settings import AppSettings
+from wherry.orchestration.objects.kinds import INGRESSES
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.well_known import LABEL_APP_MANAGED_BY, LABEL_APP_NAME
 
 MANAGER = "wherry-deploy"
 HTTP = "http"
@@ -56,7 +58,7 @@ def ingress(app: AppSettings) -> Object:
     backend = {"service": {"name": app.name, "port": {"name": HTTP}}}
     rule = {"host": app.hostname, "http": {"paths": [{"path": app.path, "pathType": "Prefix", "backend": backend}]}}
     return {
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": _metadata(app),
+        "apiVersion": INGRESSES.api_version, "kind": "Ingress", "metadata": _metadata(app),
         "spec": {"ingressClassName": INGRESS_CLASS, "rules": [rule]},
     }  # fmt: skip
 
@@ -85,9 +87,9 @@ def _source(text: str) -> Object:
 
 
 def _labels(app: AppSettings) -> dict[str, str]:
-    return {"app.kubernetes.io/name": app.name}
+    return {LABEL_APP_NAME: app.name}
 
 
 def _metadata(app: AppSettings) -> Object:
-    labels = {**_labels(app), "app.kubernetes.io/managed-by": MANAGER}
+    labels = {**_labels(app), LABEL_APP_MANAGED_BY: MANAGER}
     return {"name": app.name, "namespace": app.namespace, "labels": labels}

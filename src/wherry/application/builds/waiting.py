@@ -16,6 +16,7 @@ from wherry.kit.errors import NotFound, TimedOut
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects import kinds
 from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.well_known import LABEL_APP_NAME
 
 PAUSE_S = 0.1
 _NOT_YET = (502, 503, 504)  # the gateway: no pod behind the route yet
@@ -31,7 +32,7 @@ async def rolled_out(client: Client, app: AppSettings, access: ClusterAccess) ->
         if is_rolled_out(found):
             return
         if loop_time() > deadline:
-            pods = await client.list(kinds.PODS, app.namespace, labels=f"app.kubernetes.io/name={app.name}")
+            pods = await client.list(kinds.PODS, app.namespace, labels=f"{LABEL_APP_NAME}={app.name}")
             reasons = "\n".join(f"  {line}" for pod in pods.items for line in explain(pod)) or "  no pod was made"
             raise TimedOut(
                 f"{app.name!r} is not available after {access.ready_limit_s:.0f} s:\n{reasons}\n"

@@ -17,6 +17,7 @@ from wherry.application.gateway.freshness import Lack
 from wherry.application.gateway.snapshot import Reader
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, SECRETS
+from wherry.orchestration.objects.well_known import SECRET_TYPE_TLS
 
 CA_ENTRY = "ca.crt"
 CA_BYTES_MAX = 512 * 1024
@@ -38,7 +39,7 @@ def authorities_of(reader: Reader, reference: Mapping[str, Any], namespace: str)
     held = reader.get((CONFIG_MAPS if kind == "ConfigMap" else SECRETS).qualified_name, name)
     if held is None:
         reader.lacks(Lack(CONFIG_MAPS if kind == "ConfigMap" else SECRETS, namespace, str(reference.get("name"))))
-        more = " of type kubernetes.io/tls" if kind == "Secret" else ""
+        more = f" of type {SECRET_TYPE_TLS}" if kind == "Secret" else ""
         raise Refused("InvalidCACertificateRef", f"{kind} {name}{more} not found")
     try:
         text = (held.get("data") or {})[CA_ENTRY]

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from wherry.application.gateway.model import Secret
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object, key_of
+from wherry.orchestration.objects.well_known import SECRET_TYPE_TLS
 
 RSA_BITS_MIN = 2048
 CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
-TLS_SECRETS = "type=kubernetes.io/tls"  # field selector
+TLS_SECRETS = f"type={SECRET_TYPE_TLS}"  # field selector
 
 
 def secret_of(obj: Object) -> Secret:

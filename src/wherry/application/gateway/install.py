@@ -16,6 +16,7 @@ from wherry.kit.errors import AlreadyExists, NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS, INGRESS_CLASSES
 from wherry.orchestration.objects.meta import Object, annotations_of, condition_of, name_of
+from wherry.orchestration.objects.well_known import ANNOTATION_IS_DEFAULT_INGRESS_CLASS
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,9 @@ SERVED_WAIT_S = 30.0
 SERVED_POLL_S = 0.05
 
 INGRESS_CLASS: Object = {
-    "apiVersion": "networking.k8s.io/v1",
+    "apiVersion": INGRESS_CLASSES.api_version,
     "kind": "IngressClass",
-    "metadata": {"name": CLASS_NAME, "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+    "metadata": {"name": CLASS_NAME, "annotations": {ANNOTATION_IS_DEFAULT_INGRESS_CLASS: "true"}},
     "spec": {"controller": CONTROLLER},
 }
 GATEWAY_CLASS: Object = {

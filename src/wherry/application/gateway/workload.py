@@ -16,13 +16,14 @@ from wherry.application.gateway.xds.wire import version_of
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, DAEMON_SETS, NAMESPACES, SERVICE_ACCOUNTS, SERVICES
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import LABEL_APP_MANAGED_BY, LABEL_APP_NAME
 
 NAME = "wherry-gateway"
 ENVOY = "/usr/local/bin/envoy"
 CONFIG_DIR = "/etc/envoy"
 CONFIG_FILE = "bootstrap.json"
-LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/managed-by": "wherry"}
-SELECTOR = {"app.kubernetes.io/name": NAME}
+LABELS = {LABEL_APP_NAME: NAME, LABEL_APP_MANAGED_BY: "wherry"}
+SELECTOR = {LABEL_APP_NAME: NAME}
 MEMORY_REQUEST = "96Mi"
 CPU_REQUEST = "100m"
 # Between the last confirmed use and the end: the grace period must be longer than the drain.

@@ -135,7 +135,7 @@ class Election:
     async def _write(self) -> None:
         if self._lease is None:
             meta = {"name": self.name, "namespace": NAMESPACE}
-            new: Object = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": self._spec({})}
+            new: Object = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": meta, "spec": self._spec({})}
             self._lease = await self._client.create(LEASES, new, NAMESPACE)
         else:
             self._lease = await self._client.update(LEASES, {**self._lease, "spec": self._spec(self._lease.get("spec") or {})})

@@ -9,14 +9,14 @@ from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, labels_of, name_of, namespace_of, uid_of
 from wherry.orchestration.objects.placement import selector_matches
 from wherry.orchestration.objects.selectors import LabelSelector, from_label_selector
+from wherry.orchestration.objects.well_known import BETA_STORAGE_CLASS_ANNOTATION
 
-CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
 
 def class_of(obj: Object) -> str:
     """The storage class of a claim or volume, "" for none."""
-    return annotations_of(obj).get(CLASS_ANNOTATION) or str((obj.get("spec") or {}).get("storageClassName") or "")
+    return annotations_of(obj).get(BETA_STORAGE_CLASS_ANNOTATION) or str((obj.get("spec") or {}).get("storageClassName") or "")
 
 
 def requested_bytes(claim: Object) -> int:

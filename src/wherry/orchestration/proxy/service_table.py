@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from wherry.orchestration.objects.endpoints import PROTOCOL_DEFAULT, Place, SliceEndpoint, behind_port, takers
 from wherry.orchestration.objects.meta import Object, labels_of
+from wherry.orchestration.objects.well_known import IS_HEADLESS_SERVICE
 from wherry.orchestration.proxy.settings import ProxySettings
 
 AFFINITY_S_DEFAULT = 10800
-NOT_OURS_LABELS = frozenset({"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"})  # as kube-proxy
+NOT_OURS_LABELS = frozenset({"service.kubernetes.io/service-proxy-name", IS_HEADLESS_SERVICE})  # as kube-proxy
 NO_ADDRESS = ("", "None")
 
 Key = tuple[str, str, int]  # address, protocol in lower case, port

@@ -18,9 +18,10 @@ from wherry.orchestration.objects.placement import (
     tolerates,
     untolerated_taint,
 )
+from wherry.orchestration.objects.well_known import TAINT_NODE_UNSCHEDULABLE
 from wherry.orchestration.scheduler.snapshot import NodeInfo, claim_keys
 
-UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule", "value": ""}
+UNSCHEDULABLE_TAINT = {"key": TAINT_NODE_UNSCHEDULABLE, "effect": "NoSchedule", "value": ""}
 
 
 @dataclass(frozen=True, slots=True)

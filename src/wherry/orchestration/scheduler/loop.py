@@ -37,6 +37,7 @@ from wherry.orchestration.objects.meta import (
     with_condition,
 )
 from wherry.orchestration.objects.volume_match import SELECTED_NODE
+from wherry.orchestration.objects.well_known import ANN_BOUND_BY_CONTROLLER
 from wherry.orchestration.scheduler.decide import Decision, Rotation, schedule
 from wherry.orchestration.scheduler.preemption import Victims, find_victims
 from wherry.orchestration.scheduler.queue import SchedulingQueue
@@ -49,7 +50,6 @@ NAME = "default-scheduler"
 BIND_LIMIT_S = 30.0
 CLAIMS_BOUND_LIMIT_S = 600.0  # upstream bindTimeoutSeconds
 BINDINGS_AT_ONCE = 64
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -223,7 +223,7 @@ class Scheduler:
             return
         reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace_of(claim),
                      "name": name_of(claim), "uid": uid_of(claim)}  # fmt: skip
-        metadata = {"resourceVersion": revision_of(volume), "annotations": {BOUND_BY_CONTROLLER: "yes"}}
+        metadata = {"resourceVersion": revision_of(volume), "annotations": {ANN_BOUND_BY_CONTROLLER: "yes"}}
         patch = {"metadata": metadata, "spec": {"claimRef": reference}}
         await self._client.patch(PERSISTENT_VOLUMES, name_of(volume), "", patch, content_type=MERGE_PATCH)
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.placement import matches_node, untolerated_taint
+from wherry.orchestration.objects.well_known import LABEL_HOSTNAME
 from wherry.orchestration.scheduler.neighbours import Count
-from wherry.orchestration.scheduler.pod_terms import HOSTNAME, Near, Spread, Term, Wishes
+from wherry.orchestration.scheduler.pod_terms import Near, Spread, Term, Wishes
 from wherry.orchestration.scheduler.snapshot import NodeInfo, Snapshot
 
 MAX = 100.0
@@ -104,7 +105,7 @@ class Nearby:
             value = labels.get(spread.topology_key)
             if value is None:
                 return None
-            near = count.by_node[info.name] if spread.topology_key == HOSTNAME else count.by_value[value]
+            near = count.by_node[info.name] if spread.topology_key == LABEL_HOSTNAME else count.by_value[value]
             total += near * weight + spread.max_skew - 1
         return total
 

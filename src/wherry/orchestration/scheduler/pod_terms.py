@@ -11,12 +11,18 @@ from typing import Any
 
 from wherry.orchestration.objects.meta import Object, controller_of, labels_of, namespace_of
 from wherry.orchestration.objects.selectors import NOTHING, LabelSelector, from_label_selector, from_map
+from wherry.orchestration.objects.well_known import (
+    JOB_COMPLETION_INDEX_ANNOTATION,
+    LABEL_HOSTNAME,
+    LABEL_TOPOLOGY_ZONE,
+    POD_INDEX_LABEL,
+    STATEFUL_SET_POD_NAME_LABEL,
+)
 
-HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 # Labels that differ between the pods of one workload: not part of what they have in common.
-OF_ONE_POD = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/job-completion-index")
+OF_ONE_POD = (STATEFUL_SET_POD_NAME_LABEL, POD_INDEX_LABEL, JOB_COMPLETION_INDEX_ANNOTATION)
 
 NamespacesOf = Callable[[Mapping[str, Any]], frozenset[str]]
 
@@ -145,4 +151,4 @@ def _default_spreads(pod: Object) -> tuple[Spread, ...]:
     if not common:
         return ()
     term = Term(frozenset({namespace_of(pod)}), from_map(common))
-    return tuple(Spread(term, key, skew, 1, False, True, False) for key, skew in ((HOSTNAME, 3), (ZONE, 5)))
+    return tuple(Spread(term, key, skew, 1, False, True, False) for key, skew in ((LABEL_HOSTNAME, 3), (LABEL_TOPOLOGY_ZONE, 5)))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from wherry.orchestration.objects.meta import Object, annotations_of, key_of, labels_of, name_of
 from wherry.orchestration.objects.placement import selector_matches
 from wherry.orchestration.objects.volume_match import SELECTED_NODE, best_match, class_of
+from wherry.orchestration.objects.well_known import NOT_SUPPORTED_PROVISIONER
 from wherry.orchestration.scheduler.snapshot import claim_keys
 
-NO_PROVISIONER = "kubernetes.io/no-provisioner"
 CONFLICT = "node(s) had volume node affinity conflict"
 NOTHING_TO_BIND = "node(s) didn't find available persistent volumes to bind"
 
@@ -59,7 +59,7 @@ def claims_of(
         if cls is None or cls.get("volumeBindingMode") != "WaitForFirstConsumer":
             return Claims(problem="pod has unbound immediate PersistentVolumeClaims")
         waiting.append(found)
-        if cls.get("provisioner") == NO_PROVISIONER:
+        if cls.get("provisioner") == NOT_SUPPORTED_PROVISIONER:
             unprovisionable.add(key_of(found))
         if cls.get("allowedTopologies"):
             topologies[key_of(found)] = cls["allowedTopologies"]

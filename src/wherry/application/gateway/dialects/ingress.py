@@ -43,11 +43,10 @@ from wherry.application.gateway.snapshot import Memo, Reader, Snapshot
 from wherry.kit.errors import Invalid, NotFound, Unsupported, WherryError
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, INGRESSES, SECRETS, SERVICES
 from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of, namespace_of
+from wherry.orchestration.objects.well_known import ANNOTATION_INGRESS_CLASS, ANNOTATION_IS_DEFAULT_INGRESS_CLASS, SECRET_TYPE_TLS
 
 HTTP_PORT = 80
 HTTPS_PORT = 443
-CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 SSL_REDIRECT_ANNOTATION = "wherry.dev/ssl-redirect"
 BODY_MAX = 1024
 HOSTS_TOLD_MAX = 256  # characters
@@ -103,10 +102,11 @@ def is_ours(obj: Object, snapshot: Snapshot) -> bool:
     if named:
         found = snapshot.of(INGRESS_CLASSES, named)
         return found is not None and (found.get("spec") or {}).get("controller") == CONTROLLER
-    if CLASS_ANNOTATION in annotations_of(obj):
-        return annotations_of(obj)[CLASS_ANNOTATION] == CLASS_NAME
+    if ANNOTATION_INGRESS_CLASS in annotations_of(obj):
+        return annotations_of(obj)[ANNOTATION_INGRESS_CLASS] == CLASS_NAME
     return any(
-        annotations_of(item).get(DEFAULT_CLASS_ANNOTATION) == "true" and (item.get("spec") or {}).get("controller") == CONTROLLER
+        annotations_of(item).get(ANNOTATION_IS_DEFAULT_INGRESS_CLASS) == "true"
+        and (item.get("spec") or {}).get("controller") == CONTROLLER
         for item in snapshot.all(INGRESS_CLASSES)
     )
 
@@ -182,7 +182,7 @@ def _notices(ours: list[Object], snapshot: Snapshot) -> Iterable[Notice]:
         if meaning.ignored:
             yield Notice(obj, "NotEnforced", f"without effect at this gateway: {', '.join(meaning.ignored)}")
     for obj in snapshot.all(INGRESSES):
-        named = (obj.get("spec") or {}).get("ingressClassName") or annotations_of(obj).get(CLASS_ANNOTATION)
+        named = (obj.get("spec") or {}).get("ingressClassName") or annotations_of(obj).get(ANNOTATION_INGRESS_CLASS)
         if named and named != CLASS_NAME and snapshot.of(INGRESS_CLASSES, named) is None:
             yield Notice(obj, "IngressClassNotFound", f"no IngressClass {named[:64]!r} exists, so nothing serves this Ingress")
 
@@ -287,7 +287,7 @@ def _secret_problem(obj: Object, entry: dict[str, Any], reader: Reader) -> str:
     secret = reader.get(SECRETS.qualified_name, name)
     if secret is None:
         reader.lacks(Lack(SECRETS, namespace_of(obj), str(entry["secretName"])))
-        return f"secret {name} of type kubernetes.io/tls not found"
+        return f"secret {name} of type {SECRET_TYPE_TLS} not found"
     try:
         certificates.secret_of(secret)
     except WherryError as error:

@@ -7,9 +7,10 @@ Out:   a row for its loop, which wakes the Services of such slices; those of one
 from collections.abc import Iterable
 
 from wherry.orchestration.client.loop_kit import Seen, Watch
-from wherry.orchestration.controllers.backends.slices import MANAGED_BY, SERVICE_NAME
+from wherry.orchestration.controllers.backends.slices import MANAGED_BY
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES
 from wherry.orchestration.objects.meta import Object, labels_of, namespace_of
+from wherry.orchestration.objects.well_known import LABEL_SERVICE_NAME
 
 BY_SERVICE = "service"
 
@@ -33,4 +34,4 @@ def _is_managed_by(slice_: Object, manager: str) -> bool:
 
 
 def _service_key(slice_: Object) -> str:
-    return f"{namespace_of(slice_)}/{labels_of(slice_).get(SERVICE_NAME, '')}"
+    return f"{namespace_of(slice_)}/{labels_of(slice_).get(LABEL_SERVICE_NAME, '')}"

@@ -12,10 +12,10 @@ from wherry.orchestration.client.informer import Indexer, Informer
 from wherry.orchestration.client.loop_kit import Seen
 from wherry.orchestration.objects.kinds import SERVICES
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, labels_of, namespace_of
+from wherry.orchestration.objects.well_known import LABEL_TOPOLOGY_ZONE
 
 BY_LABEL = "label"
 BY_SELECTOR = "selector-label"
-ZONE = "topology.kubernetes.io/zone"
 FINISHED = ("Succeeded", "Failed")
 
 
@@ -89,5 +89,5 @@ def _visible(pod: Object) -> tuple[Any, ...]:
 
 def services_on_zone_change(seen: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
     """A node's zone that becomes known or changes wakes every Service."""
-    is_same = labels_of(old or {}).get(ZONE) == labels_of(new or {}).get(ZONE)
+    is_same = labels_of(old or {}).get(LABEL_TOPOLOGY_ZONE) == labels_of(new or {}).get(LABEL_TOPOLOGY_ZONE)
     return () if is_same else map(key_of, seen[SERVICES].list())

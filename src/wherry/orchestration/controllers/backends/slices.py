@@ -14,9 +14,9 @@ import orjson
 from wherry.orchestration.controllers.backends.triggers import LAST_CHANGE
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES
 from wherry.orchestration.objects.meta import Object, annotations_of, labels_of, name_of
+from wherry.orchestration.objects.well_known import LABEL_SERVICE_NAME
 
 ENDPOINTS_MAX = 100  # per slice; upstream's --max-endpoints-per-slice
-SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 
 
@@ -177,4 +177,4 @@ def _fill(slices: Sequence[_Kept], rest: list[Object], limit: int) -> list[Objec
 
 def of_owner(slices: Iterable[Object], manager: str, service: str) -> list[Object]:
     """The slices that `manager` keeps for a Service name."""
-    return [s for s in slices if labels_of(s).get(MANAGED_BY) == manager and labels_of(s).get(SERVICE_NAME) == service]
+    return [s for s in slices if labels_of(s).get(MANAGED_BY) == manager and labels_of(s).get(LABEL_SERVICE_NAME) == service]

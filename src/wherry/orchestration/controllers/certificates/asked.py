@@ -13,11 +13,7 @@ from cryptography.x509.oid import NameOID
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object
 
-SIGNER_PREFIX = "kubernetes.io/"
-API_CLIENT = f"{SIGNER_PREFIX}kube-apiserver-client"
-KUBELET_CLIENT = f"{SIGNER_PREFIX}kube-apiserver-client-kubelet"
-KUBELET_SERVING = f"{SIGNER_PREFIX}kubelet-serving"
-LEGACY = f"{SIGNER_PREFIX}legacy-unknown"
+LEGACY = "kubernetes.io/legacy-unknown"
 DIGITAL_SIGNATURE, KEY_ENCIPHERMENT = "digital signature", "key encipherment"
 CLIENT_AUTH, SERVER_AUTH = "client auth", "server auth"
 NODES, NODE_PREFIX = "system:nodes", "system:node:"

@@ -15,12 +15,9 @@ from cryptography import x509
 from wherry.kit.clock import parse_rfc3339
 from wherry.kit.reserved import Reserved
 from wherry.orchestration.controllers.certificates.asked import (
-    API_CLIENT,
     CLIENT_AUTH,
     DIGITAL_SIGNATURE,
     KEY_ENCIPHERMENT,
-    KUBELET_CLIENT,
-    KUBELET_SERVING,
     LEGACY,
     NODE_PREFIX,
     Asked,
@@ -29,6 +26,11 @@ from wherry.orchestration.controllers.certificates.asked import (
     kubelet_serving_fault,
 )
 from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.well_known import (
+    KUBE_API_SERVER_CLIENT_KUBELET_SIGNER_NAME,
+    KUBE_API_SERVER_CLIENT_SIGNER_NAME,
+    KUBELET_SERVING_SIGNER_NAME,
+)
 
 LIFE_DEFAULT = timedelta(days=365)  # --cluster-signing-duration
 LIFE_MIN = timedelta(minutes=10)
@@ -46,7 +48,7 @@ class Recognized:
 
 def recognized(asked: Asked) -> Iterator[Recognized]:
     """A kubelet's client certificate, its own before any."""
-    if asked.signer != KUBELET_CLIENT or kubelet_client_fault(asked):
+    if asked.signer != KUBE_API_SERVER_CLIENT_KUBELET_SIGNER_NAME or kubelet_client_fault(asked):
         return
     if asked.username == asked.common_name:
         yield Recognized("selfnodeclient", "Auto approving self kubelet client certificate after SubjectAccessReview.")
@@ -61,7 +63,7 @@ def is_own_serving(
     Upstream leaves these to the operator. What a Node shows in its status, the node wrote: so no name is taken from there, and no
     address that another Node shows, that is reserved (the API server's), or that lies in the cluster's ranges. `own_names`:
     what every node answers to, to itself only."""
-    if asked.signer != KUBELET_SERVING or kubelet_serving_fault(asked) or node is None or is_api_name(name_of(node)):
+    if asked.signer != KUBELET_SERVING_SIGNER_NAME or kubelet_serving_fault(asked) or node is None or is_api_name(name_of(node)):
         return False
     if asked.username != asked.common_name or asked.common_name != NODE_PREFIX + name_of(node):
         return False
@@ -95,9 +97,9 @@ def _api_client_fault(asked: Asked) -> str:
 
 # Whose certificates the cluster's CA signs, and what each refuses.
 SIGNERS: Mapping[str, Callable[[Asked], str]] = {
-    API_CLIENT: _api_client_fault,
-    KUBELET_CLIENT: kubelet_client_fault,
-    KUBELET_SERVING: kubelet_serving_fault,
+    KUBE_API_SERVER_CLIENT_SIGNER_NAME: _api_client_fault,
+    KUBE_API_SERVER_CLIENT_KUBELET_SIGNER_NAME: kubelet_client_fault,
+    KUBELET_SERVING_SIGNER_NAME: kubelet_serving_fault,
     LEGACY: lambda asked: "",
 }
 

@@ -12,18 +12,27 @@ from wherry.orchestration.controllers.workload.revision_history import REVISION_
 from wherry.orchestration.objects.kinds import DAEMON_SETS
 from wherry.orchestration.objects.meta import TEMPLATE_GENERATION, Object, annotations_of, name_of
 from wherry.orchestration.objects.placement import matches_node, untolerated_taint
+from wherry.orchestration.objects.well_known import (
+    TAINT_NODE_DISK_PRESSURE,
+    TAINT_NODE_MEMORY_PRESSURE,
+    TAINT_NODE_NETWORK_UNAVAILABLE,
+    TAINT_NODE_NOT_READY,
+    TAINT_NODE_PID_PRESSURE,
+    TAINT_NODE_UNREACHABLE,
+    TAINT_NODE_UNSCHEDULABLE,
+)
 
 GENERATION_LABEL = "pod-template-generation"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _TOLERATED = (
-    ("node.kubernetes.io/not-ready", "NoExecute"),
-    ("node.kubernetes.io/unreachable", "NoExecute"),
-    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
-    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
-    ("node.kubernetes.io/pid-pressure", "NoSchedule"),
-    ("node.kubernetes.io/unschedulable", "NoSchedule"),
+    (TAINT_NODE_NOT_READY, "NoExecute"),
+    (TAINT_NODE_UNREACHABLE, "NoExecute"),
+    (TAINT_NODE_DISK_PRESSURE, "NoSchedule"),
+    (TAINT_NODE_MEMORY_PRESSURE, "NoSchedule"),
+    (TAINT_NODE_PID_PRESSURE, "NoSchedule"),
+    (TAINT_NODE_UNSCHEDULABLE, "NoSchedule"),
 )
-_TOLERATED_ON_HOST_NETWORK = ("node.kubernetes.io/network-unavailable", "NoSchedule")
+_TOLERATED_ON_HOST_NETWORK = (TAINT_NODE_NETWORK_UNAVAILABLE, "NoSchedule")
 
 
 class Place(Enum):

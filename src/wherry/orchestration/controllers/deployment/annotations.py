@@ -6,13 +6,14 @@ Spec:  Kubernetes pkg/controller/deployment/util/deployment_util.go.
 from collections.abc import Iterable, Mapping
 
 from wherry.orchestration.objects.meta import Object, annotations_of
+from wherry.orchestration.objects.well_known import LAST_APPLIED_CONFIG_ANNOTATION
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAX = "deployment.kubernetes.io/max-replicas"
 NOT_COPIED = frozenset({
-    "kubectl.kubernetes.io/last-applied-configuration", REVISION, REVISION_HISTORY, DESIRED, MAX,
+    LAST_APPLIED_CONFIG_ANNOTATION, REVISION, REVISION_HISTORY, DESIRED, MAX,
     "deprecated.deployment.rollback.to",
 })  # fmt: skip
 HISTORY_LENGTH_MAX = 2000

@@ -11,7 +11,7 @@ from typing import Any
 
 from wherry.orchestration.controllers.backends import selection as read
 from wherry.orchestration.controllers.backends.ports import endpoint_ports
-from wherry.orchestration.controllers.backends.slices import MANAGED_BY, SERVICE_NAME, SlicePlan, Template, Wanted, plan
+from wherry.orchestration.controllers.backends.slices import MANAGED_BY, SlicePlan, Template, Wanted, plan
 from wherry.orchestration.objects.kinds import SERVICES
 from wherry.orchestration.objects.meta import (
     Object,
@@ -22,11 +22,12 @@ from wherry.orchestration.objects.meta import (
     owner_reference,
     uid_of,
 )
+from wherry.orchestration.objects.well_known import IS_HEADLESS_SERVICE, LABEL_SERVICE_NAME
 
 MANAGER = "endpointslice-controller.k8s.io"
-HEADLESS = "service.kubernetes.io/headless"
 SAME_ZONE = ("PreferClose", "PreferSameZone")
 SAME_NODE = "PreferSameNode"
+OUR_LABELS = (LABEL_SERVICE_NAME, MANAGED_BY, IS_HEADLESS_SERVICE)
 
 ZoneOf = Callable[[str], str]
 
@@ -107,12 +108,12 @@ def _hints(service: Object, zone: str, node: str) -> Object:
 
 def template_of(service: Object, family: str, trigger: str) -> Template:
     """Labels are the Service's, but the ones that are ours; no annotation is copied."""
-    labels = {name: value for name, value in labels_of(service).items() if name not in (SERVICE_NAME, MANAGED_BY, HEADLESS)}
+    labels = {name: value for name, value in labels_of(service).items() if name not in OUR_LABELS}
     if is_headless(service):
-        labels[HEADLESS] = ""
+        labels[IS_HEADLESS_SERVICE] = ""
     return Template(
         namespace_of(service), prefix_of(name_of(service)), family,
-        {**labels, SERVICE_NAME: name_of(service), MANAGED_BY: MANAGER}, {},
+        {**labels, LABEL_SERVICE_NAME: name_of(service), MANAGED_BY: MANAGER}, {},
         owner_reference(service, api_version=SERVICES.api_version, kind=SERVICES.kind), trigger,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from wherry.orchestration.controllers.endpoint_slice.decide import MANAGER, deci
 from wherry.orchestration.controllers.workload.pod_control import is_namespace_ending
 from wherry.orchestration.objects.kinds import NODES, PODS, SERVICES
 from wherry.orchestration.objects.meta import is_deleting, labels_of
+from wherry.orchestration.objects.well_known import LABEL_TOPOLOGY_ZONE
 
 
 class Controller(Loop[str]):
@@ -44,7 +45,7 @@ class Controller(Loop[str]):
             return
 
         def zone_of(node: str) -> str:
-            return labels_of(seen[NODES].get(node) or {}).get(selection.ZONE, "")
+            return labels_of(seen[NODES].get(node) or {}).get(LABEL_TOPOLOGY_ZONE, "")
 
         pods, ours = selection.pods_of(service, seen[PODS]), managed_slices(seen, key, MANAGER)
         plans = decide(service, pods, ours, zone_of, self._triggers.since_last(service, pods))

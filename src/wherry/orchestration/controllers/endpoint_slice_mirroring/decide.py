@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from wherry.orchestration.controllers.backends.selection import has_pods
-from wherry.orchestration.controllers.backends.slices import MANAGED_BY, SERVICE_NAME, SlicePlan, Template, Wanted, plan
+from wherry.orchestration.controllers.backends.slices import MANAGED_BY, SlicePlan, Template, Wanted, plan
 from wherry.orchestration.controllers.backends.triggers import LAST_CHANGE
 from wherry.orchestration.objects.kinds import ENDPOINTS
 from wherry.orchestration.objects.meta import (
@@ -22,11 +22,16 @@ from wherry.orchestration.objects.meta import (
     namespace_of,
     owner_reference,
 )
+from wherry.orchestration.objects.well_known import (
+    LABEL_SERVICE_NAME,
+    LABEL_SKIP_MIRROR,
+    LAST_APPLIED_CONFIG_ANNOTATION,
+    LEADER_ELECTION_RECORD_ANNOTATION_KEY,
+)
 
 MANAGER = "endpointslicemirroring-controller.k8s.io"
-SKIP = "endpointslice.kubernetes.io/skip-mirror"
-LEADER = "control-plane.alpha.kubernetes.io/leader"
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+NOT_MIRRORED_LABELS = (LABEL_SERVICE_NAME, MANAGED_BY, LABEL_SKIP_MIRROR)
+NOT_MIRRORED_ANNOTATIONS = (LAST_CHANGE, LAST_APPLIED_CONFIG_ANNOTATION)
 ADDRESSES_MAX = 1000  # per subset
 FAMILIES = {4: "IPv4", 6: "IPv6"}
 
@@ -35,7 +40,8 @@ def is_mirrored(endpoints: Object, service: Object | None) -> bool:
     """True when slices must follow these Endpoints."""
     if service is None or has_pods(service) or (service.get("spec") or {}).get("selector"):
         return False
-    return labels_of(endpoints).get(SKIP) != "true" and LEADER not in annotations_of(endpoints)
+    is_record = LEADER_ELECTION_RECORD_ANNOTATION_KEY in annotations_of(endpoints)
+    return labels_of(endpoints).get(LABEL_SKIP_MIRROR) != "true" and not is_record
 
 
 def decide(endpoints: Object, slices: Sequence[Object]) -> list[SlicePlan]:
@@ -74,12 +80,10 @@ def _endpoint(address: Object, ready: bool) -> Object:
 
 
 def _template(endpoints: Object, family: str, trigger: str) -> Template:
-    labels = {name: value for name, value in labels_of(endpoints).items() if name not in (SERVICE_NAME, MANAGED_BY, SKIP)}
-    annotations = {
-        name: value for name, value in annotations_of(endpoints).items() if name not in (LAST_CHANGE, LAST_APPLIED)
-    }
+    labels = {name: value for name, value in labels_of(endpoints).items() if name not in NOT_MIRRORED_LABELS}
+    annotations = {name: value for name, value in annotations_of(endpoints).items() if name not in NOT_MIRRORED_ANNOTATIONS}
     return Template(
         namespace_of(endpoints), f"{name_of(endpoints)}-", family,
-        {**labels, SERVICE_NAME: name_of(endpoints), MANAGED_BY: MANAGER}, annotations,
+        {**labels, LABEL_SERVICE_NAME: name_of(endpoints), MANAGED_BY: MANAGER}, annotations,
         owner_reference(endpoints, api_version=ENDPOINTS.api_version, kind=ENDPOINTS.kind), trigger,
     )  # fmt: skip

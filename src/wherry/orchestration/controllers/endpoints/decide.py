@@ -10,9 +10,10 @@ from wherry.orchestration.controllers.backends import selection as read
 from wherry.orchestration.controllers.backends.ports import endpoint_ports
 from wherry.orchestration.controllers.backends.slices import ports_key
 from wherry.orchestration.controllers.backends.triggers import LAST_CHANGE
-from wherry.orchestration.controllers.endpoint_slice.decide import HEADLESS, address_of, families_of, is_headless
+from wherry.orchestration.controllers.endpoint_slice.decide import address_of, families_of, is_headless
 from wherry.orchestration.objects.kinds import ENDPOINTS
 from wherry.orchestration.objects.meta import Object, annotations_of, labels_of, name_of, namespace_of, uid_of
+from wherry.orchestration.objects.well_known import IS_HEADLESS_SERVICE
 
 CAPACITY = 1000
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
@@ -80,9 +81,9 @@ def decide(service: Object, pods: Iterable[Object], old: Object | None, trigger:
     """The Endpoints to write, or None when `old` says it all. With a resourceVersion it is an update."""
     subsets, is_cut = subsets_of(service, pods)
     labels = {**labels_of(service), MANAGED_BY: MANAGER}
-    labels.pop(HEADLESS, None)
+    labels.pop(IS_HEADLESS_SERVICE, None)
     if is_headless(service):
-        labels[HEADLESS] = ""
+        labels[IS_HEADLESS_SERVICE] = ""
     annotations = {name: value for name, value in annotations_of(old or {}).items() if name not in (OVER_CAPACITY, LAST_CHANGE)}
     if is_cut:
         annotations[OVER_CAPACITY] = "truncated"

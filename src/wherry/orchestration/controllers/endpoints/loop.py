@@ -16,8 +16,7 @@ from wherry.orchestration.controllers.endpoints.decide import decide
 from wherry.orchestration.controllers.workload.pod_control import is_namespace_ending
 from wherry.orchestration.objects.kinds import ENDPOINTS, PODS, SERVICES
 from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, key_of, revision_of, split_key, uid_of
-
-LEADER = "control-plane.alpha.kubernetes.io/leader"
+from wherry.orchestration.objects.well_known import LEADER_ELECTION_RECORD_ANNOTATION_KEY
 
 
 class Controller(Loop[str]):
@@ -48,7 +47,7 @@ class Controller(Loop[str]):
         service, old = seen[SERVICES].get(key), seen[ENDPOINTS].get(key)
         if service is None:
             self._triggers.forget(key)
-            if old is not None and LEADER not in annotations_of(old):
+            if old is not None and LEADER_ELECTION_RECORD_ANNOTATION_KEY not in annotations_of(old):
                 await self._remove(key, old)
             return
         if not selection.has_pods(service) or is_deleting(service):

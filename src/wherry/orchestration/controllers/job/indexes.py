@@ -6,8 +6,7 @@ Spec:  Kubernetes pkg/controller/job/indexed_job_utils.go: a run of two is writt
 from collections.abc import Iterable, Iterator
 
 from wherry.orchestration.objects.meta import Object, annotations_of, labels_of
-
-INDEX = "batch.kubernetes.io/job-completion-index"  # annotation and label of pods
+from wherry.orchestration.objects.well_known import JOB_COMPLETION_INDEX_ANNOTATION
 
 
 def parse(text: str, limit: int) -> set[int]:
@@ -32,7 +31,7 @@ def text_of(indexes: Iterable[int]) -> str:
 
 def index_of(pod: Object) -> int | None:
     """The completion index of a pod, None when it has none."""
-    text = annotations_of(pod).get(INDEX) or labels_of(pod).get(INDEX) or ""
+    text = annotations_of(pod).get(JOB_COMPLETION_INDEX_ANNOTATION) or labels_of(pod).get(JOB_COMPLETION_INDEX_ANNOTATION) or ""
     return int(text) if text.isdecimal() else None
 
 

@@ -3,11 +3,11 @@
 Spec:  Kubernetes pkg/controller/job/{job_controller,indexed_job_utils}.go.
 """
 
-from wherry.orchestration.controllers.job.indexes import INDEX
 from wherry.orchestration.controllers.job.tally import FINALIZER, INDEX_FAILURES, INDEX_IGNORED
 from wherry.orchestration.controllers.workload.pod_template import pod_from
 from wherry.orchestration.objects.kinds import JOBS
 from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.well_known import JOB_COMPLETION_INDEX_ANNOTATION
 
 INDEX_ENV = "JOB_COMPLETION_INDEX"
 GENERATED_NAME_MAX = 63 - 5 - 1  # the server adds five characters
@@ -21,8 +21,8 @@ def pod_for(job: Object, index: int | None, *, failures: int = 0, ignored: int =
     if index is None:
         return pod
     metadata["generateName"] = f"{name_of(job)[: GENERATED_NAME_MAX - len(str(index)) - 1]}-{index}-"
-    metadata["labels"] = {**(metadata.get("labels") or {}), INDEX: str(index)}
-    annotations = {**(metadata.get("annotations") or {}), INDEX: str(index)}
+    metadata["labels"] = {**(metadata.get("labels") or {}), JOB_COMPLETION_INDEX_ANNOTATION: str(index)}
+    annotations = {**(metadata.get("annotations") or {}), JOB_COMPLETION_INDEX_ANNOTATION: str(index)}
     if job["spec"].get("backoffLimitPerIndex") is not None:
         annotations[INDEX_FAILURES] = str(failures)
         if ignored:
@@ -33,6 +33,6 @@ def pod_for(job: Object, index: int | None, *, failures: int = 0, ignored: int =
     for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
         environment = container.setdefault("env", [])
         if not any(variable.get("name") == INDEX_ENV for variable in environment):
-            source = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{INDEX}']"}}
+            source = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{JOB_COMPLETION_INDEX_ANNOTATION}']"}}
             environment.append({"name": INDEX_ENV, "valueFrom": source})
     return pod

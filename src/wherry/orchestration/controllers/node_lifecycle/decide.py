@@ -9,22 +9,29 @@ from datetime import datetime
 
 from wherry.kit.clock import rfc3339
 from wherry.orchestration.objects.meta import Object, condition_of, is_deleting
+from wherry.orchestration.objects.well_known import (
+    TAINT_NODE_DISK_PRESSURE,
+    TAINT_NODE_MEMORY_PRESSURE,
+    TAINT_NODE_NETWORK_UNAVAILABLE,
+    TAINT_NODE_NOT_READY,
+    TAINT_NODE_PID_PRESSURE,
+    TAINT_NODE_UNREACHABLE,
+    TAINT_NODE_UNSCHEDULABLE,
+)
 
 GRACE_S = 50.0  # --node-monitor-grace-period since 1.32
 WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
-NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
-UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 NO_SCHEDULE, NO_EXECUTE = "NoSchedule", "NoExecute"
 BY_CONDITION = {
-    ("Ready", "False"): NOT_READY,
-    ("Ready", "Unknown"): UNREACHABLE,
-    ("MemoryPressure", "True"): "node.kubernetes.io/memory-pressure",
-    ("DiskPressure", "True"): "node.kubernetes.io/disk-pressure",
-    ("NetworkUnavailable", "True"): "node.kubernetes.io/network-unavailable",
-    ("PIDPressure", "True"): "node.kubernetes.io/pid-pressure",
+    ("Ready", "False"): TAINT_NODE_NOT_READY,
+    ("Ready", "Unknown"): TAINT_NODE_UNREACHABLE,
+    ("MemoryPressure", "True"): TAINT_NODE_MEMORY_PRESSURE,
+    ("DiskPressure", "True"): TAINT_NODE_DISK_PRESSURE,
+    ("NetworkUnavailable", "True"): TAINT_NODE_NETWORK_UNAVAILABLE,
+    ("PIDPressure", "True"): TAINT_NODE_PID_PRESSURE,
 }
-OUR_NO_SCHEDULE = frozenset({*BY_CONDITION.values(), UNSCHEDULABLE})
-OUR_NO_EXECUTE = frozenset({NOT_READY, UNREACHABLE})
+OUR_NO_SCHEDULE = frozenset({*BY_CONDITION.values(), TAINT_NODE_UNSCHEDULABLE})
+OUR_NO_EXECUTE = frozenset({TAINT_NODE_NOT_READY, TAINT_NODE_UNREACHABLE})
 
 
 def conditions(node: Object) -> list[Object]:
@@ -77,12 +84,12 @@ def _wanted(node: Object, evict: bool) -> set[tuple[str, str]]:
         (key, NO_SCHEDULE) for (kind, value), key in BY_CONDITION.items() if status.get(kind, "") == value
     }
     if "Ready" not in status:
-        wanted.add((NOT_READY, NO_SCHEDULE))  # as admission put it on the new node
+        wanted.add((TAINT_NODE_NOT_READY, NO_SCHEDULE))  # as admission put it on the new node
     if (node.get("spec") or {}).get("unschedulable"):
-        wanted.add((UNSCHEDULABLE, NO_SCHEDULE))
+        wanted.add((TAINT_NODE_UNSCHEDULABLE, NO_SCHEDULE))
     ready = status.get("Ready")
     if evict and not is_deleting(node) and ready in ("False", "Unknown"):
-        wanted.add((NOT_READY if ready == "False" else UNREACHABLE, NO_EXECUTE))
+        wanted.add((TAINT_NODE_NOT_READY if ready == "False" else TAINT_NODE_UNREACHABLE, NO_EXECUTE))
     return wanted
 
 

@@ -26,6 +26,7 @@ from wherry.orchestration.objects.meta import (
     uid_of,
     with_condition,
 )
+from wherry.orchestration.objects.well_known import MIRROR_POD_ANNOTATION_KEY
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Controller(Loop[str]):
     async def _mark_pods(self, node: str, seen: Seen) -> None:
         """Their kubelet cannot say it: endpoints must not lead to a node that is silent."""
         for pod in seen[PODS].by_index(BY_NODE, node):
-            if not is_ready(pod) or "kubernetes.io/config.mirror" in annotations_of(pod):
+            if not is_ready(pod) or MIRROR_POD_ANNOTATION_KEY in annotations_of(pod):
                 continue
             self.recorder.event(pod, WARNING, "NodeNotReady", "Node is not ready")
             conditions = with_condition(pod["status"]["conditions"], {"type": "Ready", "status": "False"}, self.clock.now())

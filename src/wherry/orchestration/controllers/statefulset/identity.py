@@ -11,9 +11,8 @@ from wherry.orchestration.controllers.workload.pod_template import pod_from
 from wherry.orchestration.controllers.workload.revision_history import REVISION_LABEL
 from wherry.orchestration.objects.kinds import STATEFUL_SETS
 from wherry.orchestration.objects.meta import Object, labels_of, name_of, namespace_of, uid_of
+from wherry.orchestration.objects.well_known import POD_INDEX_LABEL, STATEFUL_SET_POD_NAME_LABEL
 
-POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
-POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
 _ORDINAL = re.compile(r"(.*)-([0-9]+)")
 
 
@@ -66,7 +65,7 @@ def pod_for(owner: Object, ordinal: int, template: Object, revision: str) -> Obj
 
 def identity_labels(owner: Object, ordinal: int) -> dict[str, str]:
     """The labels that say which member a pod is."""
-    return {POD_NAME_LABEL: pod_name(owner, ordinal), POD_INDEX_LABEL: str(ordinal)}
+    return {STATEFUL_SET_POD_NAME_LABEL: pod_name(owner, ordinal), POD_INDEX_LABEL: str(ordinal)}
 
 
 def has_identity(owner: Object, pod: Object) -> bool:

@@ -14,8 +14,9 @@ from wherry.kit.errors import NotFound
 from wherry.orchestration.client.loop_kit import Loop, Seen, Watch
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object, name_of, revision_of, uid_of
+from wherry.orchestration.objects.well_known import SECRET_TYPE_BOOTSTRAP_TOKEN
 
-NAMESPACE, TYPE = "kube-system", "bootstrap.kubernetes.io/token"
+NAMESPACE, TYPE = "kube-system", SECRET_TYPE_BOOTSTRAP_TOKEN
 
 
 class Controller(Loop[str]):

@@ -6,9 +6,10 @@ Out:   merge patches, conditional on resourceVersion where two could race. Order
 Spec:  Kubernetes pkg/controller/volume/persistentvolume/pv_controller.go (bind).
 """
 
-from wherry.orchestration.controllers.volume_binding.claims import BIND_COMPLETED, BOUND_BY_CONTROLLER
+from wherry.orchestration.controllers.volume_binding.claims import BIND_COMPLETED
 from wherry.orchestration.objects.meta import Object, annotations_of, name_of, namespace_of, revision_of, uid_of
 from wherry.orchestration.objects.volume_match import is_reserved_for
+from wherry.orchestration.objects.well_known import ANN_BOUND_BY_CONTROLLER
 
 
 def claim_reference(claim: Object) -> Object:
@@ -26,7 +27,7 @@ def volume_patch(claim: Object, volume: Object) -> Object | None:
         return None
     metadata: Object = {"resourceVersion": revision_of(volume)}
     if not is_reserved_for(volume, claim):
-        metadata["annotations"] = {BOUND_BY_CONTROLLER: "yes"}
+        metadata["annotations"] = {ANN_BOUND_BY_CONTROLLER: "yes"}
     return {"metadata": metadata, "spec": {"claimRef": claim_reference(claim)}}
 
 
@@ -34,7 +35,7 @@ def claim_patch(claim: Object, volume: Object) -> Object | None:
     """Point the claim at the volume."""
     wanted = {BIND_COMPLETED: "yes"}
     if not (claim.get("spec") or {}).get("volumeName"):
-        wanted[BOUND_BY_CONTROLLER] = "yes"
+        wanted[ANN_BOUND_BY_CONTROLLER] = "yes"
     elif wanted.items() <= annotations_of(claim).items():
         return None
     return {

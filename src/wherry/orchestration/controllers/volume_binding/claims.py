@@ -16,10 +16,9 @@ from wherry.orchestration.objects.volume_match import (
     is_reserved_for,
     mismatch,
 )
+from wherry.orchestration.objects.well_known import ANN_BOUND_BY_CONTROLLER, NOT_SUPPORTED_PROVISIONER
 
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-NO_PROVISIONER = "kubernetes.io/no-provisioner"
 NORMAL, WARNING = "Normal", "Warning"
 
 
@@ -93,7 +92,7 @@ def _open(claim: Object, around: Surroundings) -> Verdict:
     if around.storage_class is None:
         return Wait("ProvisioningFailed", f'storageclass.storage.k8s.io "{class_of(claim)}" not found', WARNING)
     provisioner = str(around.storage_class.get("provisioner") or "")
-    return Wait() if provisioner == NO_PROVISIONER else Provision(provisioner)
+    return Wait() if provisioner == NOT_SUPPORTED_PROVISIONER else Provision(provisioner)
 
 
 def _waits_for_pod(storage_class: Object | None) -> bool:
@@ -112,7 +111,7 @@ def _chosen(claim: Object, name: str, around: Surroundings) -> Verdict:
         return Bind(volume)
     if is_reserved_for(volume, claim):
         return Bind(volume)
-    if BOUND_BY_CONTROLLER in annotations_of(claim):
+    if ANN_BOUND_BY_CONTROLLER in annotations_of(claim):
         return Lost("ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
     return Wait("FailedBinding", f'volume "{name}" already bound to a different claim.', WARNING)
 

@@ -6,8 +6,9 @@ Spec:  Kubernetes pkg/volume/util GetDefaultClass: of several marked ones the ne
 from collections.abc import Iterable
 
 from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+from wherry.orchestration.objects.well_known import BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION, IS_DEFAULT_STORAGE_CLASS_ANNOTATION
 
-IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
+IS_DEFAULT = (IS_DEFAULT_STORAGE_CLASS_ANNOTATION, BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION)
 
 
 def default_class(classes: Iterable[Object]) -> Object | None:

@@ -29,7 +29,8 @@ from wherry.orchestration.objects.meta import (
     namespace_of,
     revision_of,
 )
-from wherry.orchestration.objects.volume_match import CLASS_ANNOTATION, SELECTED_NODE, claim_key_of, class_of
+from wherry.orchestration.objects.volume_match import SELECTED_NODE, claim_key_of, class_of
+from wherry.orchestration.objects.well_known import ANN_BOUND_BY_CONTROLLER, BETA_STORAGE_CLASS_ANNOTATION
 
 BY_CLASS, BY_CLAIM = "class", "claim"
 PROVISIONER = "volume.kubernetes.io/storage-provisioner"
@@ -128,7 +129,8 @@ class Controller(Loop[Key]):
     async def _gave_default_class(self, claim: Object, seen: Seen) -> bool:
         """A claim from before there was a default class gets it (KEP-3333)."""
         spec = claim.get("spec") or {}
-        if spec.get("storageClassName") is not None or spec.get("volumeName") or CLASS_ANNOTATION in annotations_of(claim):
+        has_class = spec.get("storageClassName") is not None or BETA_STORAGE_CLASS_ANNOTATION in annotations_of(claim)
+        if has_class or spec.get("volumeName"):
             return False
         default = default_class(seen[STORAGE_CLASSES].list())
         if default is None:
@@ -176,7 +178,7 @@ class Controller(Loop[Key]):
                 seen.wake((CLAIM, key))
             case volumes.Unbind(keeps_reservation):
                 ref = {"uid": None, "resourceVersion": None} if keeps_reservation else None
-                metadata = {"resourceVersion": revision_of(volume), "annotations": {claims.BOUND_BY_CONTROLLER: None}}
+                metadata = {"resourceVersion": revision_of(volume), "annotations": {ANN_BOUND_BY_CONTROLLER: None}}
                 patch = {"metadata": metadata, "spec": {"claimRef": ref}}
                 volume = await self.client.patch(PERSISTENT_VOLUMES, name_of(volume), "", patch)
                 await self._set_phase(volume, "Available")

@@ -7,9 +7,9 @@ Spec:  Kubernetes pkg/controller/volume/persistentvolume/pv_controller.go (syncV
 
 from dataclasses import dataclass
 
-from wherry.orchestration.controllers.volume_binding.claims import BOUND_BY_CONTROLLER
 from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, name_of, uid_of
 from wherry.orchestration.objects.volume_match import claim_key_of
+from wherry.orchestration.objects.well_known import ANN_BOUND_BY_CONTROLLER
 
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
@@ -65,7 +65,7 @@ def decide(volume: Object, claim: Object | None) -> Verdict:
         return WakeClaim(claim_key_of(volume))
     if PROVISIONED_BY in annotations_of(volume) and spec.get("persistentVolumeReclaimPolicy") == "Delete":
         return _reclaim(volume)  # made for a claim that found another one first
-    return Unbind(keeps_reservation=BOUND_BY_CONTROLLER not in annotations_of(volume))
+    return Unbind(keeps_reservation=ANN_BOUND_BY_CONTROLLER not in annotations_of(volume))
 
 
 def _reclaim(volume: Object) -> Verdict:

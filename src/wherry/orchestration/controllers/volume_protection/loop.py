@@ -16,13 +16,11 @@ from wherry.orchestration.controllers.volume_binding.volumes import may_be_delet
 from wherry.orchestration.objects.kinds import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from wherry.orchestration.objects.meta import Object, is_deleting, key_of, name_of, namespace_of, revision_of, uid_of
 from wherry.orchestration.objects.resources import Resource
-
-CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
-VOLUME_FINALIZER = "kubernetes.io/pv-protection"
+from wherry.orchestration.objects.well_known import PV_PROTECTION_FINALIZER, PVC_PROTECTION_FINALIZER
 
 
 def _is_held(claim: Object | None) -> bool:
-    return claim is not None and is_deleting(claim) and CLAIM_FINALIZER in (claim["metadata"].get("finalizers") or ())
+    return claim is not None and is_deleting(claim) and PVC_PROTECTION_FINALIZER in (claim["metadata"].get("finalizers") or ())
 
 
 def _held(_: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
@@ -53,7 +51,7 @@ class ClaimController(Loop[str]):
         # The cache may lack a pod that was just made; deletion of data deserves one question to the server.
         pods = (await self.client.list(PODS, namespace_of(claim))).items
         if not any(_is_scheduled(pod) and key in claim_keys(pod) for pod in pods):
-            await take_off(self.client, PERSISTENT_VOLUME_CLAIMS, claim, CLAIM_FINALIZER)
+            await take_off(self.client, PERSISTENT_VOLUME_CLAIMS, claim, PVC_PROTECTION_FINALIZER)
 
 
 def _unused(_: Seen, old: Object | None, new: Object | None) -> Iterable[str]:
@@ -72,7 +70,7 @@ class VolumeController(Loop[str]):
         """Judge one volume."""
         volume = seen[PERSISTENT_VOLUMES].get(key)
         if volume is not None and may_be_deleted(volume):
-            await take_off(self.client, PERSISTENT_VOLUMES, volume, VOLUME_FINALIZER)
+            await take_off(self.client, PERSISTENT_VOLUMES, volume, PV_PROTECTION_FINALIZER)
 
 
 async def take_off(client: Client, resource: Resource, obj: Object, finalizer: str) -> None:

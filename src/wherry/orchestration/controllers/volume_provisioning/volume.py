@@ -9,10 +9,10 @@ from wherry.orchestration.controllers.volume_binding.volumes import PROVISIONED_
 from wherry.orchestration.objects.kinds import PERSISTENT_VOLUMES
 from wherry.orchestration.objects.meta import Object, is_deleting, labels_of, name_of
 from wherry.orchestration.objects.volume_match import requested_bytes
+from wherry.orchestration.objects.well_known import LABEL_HOSTNAME
 
 DRIVER = "wherry.dev/local"
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
-HOSTNAME = "kubernetes.io/hostname"
 FINISHED = ("Released", "Failed")
 
 
@@ -34,7 +34,7 @@ def volume_for(claim: Object, storage_class: Object, node: Object, size_bytes: i
     spec = claim.get("spec") or {}
     requested = spec["resources"]["requests"]["storage"]
     name = volume_name_of(claim)
-    hostname = labels_of(node).get(HOSTNAME) or name_of(node)
+    hostname = labels_of(node).get(LABEL_HOSTNAME) or name_of(node)
     policy = storage_class.get("reclaimPolicy") or "Delete"
     return {
         "apiVersion": PERSISTENT_VOLUMES.api_version, "kind": PERSISTENT_VOLUMES.kind,
@@ -53,7 +53,7 @@ def volume_for(claim: Object, storage_class: Object, node: Object, size_bytes: i
             "csi": {"driver": DRIVER, "volumeHandle": name},
             "claimRef": claim_reference(claim),
             "nodeAffinity": {"required": {"nodeSelectorTerms": [
-                {"matchExpressions": [{"key": HOSTNAME, "operator": "In", "values": [hostname]}]}]}},
+                {"matchExpressions": [{"key": LABEL_HOSTNAME, "operator": "In", "values": [hostname]}]}]}},
         },
     }  # fmt: skip
 

@@ -17,10 +17,10 @@ from wherry.orchestration.objects.apply.trees import NOTHING, minus, single, uni
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.patch.json_value import check_depth
 from wherry.orchestration.objects.structure import Node
+from wherry.orchestration.objects.well_known import LAST_APPLIED_CONFIG_ANNOTATION
 
-ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"
-ANNOTATION_PATH = ("f:metadata", "f:annotations", f"f:{ANNOTATION}")
+ANNOTATION_PATH = ("f:metadata", "f:annotations", f"f:{LAST_APPLIED_CONFIG_ANNOTATION}")
 
 
 def allowed_conflicts(live: Object, node: Node) -> Fields:
@@ -38,16 +38,16 @@ def allowed_conflicts(live: Object, node: Node) -> Fields:
 
 def with_last_applied(obj: Object, applied: Object) -> Object:
     """`obj` with the annotation saying `applied`, if it has the annotation at all."""
-    if ANNOTATION not in _annotations(obj):
+    if LAST_APPLIED_CONFIG_ANNOTATION not in _annotations(obj):
         return obj
     text = orjson.dumps(applied, option=orjson.OPT_SORT_KEYS).decode() + "\n"
-    metadata = {**obj["metadata"], "annotations": {**_annotations(obj), ANNOTATION: text}}
+    metadata = {**obj["metadata"], "annotations": {**_annotations(obj), LAST_APPLIED_CONFIG_ANNOTATION: text}}
     return {**obj, "metadata": metadata}
 
 
 def _last_applied(live: Object) -> Object | None:
     try:
-        found: Any = orjson.loads(_annotations(live).get(ANNOTATION, ""))
+        found: Any = orjson.loads(_annotations(live).get(LAST_APPLIED_CONFIG_ANNOTATION, ""))
         check_depth(found)
     except (orjson.JSONDecodeError, Invalid):
         return None

@@ -6,6 +6,7 @@ Spec: pkg/apis/core/v1 defaults of Kubernetes 1.37.
 from wherry.orchestration.objects.defaulting.fill import each, fill, section
 from wherry.orchestration.objects.defaulting.pods import fill_pod
 from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.well_known import LABEL_METADATA_NAME
 
 
 def _secret(obj: Object) -> None:
@@ -16,7 +17,7 @@ def _namespace(obj: Object) -> None:
     fill(section(obj, "status"), phase="Active")
     section(obj, "spec")
     if name := name_of(obj):
-        section(section(obj, "metadata"), "labels")["kubernetes.io/metadata.name"] = name
+        section(section(obj, "metadata"), "labels")[LABEL_METADATA_NAME] = name
 
 
 def _node(obj: Object) -> None:

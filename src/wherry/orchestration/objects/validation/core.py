@@ -15,6 +15,7 @@ from wherry.orchestration.objects.validation.pod_update import check_pod_update
 from wherry.orchestration.objects.validation.pods import TAINT_EFFECTS, check_pod_spec
 from wherry.orchestration.objects.validation.resources import check_amount
 from wherry.orchestration.objects.validation.services import CIDR_WRONG, is_cidr
+from wherry.orchestration.objects.well_known import SECRET_TYPE_SERVICE_ACCOUNT_TOKEN, SECRET_TYPE_TLS
 
 DATA_BYTES_MAX = 1024 * 1024
 QUOTA_SCOPES = (
@@ -24,7 +25,7 @@ QUOTA_SCOPES = (
 _SECRET_KEYS: Mapping[str, tuple[str, ...]] = {
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
     "kubernetes.io/dockercfg": (".dockercfg",),
-    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    SECRET_TYPE_TLS: ("tls.crt", "tls.key"),
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
 
@@ -74,7 +75,7 @@ def _check_secret_type(obj: Object, data: Mapping[str, str], found: Causes) -> N
     if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & data.keys():
         found.required("data[username]")
         found.required("data[password]")
-    elif kind == "kubernetes.io/service-account-token":
+    elif kind == SECRET_TYPE_SERVICE_ACCOUNT_TOKEN:
         annotations = (obj.get("metadata") or {}).get("annotations") or {}
         if not annotations.get("kubernetes.io/service-account.name"):
             found.required("metadata.annotations[kubernetes.io/service-account.name]")

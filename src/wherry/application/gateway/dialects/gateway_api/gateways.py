@@ -25,6 +25,7 @@ from wherry.kit.errors import Invalid, WherryError
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object, key_of, namespace_of
 from wherry.orchestration.objects.selectors import LabelSelector, from_label_selector
+from wherry.orchestration.objects.well_known import SECRET_TYPE_TLS
 
 PORT_HOLDERS = "ports by number"  # a table: str(port) to (protocol, key of the oldest Gateway that asks for it)
 HTTP_ROUTE = "HTTPRoute"
@@ -299,7 +300,7 @@ class _Listener:
         secret = self.reader.get(SECRETS.qualified_name, name)
         if secret is None:
             self.reader.lacks(Lack(SECRETS, target, str(reference.get("name"))))
-            return ("InvalidCertificateRef", f"secret {name} of type kubernetes.io/tls not found")
+            return ("InvalidCertificateRef", f"secret {name} of type {SECRET_TYPE_TLS} not found")
         try:
             certificates.secret_of(secret)
         except WherryError as error:
