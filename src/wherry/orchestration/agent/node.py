@@ -10,8 +10,10 @@ from wherry.container.image.service import Image
 from wherry.kit.clock import rfc3339, rfc3339_micro
 from wherry.orchestration.agent.machine import Machine, Pressure
 from wherry.orchestration.agent.settings import RUNTIME_NAME, VERSION, AgentSettings
+from wherry.orchestration.objects.kinds import LEASES
 from wherry.orchestration.objects.meta import Object, condition_of, uid_of
 from wherry.orchestration.objects.quantity import canonical
+from wherry.orchestration.objects.well_known import LABEL_ARCH, LABEL_ARCH_STABLE, LABEL_HOSTNAME, LABEL_OS, LABEL_OS_STABLE
 
 IMAGES_MAX = 50
 NAMES_PER_IMAGE_MAX = 5
@@ -65,11 +67,11 @@ def new_node(machine: Machine, settings: AgentSettings) -> Object:
 def labels(machine: Machine, settings: AgentSettings) -> dict[str, str]:
     """Those the node sets itself, and the user's."""
     return {
-        "beta.kubernetes.io/arch": machine.architecture,
-        "beta.kubernetes.io/os": "linux",
-        "kubernetes.io/arch": machine.architecture,
-        "kubernetes.io/hostname": settings.node_name,
-        "kubernetes.io/os": "linux",
+        LABEL_ARCH: machine.architecture,
+        LABEL_OS: "linux",
+        LABEL_ARCH_STABLE: machine.architecture,
+        LABEL_HOSTNAME: settings.node_name,
+        LABEL_OS_STABLE: "linux",
         **settings.node_labels,
     }
 
@@ -119,7 +121,7 @@ def differs(old: Mapping[str, object], new: Object) -> bool:
 def lease(settings: AgentSettings, node: Object, now: datetime) -> Object:
     """A new Lease, owned by the node so that it goes with it."""
     return {
-        "apiVersion": "coordination.k8s.io/v1",
+        "apiVersion": LEASES.api_version,
         "kind": "Lease",
         "metadata": {
             "name": settings.node_name,

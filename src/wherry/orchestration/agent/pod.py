@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of, uid_of
+from wherry.orchestration.objects.well_known import MIRROR_POD_ANNOTATION_KEY
 
 Kind = Literal["init", "app", "ephemeral"]
 GRACE_S_DEFAULT = 30
@@ -76,7 +77,7 @@ def is_host_network(pod: Object) -> bool:
 
 def is_mirror(pod: Object) -> bool:
     """An API object that only shows a static pod."""
-    return "kubernetes.io/config.mirror" in (pod.get("metadata", {}).get("annotations") or {})
+    return MIRROR_POD_ANNOTATION_KEY in (pod.get("metadata", {}).get("annotations") or {})
 
 
 def grace_s(pod: Object) -> float:

@@ -76,7 +76,7 @@ class ApiReviewer:
         return cached[0]
 
     async def _review_token(self, token: str) -> Object:
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+        body = {"apiVersion": TOKEN_REVIEWS.api_version, "kind": "TokenReview", "spec": {"token": token}}
         try:
             status = (await self._client.create(TOKEN_REVIEWS, body)).get("status") or {}
         except WherryError as error:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from wherry.kit.clock import Clock, parse_rfc3339
 from wherry.orchestration.agent.pod import spec_of
 from wherry.orchestration.client.client import Client
-from wherry.orchestration.objects.kinds import SERVICE_ACCOUNTS
+from wherry.orchestration.objects.kinds import SERVICE_ACCOUNTS, TOKEN_REVIEWS
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of, uid_of
 
 LIFETIME_S_DEFAULT = 3600
@@ -54,7 +54,7 @@ class Tokens:
 
     async def _request(self, pod: Object, account: str, audience: str, lifetime_s: int) -> Token:
         body = {
-            "apiVersion": "authentication.k8s.io/v1",
+            "apiVersion": TOKEN_REVIEWS.api_version,
             "kind": "TokenRequest",
             "spec": {
                 "audiences": [audience] if audience else [],
