@@ -120,6 +120,40 @@ def test_a_module_that_nothing_imports_is_found(tmp_path: Path) -> None:
     assert unused({name: tmp_path / f"{name}.py" for name in ("one", "two")}) == ["one"]
 
 
+WELL_KNOWN = ("kubernetes.io/", "k8s.io/")
+ROLE_DATA = ("orchestration/apiserver/auth/bootstrap_",)  # upstream's rules as they are
+
+
+def well_known(text: str) -> Iterator[str]:
+    """Literals with a name of Kubernetes' in them; docstrings only cite."""
+    nodes = list(ast.walk(ast.parse(text)))
+    cited = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in cited
+        if is_text and any(part in node.value for part in WELL_KNOWN):
+            yield node.value
+
+
+def spelled_twice(found: dict[str, str]) -> dict[str, list[str]]:
+    """Literal -> the files it is in, where these are several. `found` is the text of files by their name."""
+    places: dict[str, list[str]] = {}
+    for name, text in found.items():
+        for literal in {*well_known(text)}:
+            places.setdefault(literal, []).append(name)
+    return {literal: names for literal, names in places.items() if len(names) > 1}
+
+
+def test_a_well_known_name_is_spelled_in_one_file() -> None:
+    names = {str(path.relative_to(SRC)): path for path in sorted(SRC.rglob("*.py"))}
+    found = spelled_twice({name: path.read_text() for name, path in names.items() if not name.startswith(ROLE_DATA)})
+    assert not found, f"give it upstream's constant in objects/well_known.py, or say it by the resource in objects/kinds.py: {found}"
+
+
+def test_a_well_known_name_in_two_files_is_found() -> None:
+    one, cited, other = 'X = "kubernetes.io/x"\n', '"""kubernetes.io/x"""\n', 'print({"kubernetes.io/x": 1}, "k8s.io/y")\n'
+    assert spelled_twice({"one.py": one, "cited.py": cited, "other.py": other}) == {"kubernetes.io/x": ["one.py", "other.py"]}
+
+
 def test_every_component_has_a_readme() -> None:
     folders = [p for layer in ("orchestration", "container", "infrastructure", "application")
                for p in sorted((SRC / layer).iterdir()) if p.is_dir() and any(p.glob("[a-z]*.py"))]

@@ -8,6 +8,7 @@ from wherry.kit.clock import rfc3339
 
 Object = dict[str, Any]
 
+META_API_VERSION = "meta.k8s.io/v1"  # of Table, PartialObjectMetadata and the options of requests
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"  # annotation of a DaemonSet; the API server counts
 
 

@@ -21,11 +21,11 @@ from wherry.orchestration.apiserver.auth.authorizer import Authorizer
 from wherry.orchestration.apiserver.auth.signers import CERTIFICATES_GROUP, may_act_for
 from wherry.orchestration.apiserver.user import MASTERS
 from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.well_known import KUBE_API_SERVER_CLIENT_SIGNER_NAME
 
 REQUESTS = (CERTIFICATES_GROUP, "certificatesigningrequests")
 POD_REQUESTS = (CERTIFICATES_GROUP, "podcertificaterequests")
 TRUST_BUNDLES = (CERTIFICATES_GROUP, "clustertrustbundles")
-CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 # What only a signer writes: a change of one of these is an act of signing.
 SIGNED_FIELDS = {
     REQUESTS: ("certificate", "conditions"),
@@ -112,14 +112,14 @@ class CertificateSubjectRestriction(Plugin):
     subresources = ITSELF
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if _signer_of(request.obj) != CLIENT_SIGNER:
+        if _signer_of(request.obj) != KUBE_API_SERVER_CLIENT_SIGNER_NAME:
             return
         try:
             subject = subject_of(request.new)
         except ValueError as error:
             raise _refuse(request, f"failed to parse CSR: {error}") from error
         if MASTERS in (part.value for part in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)):
-            raise _refuse(request, f"use of {CLIENT_SIGNER} signer with {MASTERS} group is not allowed")
+            raise _refuse(request, f"use of {KUBE_API_SERVER_CLIENT_SIGNER_NAME} signer with {MASTERS} group is not allowed")
 
 
 def subject_of(signing_request: Object) -> x509.Name:

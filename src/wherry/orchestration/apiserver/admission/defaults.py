@@ -18,16 +18,21 @@ from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, STORAGE_CLASSES
 from wherry.orchestration.objects.meta import Object, annotations_of, name_of
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import (
+    ANNOTATION_INGRESS_CLASS,
+    ANNOTATION_IS_DEFAULT_INGRESS_CLASS,
+    BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION,
+    BETA_STORAGE_CLASS_ANNOTATION,
+    IS_DEFAULT_STORAGE_CLASS_ANNOTATION,
+    PV_PROTECTION_FINALIZER,
+    PVC_PROTECTION_FINALIZER,
+    TAINT_NODE_NOT_READY,
+)
 
-DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
-DEFAULT_STORAGE_CLASS_BETA = "storageclass.beta.kubernetes.io/is-default-class"
-STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
-DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
-INGRESS_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 INGRESS_PLACE: Place = ("networking.k8s.io", "ingresses")
 PROTECTION: dict[Place, str] = {
-    CLAIM_PLACE: "kubernetes.io/pvc-protection", ("", "persistentvolumes"): "kubernetes.io/pv-protection"}
-NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    CLAIM_PLACE: PVC_PROTECTION_FINALIZER, ("", "persistentvolumes"): PV_PROTECTION_FINALIZER}
+NOT_READY = {"key": TAINT_NODE_NOT_READY, "effect": "NoSchedule"}
 
 
 def newest_default(source: ObjectSource, resource: Resource, *annotations: str) -> Object | None:
@@ -52,15 +57,15 @@ class DefaultClasses(Plugin):
         if not isinstance(spec, dict):
             return
         if request.place == CLAIM_PLACE:
-            has_own = spec.get("storageClassName") is not None or STORAGE_CLASS_ANNOTATION in annotations_of(request.new)
+            has_own = spec.get("storageClassName") is not None or BETA_STORAGE_CLASS_ANNOTATION in annotations_of(request.new)
             if not has_own:
                 found = newest_default(
-                    self._source, STORAGE_CLASSES, DEFAULT_STORAGE_CLASS, DEFAULT_STORAGE_CLASS_BETA)
+                    self._source, STORAGE_CLASSES, IS_DEFAULT_STORAGE_CLASS_ANNOTATION, BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION)
                 if found is not None:
                     spec["storageClassName"] = name_of(found)
         else:
-            has_own = spec.get("ingressClassName") is not None or INGRESS_CLASS_ANNOTATION in annotations_of(request.new)
-            found = None if has_own else newest_default(self._source, INGRESS_CLASSES, DEFAULT_INGRESS_CLASS)
+            has_own = spec.get("ingressClassName") is not None or ANNOTATION_INGRESS_CLASS in annotations_of(request.new)
+            found = None if has_own else newest_default(self._source, INGRESS_CLASSES, ANNOTATION_IS_DEFAULT_INGRESS_CLASS)
             if found is not None:
                 spec["ingressClassName"] = name_of(found)
 

@@ -5,9 +5,18 @@ Spec:  KEP-279 (bounding self-labeling kubelets); upstream pkg/kubelet/apis/well
 
 from collections.abc import Iterable
 
+from wherry.orchestration.objects.well_known import (
+    LABEL_ARCH,
+    LABEL_ARCH_STABLE,
+    LABEL_HOSTNAME,
+    LABEL_OS,
+    LABEL_OS_STABLE,
+    LABEL_TOPOLOGY_ZONE,
+)
+
 OWN = frozenset({
-    "kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
-    "beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type", "topology.kubernetes.io/zone",
+    LABEL_HOSTNAME, LABEL_OS_STABLE, LABEL_ARCH_STABLE, LABEL_OS, LABEL_ARCH,
+    "beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type", LABEL_TOPOLOGY_ZONE,
     "topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
 })
 _OWN_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")

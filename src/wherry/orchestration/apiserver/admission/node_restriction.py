@@ -19,14 +19,18 @@ from wherry.orchestration.apiserver.admission.chain import CREATE, DELETE, UPDAT
 from wherry.orchestration.apiserver.admission.pod_identities import PodIdentities
 from wherry.orchestration.apiserver.admission.pod_references import first_reference
 from wherry.orchestration.apiserver.auth.authorizer import Authorizer
-from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.apiserver.user import NODES as NODES_GROUP
 from wherry.orchestration.objects.kinds import NODES, PODS
 from wherry.orchestration.objects.meta import Object, annotations_of, labels_of, name_of, uid_of
+from wherry.orchestration.objects.well_known import (
+    KUBE_API_SERVER_CLIENT_KUBELET_SIGNER_NAME,
+    KUBELET_SERVING_SIGNER_NAME,
+    MIRROR_POD_ANNOTATION_KEY,
+)
 
 LEASE_NAMESPACE = "kube-node-lease"
-NODE_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet")
+NODE_SIGNERS = (KUBELET_SERVING_SIGNER_NAME, KUBE_API_SERVER_CLIENT_KUBELET_SIGNER_NAME)
 # What a node tells of a claim it has resized; the rest of the claim is not its business.
 CLAIM_STATUS_FIELDS = ("capacity", "conditions", "allocatedResources", "allocatedResourceStatuses")
 
@@ -75,8 +79,8 @@ class NodeRestriction(Plugin):
     def _check_mirror(self, request: AdmissionRequest, node: str) -> None:
         assert request.obj is not None
         pod = request.obj
-        if MIRROR_ANNOTATION not in annotations_of(pod):
-            raise _refuse(request, f'pod does not have "{MIRROR_ANNOTATION}" annotation, node "{node}" can only '
+        if MIRROR_POD_ANNOTATION_KEY not in annotations_of(pod):
+            raise _refuse(request, f'pod does not have "{MIRROR_POD_ANNOTATION_KEY}" annotation, node "{node}" can only '
                           "create mirror pods")
         if pod["spec"].get("nodeName") != node:
             raise _refuse(request, f'node "{node}" can only create pods with spec.nodeName set to itself')

@@ -11,8 +11,8 @@ from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects import not_enforced
 from wherry.orchestration.objects.kinds import BUILTIN, CUSTOM_RESOURCE_DEFINITIONS, INGRESS_CLASSES
 from wherry.orchestration.objects.meta import annotations_of
+from wherry.orchestration.objects.well_known import ANNOTATION_INGRESS_CLASS
 
-OLD_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _BUILTIN_GROUPS = frozenset(resource.group for resource in BUILTIN)
 
 
@@ -63,7 +63,7 @@ class NotEnforced(Plugin):
 
     def _of_ingress(self, request: AdmissionRequest) -> str:
         assert request.obj is not None
-        name = (request.obj.get("spec") or {}).get("ingressClassName") or annotations_of(request.obj).get(OLD_CLASS_ANNOTATION)
+        name = (request.obj.get("spec") or {}).get("ingressClassName") or annotations_of(request.obj).get(ANNOTATION_INGRESS_CLASS)
         if not name:
             return "no ingressClassName, and no IngressClass is the default: no controller will serve this Ingress"
         if self._source.get(INGRESS_CLASSES, "", name) is None:

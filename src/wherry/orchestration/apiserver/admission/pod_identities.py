@@ -12,7 +12,6 @@ from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import CREATE, AdmissionRequest
 from wherry.orchestration.apiserver.admission.pod_references import certificate_signers, drivers_of, token_audiences
 from wherry.orchestration.apiserver.auth.authorizer import Attributes, Authorizer
-from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import (
     CSI_DRIVERS,
@@ -24,6 +23,7 @@ from wherry.orchestration.objects.kinds import (
 )
 from wherry.orchestration.objects.meta import Object, annotations_of, uid_of
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import MIRROR_POD_ANNOTATION_KEY
 
 AUDIENCE_VERB = "request-serviceaccounts-token-audience"
 
@@ -73,7 +73,7 @@ class PodIdentities:
         told = f'pod "{request.namespace}/{spec["podName"]}"'
         if pod["spec"].get("nodeName") != node:
             raise _refuse(request, f'{told} is not running on node "{node}" named in the PodCertificateRequest')
-        if MIRROR_ANNOTATION in annotations_of(pod):
+        if MIRROR_POD_ANNOTATION_KEY in annotations_of(pod):
             raise _refuse(request, f"{told} is a mirror pod")
         account = str(pod["spec"].get("serviceAccountName") or "")
         if spec.get("serviceAccountName") != account:

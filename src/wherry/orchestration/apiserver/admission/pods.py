@@ -16,9 +16,10 @@ from wherry.orchestration.apiserver.admission.chain import (
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import PRIORITY_CLASSES, RUNTIME_CLASSES
 from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.well_known import TAINT_NODE_NOT_READY, TAINT_NODE_UNREACHABLE
 
 UNREACHABLE_S = 300
-TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+TOLERATED = (TAINT_NODE_NOT_READY, TAINT_NODE_UNREACHABLE)
 PREEMPTION_DEFAULT = "PreemptLowerPriority"
 CLASS_PLACE: Place = ("scheduling.k8s.io", "priorityclasses")
 

@@ -8,10 +8,10 @@ import asyncio
 from wherry.orchestration.apiserver import errors, names
 from wherry.orchestration.apiserver.admission.chain import CREATE, POD_PLACE, WRITES, AdmissionRequest, Plugin
 from wherry.orchestration.apiserver.admission.pod_references import first_reference
-from wherry.orchestration.apiserver.auth.node_authorizer import MIRROR_ANNOTATION
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import SERVICE_ACCOUNTS
 from wherry.orchestration.objects.meta import Object, annotations_of
+from wherry.orchestration.objects.well_known import MIRROR_POD_ANNOTATION_KEY
 
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX = "kube-api-access-"
@@ -38,7 +38,7 @@ class ServiceAccountPlugin(Plugin):
             _mount(pod, pod["spec"].get("ephemeralContainers") or ())
         if request.operation != CREATE or request.subresource:
             return
-        if MIRROR_ANNOTATION in annotations_of(pod):
+        if MIRROR_POD_ANNOTATION_KEY in annotations_of(pod):
             self._check_mirror(request, pod)
             return
         spec = pod["spec"]

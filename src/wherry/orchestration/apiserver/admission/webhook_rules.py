@@ -16,7 +16,7 @@ from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission.chain import AdmissionRequest
 from wherry.orchestration.apiserver.auth.reviews import user_info
-from wherry.orchestration.objects.meta import Object, labels_of, name_of
+from wherry.orchestration.objects.meta import META_API_VERSION, Object, labels_of, name_of
 from wherry.orchestration.objects.patch import json_patch
 from wherry.orchestration.objects.selectors import from_label_selector
 
@@ -89,7 +89,7 @@ def review(request: AdmissionRequest, uid: str) -> Object:
         "uid": uid, "kind": kind, "resource": place, "requestKind": kind, "requestResource": place,
         "name": request.name, "operation": request.operation, "userInfo": user_info(request.user),
         "object": request.obj, "oldObject": request.old, "dryRun": request.is_dry_run,
-        "options": {"apiVersion": "meta.k8s.io/v1", "kind": f"{request.operation.capitalize()}Options", **request.options},
+        "options": {"apiVersion": META_API_VERSION, "kind": f"{request.operation.capitalize()}Options", **request.options},
     }
     if request.namespace:
         asked["namespace"] = request.namespace

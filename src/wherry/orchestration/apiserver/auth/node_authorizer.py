@@ -18,8 +18,8 @@ from wherry.orchestration.apiserver.auth.rules import read_rules
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
 from wherry.orchestration.objects.meta import Object, annotations_of, name_of
+from wherry.orchestration.objects.well_known import MIRROR_POD_ANNOTATION_KEY
 
-MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 STALE_S = 5.0
 LEASE_NAMESPACE = "kube-node-lease"
 READ = ("get", "list", "watch")
@@ -162,7 +162,7 @@ def _read_namespace(source: ObjectSource, namespace: str) -> dict[str, frozenset
     by_node: dict[str, set[Reference]] = defaultdict(set)
     for pod in source.list(PODS, namespace):
         node = (pod.get("spec") or {}).get("nodeName")
-        if node and MIRROR_ANNOTATION not in annotations_of(pod):  # the node wrote it: it would open any door
+        if node and MIRROR_POD_ANNOTATION_KEY not in annotations_of(pod):  # the node wrote it: it would open any door
             by_node[node].update(references_of(pod))
     for references in by_node.values():
         for plural, name in list(references):

@@ -17,8 +17,8 @@ from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.apiserver.user import AUTHENTICATED, BOOTSTRAPPERS, User
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object, is_deleting
+from wherry.orchestration.objects.well_known import SECRET_TYPE_BOOTSTRAP_TOKEN
 
-BOOTSTRAP_TYPE = "bootstrap.kubernetes.io/token"
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _EXTRA_GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
 
@@ -76,7 +76,7 @@ class BootstrapTokens:
 
     def _is_usable(self, secret: Object, token_id: str) -> bool:
         return (
-            secret.get("type") == BOOTSTRAP_TYPE
+            secret.get("type") == SECRET_TYPE_BOOTSTRAP_TOKEN
             and not is_deleting(secret)
             and secret_text(secret, "token-id") == token_id
             and secret_text(secret, "usage-bootstrap-authentication") == "true"

@@ -22,12 +22,11 @@ from wherry.orchestration.apiserver.auth.jwt import PrivateKey, PublicKey, Signe
 from wherry.orchestration.apiserver.auth.secret_text import secret_text
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.apiserver.user import User, service_account_user
-from wherry.orchestration.objects.kinds import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
+from wherry.orchestration.objects.kinds import NODES, PODS, SECRETS, SERVICE_ACCOUNTS, TOKEN_REVIEWS
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of, uid_of
 from wherry.orchestration.objects.resources import Resource
 
 LEGACY_ISSUER = "kubernetes/serviceaccount"
-LEGACY_TYPE = "kubernetes.io/service-account-token"
 EXPIRATION_S_DEFAULT = 3600
 EXPIRATION_S_MIN = 600
 EXPIRATION_S_MAX = 1 << 32
@@ -116,7 +115,7 @@ class ServiceAccountTokens:
         }
         expires_at = rfc3339(datetime.fromtimestamp(now + expiration_s, UTC))
         status = {"token": self._signer.sign(claims), "expirationTimestamp": expires_at}
-        return {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"} | request | {
+        return {"kind": "TokenRequest", "apiVersion": TOKEN_REVIEWS.api_version} | request | {
             "spec": spec, "status": status,
             "metadata": {"name": name_of(account), "namespace": namespace_of(account), "uid": uid_of(account)}
             | (request.get("metadata") or {}) | {"creationTimestamp": rfc3339(datetime.fromtimestamp(now, UTC))},

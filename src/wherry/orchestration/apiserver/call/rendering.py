@@ -19,7 +19,7 @@ from wherry.orchestration.apiserver.errors import ApiError
 from wherry.orchestration.apiserver.registry.cache import TURN, Cached
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.objects.decoding import typed
-from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.meta import META_API_VERSION, Object
 
 JSON_TYPE = ("content-type", "application/json")
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -141,7 +141,7 @@ class Renderer:
         if self._form.shape is Shape.METADATA:
             shown |= {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self._form.version}"}
         elif self._form.shape is Shape.TABLE:
-            row = {"cells": [], "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            row = {"cells": [], "object": {"kind": "PartialObjectMetadata", "apiVersion": META_API_VERSION,
                                            "metadata": metadata}}
             shown = self._table([], {"resourceVersion": str(revision)}) | {"rows": [row]}
         elif not self._served.is_custom:

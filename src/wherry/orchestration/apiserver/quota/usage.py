@@ -12,6 +12,7 @@ from typing import Any
 from wherry.orchestration.objects import quantity
 from wherry.orchestration.objects.meta import Object, annotations_of
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import BETA_STORAGE_CLASS_ANNOTATION
 
 Usage = dict[str, Fraction]
 ONE = Fraction(1)
@@ -96,7 +97,7 @@ def _claim(claim: Object) -> Usage:
     spec = claim.get("spec", {})
     text = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "0")
     used: Usage = {"requests.storage": quantity.parse(text)}
-    storage_class = spec.get("storageClassName") or annotations_of(claim).get("volume.beta.kubernetes.io/storage-class")
+    storage_class = spec.get("storageClassName") or annotations_of(claim).get(BETA_STORAGE_CLASS_ANNOTATION)
     if storage_class:
         prefix = f"{storage_class}.storageclass.storage.k8s.io/"
         used |= {f"{prefix}requests.storage": quantity.parse(text), f"{prefix}persistentvolumeclaims": ONE}

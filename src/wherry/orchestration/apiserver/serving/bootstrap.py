@@ -12,8 +12,10 @@ from wherry.orchestration.apiserver.auth import bootstrap as roles
 from wherry.orchestration.apiserver.discovery.priorities import local_priority
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.settings import ApiServerSettings
+from wherry.orchestration.objects.kinds import SERVICE_CIDRS
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import LABEL_METADATA_NAME, LABEL_SERVICE_NAME, LABEL_SKIP_MIRROR
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 SYSTEM_PRIORITIES = (
@@ -83,7 +85,7 @@ def _changed(existing: Object, wanted: Object) -> Object | None:
 def _namespace(name: str) -> Object:
     return {
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "metadata": {"name": name, "labels": {LABEL_METADATA_NAME: name}},
         "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
     }
 
@@ -117,7 +119,7 @@ def _endpoints(settings: ApiServerSettings) -> Object:
     return {
         "apiVersion": "v1", "kind": "Endpoints",
         "metadata": {"name": "kubernetes", "namespace": "default",
-                     "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+                     "labels": {LABEL_SKIP_MIRROR: "true"}},
         "subsets": [{
             "addresses": [{"ip": str(settings.advertise_address)}],
             "ports": [{"name": "https", "port": settings.advertise_port, "protocol": "TCP"}],
@@ -129,7 +131,7 @@ def _endpoint_slice(settings: ApiServerSettings) -> Object:
     return {
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {"name": "kubernetes", "namespace": "default", "generation": 1,
-                     "labels": {"kubernetes.io/service-name": "kubernetes"}},
+                     "labels": {LABEL_SERVICE_NAME: "kubernetes"}},
         "addressType": "IPv4",
         "endpoints": [{"addresses": [str(settings.advertise_address)], "conditions": {"ready": True}}],
         "ports": [{"name": "https", "port": settings.advertise_port, "protocol": "TCP"}],
@@ -140,7 +142,7 @@ def _service_cidr(settings: ApiServerSettings, clock: Clock) -> Object:
     condition = {"type": "Ready", "status": "True", "reason": "", "lastTransitionTime": rfc3339(clock.now()),
                  "message": "Kubernetes Service CIDR is ready"}
     return {
-        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": DEFAULT_CIDR},
+        "apiVersion": SERVICE_CIDRS.api_version, "kind": "ServiceCIDR", "metadata": {"name": DEFAULT_CIDR},
         "spec": {"cidrs": [str(settings.service_cidr)]}, "status": {"conditions": [condition]},
     }
 

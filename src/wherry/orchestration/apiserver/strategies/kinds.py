@@ -16,6 +16,7 @@ from wherry.orchestration.apiserver.strategies.strategy import Strategy, keep
 from wherry.orchestration.apiserver.strategies.volumes import VolumeStrategy
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
+from wherry.orchestration.objects.well_known import LABEL_METADATA_NAME
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _TRACKS_GENERATION = {
@@ -87,14 +88,14 @@ class NamespaceStrategy(Strategy):
         finalizers = spec.setdefault("finalizers", [])
         if "kubernetes" not in finalizers:
             finalizers.append("kubernetes")
-        obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
+        obj["metadata"].setdefault("labels", {})[LABEL_METADATA_NAME] = obj["metadata"]["name"]
 
     def prepare_update(self, obj: Object, old: Object) -> None:
         super().prepare_update(obj, old)
         obj.setdefault("spec", {})
         keep(obj["spec"], old.get("spec", {}), "finalizers")
         labels = obj["metadata"].get("labels") or {}
-        obj["metadata"]["labels"] = labels | {"kubernetes.io/metadata.name": obj["metadata"]["name"]}
+        obj["metadata"]["labels"] = labels | {LABEL_METADATA_NAME: obj["metadata"]["name"]}
 
     def on_delete(self, obj: Object) -> None:
         obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}

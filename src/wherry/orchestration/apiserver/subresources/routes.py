@@ -18,7 +18,7 @@ from wherry.orchestration.apiserver.subresources.proxies import Proxies
 from wherry.orchestration.apiserver.subresources.scale import ScaleSubresource
 from wherry.orchestration.apiserver.verbs.bodies import inline_bytes, read_typed, typed_or_refuse
 from wherry.orchestration.apiserver.verbs.handlers import Verbs
-from wherry.orchestration.objects.kinds import BINDINGS
+from wherry.orchestration.objects.kinds import BINDINGS, TOKEN_REVIEWS
 
 Handler = Callable[[Call], Awaitable[Response | Upgrade]]
 
@@ -90,7 +90,7 @@ class Subresources:
     async def _token(self, call: Call) -> Response:
         if call.target.verb != "create":
             raise errors.method_not_allowed(call.served.resource, call.target.verb)
-        node, content_type = structure("authentication.k8s.io/v1", "TokenRequest"), call.request.headers.get("content-type", "")
+        node, content_type = structure(TOKEN_REVIEWS.api_version, "TokenRequest"), call.request.headers.get("content-type", "")
         request = await self._verbs.decoded(call, lambda body: read_typed(body, content_type, node))
         account = call.served.obj(await self._verbs.read(call))
         asked = AdmissionRequest(

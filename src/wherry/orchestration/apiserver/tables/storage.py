@@ -5,10 +5,14 @@ from datetime import datetime
 
 from wherry.orchestration.apiserver.tables.columns import NONE, UNSET, Cells, Printer, age, printer, spec_of, status_of
 from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, name_of
+from wherry.orchestration.objects.well_known import (
+    BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION,
+    BETA_STORAGE_CLASS_ANNOTATION,
+    IS_DEFAULT_STORAGE_CLASS_ANNOTATION,
+)
 
 _MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
-_DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
-_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+_DEFAULT_CLASS = (IS_DEFAULT_STORAGE_CLASS_ANNOTATION, BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION)
 
 
 def _modes(modes: Sequence[str] | None) -> str:
@@ -21,7 +25,7 @@ def _phase(obj: Object) -> str:
 
 
 def _class(obj: Object) -> str:
-    return annotations_of(obj).get(_CLASS_ANNOTATION) or spec_of(obj).get("storageClassName") or ""
+    return annotations_of(obj).get(BETA_STORAGE_CLASS_ANNOTATION) or spec_of(obj).get("storageClassName") or ""
 
 
 def _volume(obj: Object, now: datetime) -> Cells:

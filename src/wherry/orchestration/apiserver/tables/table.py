@@ -19,10 +19,9 @@ from wherry.orchestration.apiserver.tables.network import NETWORK
 from wherry.orchestration.apiserver.tables.rows import Row, fill, row_of
 from wherry.orchestration.apiserver.tables.storage import STORAGE
 from wherry.orchestration.apiserver.tables.workloads import WORKLOADS
-from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.meta import META_API_VERSION, Object, name_of
 from wherry.orchestration.objects.resources import Resource
 
-API_VERSION = "meta.k8s.io/v1"
 _POD = ("", "Pod")
 
 
@@ -61,7 +60,7 @@ def render(
         shown = _shown(obj, include_object)
         rows.append(row if shown is None else row | {"object": shown})
     return {
-        "kind": "Table", "apiVersion": API_VERSION, "metadata": dict(list_meta or {}),
+        "kind": "Table", "apiVersion": META_API_VERSION, "metadata": dict(list_meta or {}),
         "columnDefinitions": list(chosen.columns), "rows": rows,
     }
 
@@ -88,4 +87,4 @@ def _shown(obj: Object, include_object: str) -> Object | None:
         return None
     if include_object == "Object":
         return obj
-    return {"kind": "PartialObjectMetadata", "apiVersion": API_VERSION, "metadata": obj["metadata"]}
+    return {"kind": "PartialObjectMetadata", "apiVersion": META_API_VERSION, "metadata": obj["metadata"]}

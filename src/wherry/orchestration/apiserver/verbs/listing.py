@@ -16,6 +16,7 @@ from wherry.orchestration.apiserver.registry.cache import Cached
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.served import Served
 from wherry.orchestration.apiserver.verbs.options import ListOptions, Matches, invalid, matcher
+from wherry.orchestration.objects.meta import META_API_VERSION
 from wherry.orchestration.store.contract import Compacted, FutureRevision
 
 NODE_NAME = "spec.nodeName"  # the field that every node selects its Pods by
@@ -166,14 +167,14 @@ async def _from_store(
 
 
 def _token(revision: int, last_key: str) -> str:
-    body = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": f"{last_key}\x00"})
+    body = orjson.dumps({"v": META_API_VERSION, "rv": revision, "start": f"{last_key}\x00"})
     return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
 
 
 def _read_token(text: str) -> tuple[int, str]:
     try:
         body = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if body["v"] != "meta.k8s.io/v1":
+        if body["v"] != META_API_VERSION:
             raise ValueError(body["v"])
         return int(body["rv"]), str(body["start"]).rstrip("\x00")
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
