@@ -1,13 +1,11 @@
-"""Turn the upstream schema of the served kinds into `schema.json.zst` and `types.py`.
+"""Turn the upstream schema of the served kinds into `schema.json.zst`.
 
-In:    `_definitions.json` of PyPI `kubernetes-validate` (a development dependency), `objects/kinds.py` and `go_shape.json.zst`.
-Out:   the structure without any upstream prose, and one TypedDict a definition. Both are checked in.
+In:    `_definitions.json` of PyPI `kubernetes-validate` (a development dependency) and `objects/kinds.py`.
+Out:   the structure without any upstream prose. It is checked in.
 Run:   .venv/bin/python tools/generate_schema.py
 """
 
 import json
-import keyword
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ import kubernetes_validate
 import zstandard
 
 from wherry.orchestration.objects.kinds import BUILTIN
-from wherry.orchestration.objects.schema_data import go_zeros
 
 VERSION = "v1.37.0"
 SOURCE = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / f"{VERSION}-local" / "_definitions.json"
@@ -39,10 +36,6 @@ SPECIAL = {  # definitions that are one JSON value rather than an object with fi
 } | {
     f"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{name}": "any"
     for name in ("JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray")
-}
-PYTHON = {
-    "string": "str", "integer": "int", "number": "float", "boolean": "bool", "time": "str", "any": "Any",
-    "int-or-string": "int | str", "quantity": "str | int | float", "object": "dict[str, Any]",
 }
 
 
@@ -113,62 +106,10 @@ def compact(definitions: dict[str, Any]) -> dict[str, Any]:
     return {"version": VERSION, "kinds": dict(sorted(kinds.items())), "definitions": dict(sorted(kept.items()))}
 
 
-def class_names(definitions: dict[str, Any]) -> dict[str, str]:
-    """Definition name -> class name: the last word; a second one of the same word gets group and version in front."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in sorted(definitions, key=lambda n: (".api.core.v1." not in n, ".v2." not in n, n)):
-        *_, group, version, short = name.split(".")
-        chosen = short if short not in taken else f"{group.title()}{version.upper()}{short}"
-        taken.add(chosen)
-        names[name] = chosen
-    return names
-
-
-def python_type(field: dict[str, Any], names: dict[str, str]) -> str:
-    if "ref" in field:
-        return names[field["ref"]]
-    match field["shape"]:
-        case "list":
-            return f"list[{python_type(field['item'], names)}]"
-        case "map":
-            return f"dict[str, {python_type(field['item'], names)}]"
-    return PYTHON[field["shape"]]
-
-
-def member_type(definition: str, key: str, field: dict[str, Any], names: dict[str, str]) -> str:
-    """The type of a field; null is among its values where Go writes that for the empty one."""
-    kind = python_type(field, names)
-    is_null = kind != "Any" and go_zeros(definition).get(key, False) is None
-    return f"{kind} | None" if is_null else kind
-
-
-def class_text(name: str, fields: dict[str, str]) -> str:
-    if all(re.fullmatch(r"[A-Za-z_]\w*", key) and not keyword.iskeyword(key) for key in fields):
-        body = "\n".join(f"    {key}: {kind}" for key, kind in fields.items()) or "    pass"
-        return f"class {name}(TypedDict, total=False):\n{body}\n"
-    body = "\n".join(f'        "{key}": "{kind}",' for key, kind in fields.items())
-    return f'{name} = TypedDict(\n    "{name}",\n    {{\n{body}\n    }},\n    total=False,\n)\n'
-
-
-def types_text(data: dict[str, Any]) -> str:
-    names = class_names(data["definitions"])
-    classes = [
-        class_text(names[name], {key: member_type(name, key, field, names) for key, field in definition["fields"].items()})
-        for name, definition in sorted(data["definitions"].items(), key=lambda item: names[item[0]])
-    ]
-    return (
-        '"""The built-in kinds as TypedDicts, for mypy only: import under TYPE_CHECKING.\n\n'
-        f"Written by tools/generate_schema.py from the Kubernetes {VERSION} schema; do not edit.\n"
-        '"""\n\nfrom __future__ import annotations\n\nfrom typing import Any, TypedDict\n\n\n' + "\n\n".join(classes)
-    )
-
-
 def main() -> None:
     data = compact(json.loads(SOURCE.read_text(encoding="utf-8"))["$defs"])
     packed = zstandard.ZstdCompressor(level=19).compress(json.dumps(data, separators=(",", ":")).encode())
     (OBJECTS / "schema.json.zst").write_bytes(packed)
-    (OBJECTS / "types.py").write_text(types_text(data), encoding="utf-8")
 
 
 if __name__ == "__main__":
