@@ -1,5 +1,5 @@
 """For every test: downloads of packages are shared and stay inside the checkout, where `make clean` removes them; nothing is
-collected between fork and exec; who is marked `virtual_time` does not wait."""
+collected between fork and exec; the speed of the machine decides nothing; who is marked `virtual_time` does not wait."""
 
 import asyncio
 import gc
@@ -8,8 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from wherry.testing.virtual_time import VirtualLoop
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("wherry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("wherry")
 
 os.environ.setdefault("WHERRY_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "downloads"))
 

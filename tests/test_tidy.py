@@ -158,7 +158,7 @@ OTHER_KEYS = {
     "dns": {},
     "scheduler": {},
     "controllers": {
-        "freshness": "discovery", "singularResource": "discovery", "responseKind": "discovery", "claim": "a group of a pattern",
+        "claim": "a group of a pattern",
         "expiration": "a bootstrap token's data", "Ready": "conditions by their type",
     },
     "agent": {

@@ -50,6 +50,9 @@ PV_PROTECTION_FINALIZER = "kubernetes.io/pv-protection"
 IS_DEFAULT_STORAGE_CLASS_ANNOTATION = "storageclass.kubernetes.io/is-default-class"
 BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION = "storageclass.beta.kubernetes.io/is-default-class"
 
+# k8s.io/kube-aggregator/pkg/controllers/autoregister
+AUTO_REGISTER_MANAGED_LABEL = "kube-aggregator.kubernetes.io/automanaged"
+
 # Recommended labels; Go has no constant for them.
 LABEL_APP_NAME = "app.kubernetes.io/name"
 LABEL_APP_MANAGED_BY = "app.kubernetes.io/managed-by"

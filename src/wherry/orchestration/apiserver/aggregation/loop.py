@@ -37,15 +37,15 @@ from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.objects import CachedObjects
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.user import User
+from wherry.orchestration.objects.endpoints import service_of
 from wherry.orchestration.objects.kinds import API_SERVICES, ENDPOINT_SLICES, SERVICES
-from wherry.orchestration.objects.meta import Object, labels_of, namespace_of
+from wherry.orchestration.objects.meta import Object, key_of
 from wherry.orchestration.store.contract import RevisionMismatch
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 30.0
 DOCUMENTS_AGAIN_S = 60.0
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 DISCOVERY_ACCEPT = f"{AGGREGATED},application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 TRIES = 3
@@ -112,8 +112,8 @@ class Aggregation:
         for cached in api_services.select():
             self._take(cached)
         api_services.listeners.append(self._changed)
-        self._table.of(SERVICES).cache.listeners.append(lambda event: self._behind(event, _own_name))
-        self._table.of(ENDPOINT_SLICES).cache.listeners.append(lambda event: self._behind(event, _name_of_service))
+        self._table.of(SERVICES).cache.listeners.append(lambda event: self._behind(event, key_of))
+        self._table.of(ENDPOINT_SLICES).cache.listeners.append(lambda event: self._behind(event, service_of))
         self._table.listeners.append(self._mark)
         for group, version in self._custom():
             self._mark(f"{version}.{group}")
@@ -160,14 +160,14 @@ class Aggregation:
             known.shown = shown
             self.revision += 1
 
-    def _behind(self, event: CacheEvent, service_of: Callable[[Object], str]) -> None:
+    def _behind(self, event: CacheEvent, key_of_service: Callable[[Object], str]) -> None:
         cached = event.new or event.old
         if not self._rows or cached is None:
             return
         obj = cached.obj()
-        place = (namespace_of(obj), service_of(obj))
+        key = key_of_service(obj)
         for name, row in self._rows.items():
-            if (row.backend.namespace, row.backend.service) == place:
+            if row.backend.service_key == key:
                 row.documents_at = 0.0
                 self._backoff.reset(name)
                 self._mark(name)
@@ -241,6 +241,8 @@ class Aggregation:
 
     def _show(self, row: Proxied, problem: Problem | None) -> None:
         name = row.backend.name
+        if self._rows.get(name) is not row:
+            return  # it went while its backend was asked
         self._unavailable.set(0 if problem is None else 1, (name,))
         if row.shown.is_current != (problem is None):
             row.shown = replace(row.shown, is_current=problem is None)
@@ -249,7 +251,7 @@ class Aggregation:
     async def _problem(self, row: Proxied) -> Problem | None:
         backend = row.backend
         service = self._source.get(SERVICES, backend.namespace, backend.service)
-        slices = [s for s in self._source.list(ENDPOINT_SLICES, backend.namespace) if _name_of_service(s) == backend.service]
+        slices = [s for s in self._source.list(ENDPOINT_SLICES, backend.namespace) if service_of(s) == backend.service_key]
         problem = services.problem_of(backend, service, slices)
         if problem is not None:
             return problem
@@ -319,11 +321,3 @@ async def _landed(write: Awaitable[object]) -> bool:
     except RevisionMismatch:
         return False
     return True
-
-
-def _own_name(service: Object) -> str:
-    return str(service["metadata"]["name"])
-
-
-def _name_of_service(slice_: Object) -> str:
-    return str(labels_of(slice_).get(SERVICE_NAME_LABEL) or "")

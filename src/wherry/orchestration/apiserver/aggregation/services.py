@@ -12,10 +12,11 @@ from datetime import datetime
 
 from wherry.kit.clock import rfc3339
 from wherry.orchestration.apiserver.discovery.priorities import CUSTOM_GROUP, CUSTOM_VERSION
+from wherry.orchestration.objects.kinds import API_SERVICES
 from wherry.orchestration.objects.meta import Object, condition_of, labels_of, name_of
+from wherry.orchestration.objects.well_known import AUTO_REGISTER_MANAGED_LABEL
 
 AVAILABLE = "Available"
-AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
 HTTPS_PORT = 443
 
 
@@ -36,6 +37,11 @@ class Backend:
     def path(self) -> str:
         """The path of its discovery document."""
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    @property
+    def service_key(self) -> str:
+        """`namespace/name` of its Service."""
+        return f"{self.namespace}/{self.service}"
 
     @property
     def server_name(self) -> str:
@@ -121,13 +127,13 @@ def with_available(api_service: Object, problem: Problem | None, now: datetime) 
 def of_custom(group: str, version: str, now: datetime) -> Object:
     """The APIService that a custom group-version gets, and loses with its last definition."""
     spec = {"group": group, "version": version, "groupPriorityMinimum": CUSTOM_GROUP, "versionPriority": CUSTOM_VERSION}
-    made: Object = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-                    "metadata": {"name": f"{version}.{group}", "labels": {AUTOMANAGED: "true"}}, "spec": spec}
+    made: Object = {"apiVersion": API_SERVICES.api_version, "kind": API_SERVICES.kind,
+                    "metadata": {"name": f"{version}.{group}", "labels": {AUTO_REGISTER_MANAGED_LABEL: "true"}}, "spec": spec}
     return with_available(made, None, now)
 
 
 def is_orphan(api_service: Object, served: Iterable[tuple[str, str]]) -> bool:
     """Made for a custom group-version that is gone."""
     spec = api_service["spec"]
-    place = (spec.get("group") or "", spec["version"])
-    return labels_of(api_service).get(AUTOMANAGED) == "true" and not spec.get("service") and place not in set(served)
+    is_ours = labels_of(api_service).get(AUTO_REGISTER_MANAGED_LABEL) == "true" and not spec.get("service")
+    return is_ours and (spec.get("group") or "", spec["version"]) not in set(served)

@@ -12,10 +12,15 @@ from wherry.orchestration.apiserver.auth import bootstrap as roles
 from wherry.orchestration.apiserver.discovery.priorities import local_priority
 from wherry.orchestration.apiserver.registry.served import ServedTable
 from wherry.orchestration.apiserver.settings import ApiServerSettings
-from wherry.orchestration.objects.kinds import SERVICE_CIDRS
+from wherry.orchestration.objects.kinds import API_SERVICES, SERVICE_CIDRS
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
-from wherry.orchestration.objects.well_known import LABEL_METADATA_NAME, LABEL_SERVICE_NAME, LABEL_SKIP_MIRROR
+from wherry.orchestration.objects.well_known import (
+    AUTO_REGISTER_MANAGED_LABEL,
+    LABEL_METADATA_NAME,
+    LABEL_SERVICE_NAME,
+    LABEL_SKIP_MIRROR,
+)
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 SYSTEM_PRIORITIES = (
@@ -156,7 +161,7 @@ def _api_service(group: str, version: str, clock: Clock) -> Object:
     if group:
         spec["group"] = group
     return {
-        "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-        "metadata": {"name": name, "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}},
+        "apiVersion": API_SERVICES.api_version, "kind": API_SERVICES.kind,
+        "metadata": {"name": name, "labels": {AUTO_REGISTER_MANAGED_LABEL: "onstart"}},
         "spec": spec, "status": {"conditions": [condition]},
     }
