@@ -17,8 +17,8 @@ import figures  # noqa: E402
 from agent_node import real_node  # noqa: E402
 
 from wherry.kit.clock import SystemClock  # noqa: E402
+from wherry.orchestration.agent.facts.settings import AgentSettings  # noqa: E402
 from wherry.orchestration.agent.loop import Agent  # noqa: E402
-from wherry.orchestration.agent.settings import AgentSettings  # noqa: E402
 from wherry.orchestration.apiserver.user import User  # noqa: E402
 from wherry.orchestration.client.client import Client  # noqa: E402
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS  # noqa: E402

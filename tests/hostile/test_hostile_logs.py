@@ -9,8 +9,8 @@ import pytest
 from hostile_cluster import MEBIBYTE, Victim, eventually
 from scale import LIMIT_S, count
 
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.logs.rotation import COMPRESSED_TIMES_MAX
-from wherry.orchestration.agent.settings import AgentSettings
 
 ROTATIONS = count(1, 40)
 RATE_BYTES_S_MAX = 500 * MEBIBYTE  # what conmon passes on; between two looks at its size a log grows by so much

@@ -7,7 +7,7 @@ import pytest
 
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
-from wherry.orchestration.agent.hooks import HookFailed, run_hook
+from wherry.orchestration.agent.pod.hooks import HookFailed, run_hook
 from wherry.orchestration.agent.probes.check import Outcome, Target, check
 from wherry.testing.api import api_server
 from wherry.testing.fake_engine import FakeEngine

@@ -19,7 +19,7 @@ from wherry.infrastructure.network.ruleset import PortForward
 from wherry.infrastructure.network.sandbox_network import PortTaken, SandboxNetwork
 from wherry.infrastructure.network.settings import NetworkSettings
 from wherry.kit.reserved import Reserved, ReservedAddress, port_rows
-from wherry.orchestration.agent.admission import admit
+from wherry.orchestration.agent.plan.admission import admit
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.proxy.ruleset import Ruleset
 from wherry.orchestration.proxy.service_table import rules_for

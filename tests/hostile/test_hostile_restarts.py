@@ -2,7 +2,7 @@
 
 import pytest
 
-from wherry.orchestration.agent.pod_memory import SYSTEM_BACKOFF_S_MAX, crash_backoff_s_max
+from wherry.orchestration.agent.pod.memory import SYSTEM_BACKOFF_S_MAX, crash_backoff_s_max
 
 
 @pytest.mark.parametrize(("namespace", "priority_class", "wanted"), [

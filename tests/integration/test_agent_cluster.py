@@ -11,8 +11,8 @@ import pytest
 from agent_node import RealNode, real_node
 
 from wherry.kit.clock import SystemClock
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.loop import Agent
-from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS

@@ -16,9 +16,9 @@ from sim_faults import Front, Odds, Wire
 from sim_invariants import Invariants
 
 from wherry.kit.supervise import keep_running
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.loop import Agent
-from wherry.orchestration.agent.machine import Machine
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.node.machine import Machine
 from wherry.orchestration.apiserver.serving.server import ApiServer
 from wherry.orchestration.apiserver.settings import ApiServerSettings
 from wherry.orchestration.apiserver.user import ADMIN, CONTROLLER_MANAGER, SCHEDULER, User

@@ -20,8 +20,8 @@ from wherry.infrastructure.network import foreign_filters
 from wherry.infrastructure.network.sandbox_network import SandboxNetwork
 from wherry.infrastructure.storage.loop_volumes import LoopVolumes
 from wherry.kit.supervise import keep_running
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.loop import Agent
-from wherry.orchestration.agent.settings import AgentSettings
 
 PODS_CGROUP = "kubepods"  # below the engine's own; the name dashboards know
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from wherry.assembly.node import NodeSettings
 from wherry.kit import atomic_file
 from wherry.kit.errors import AlreadyExists, NotFound, WherryError
-from wherry.orchestration.agent.machine import read_machine
-from wherry.orchestration.agent.node import new_node
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.facts.settings import AgentSettings
+from wherry.orchestration.agent.node.machine import read_machine
+from wherry.orchestration.agent.node.objects import new_node
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import NODES
 

@@ -47,3 +47,11 @@ class TimedOut(WherryError):
 
 class Broken(WherryError):
     """State on disk or from a peer is not what it must be; a human has to look."""
+
+
+def first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """The first plain error in a group of groups."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

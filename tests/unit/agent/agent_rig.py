@@ -10,9 +10,9 @@ import orjson
 
 from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request, Response
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.loop import Agent
-from wherry.orchestration.agent.machine import Machine
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.node.machine import Machine
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import EVENTS, PODS

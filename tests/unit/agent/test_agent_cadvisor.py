@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from agent_rig import container, pod
 
 from wherry.infrastructure.linux.netlink import LinkCounters
-from wherry.orchestration.agent import cadvisor
-from wherry.orchestration.agent.metrics import ContainerUse, NodeUse, summary
+from wherry.orchestration.agent.node import cadvisor
+from wherry.orchestration.agent.node.metrics import ContainerUse, NodeUse, summary
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 NODE = NodeUse(5_000_000_000, 1000, 2000, 3000, (LinkCounters("ens3", "", 10, 2, 0, 0, 20, 4, 0, 0),))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wherry.container.runtime.engine import ContainerStatus, SandboxStatus, State
 from wherry.kit.clock import SystemClock
-from wherry.orchestration.agent.decide import (
+from wherry.orchestration.agent.plan.decide import (
     NS,
     CreateSandbox,
     Kill,
@@ -25,7 +25,7 @@ from wherry.orchestration.agent.decide import (
     decide,
     should_restart,
 )
-from wherry.orchestration.agent.status import StatusInputs, Waiting, build
+from wherry.orchestration.agent.plan.status import StatusInputs, Waiting, build
 from wherry.orchestration.objects.meta import condition_of
 
 SANDBOX = SandboxStatus("s-0", True, IPv4Address("10.244.0.2"), 0, {}, "")

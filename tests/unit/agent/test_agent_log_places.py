@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from agent_rig import pod
 
+from wherry.orchestration.agent.facts.pod import log_folder
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.logs import places
-from wherry.orchestration.agent.pod import log_folder
-from wherry.orchestration.agent.pod_plan import log_path
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.plan.configs import log_path
 from wherry.orchestration.objects.meta import Object
 
 

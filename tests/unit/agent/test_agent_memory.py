@@ -11,9 +11,9 @@ from agent_rig import container, pod
 from wherry.container.runtime.engine import ContainerStatus, State
 from wherry.kit.clock import rfc3339
 from wherry.kit.http.message import Request, Response
-from wherry.orchestration.agent.pod_memory import PodMemory, with_lost_runs
-from wherry.orchestration.agent.status_patch import status_patch
-from wherry.orchestration.agent.termination import stopped_before
+from wherry.orchestration.agent.plan.status_patch import status_patch
+from wherry.orchestration.agent.pod.memory import PodMemory, with_lost_runs
+from wherry.orchestration.agent.pod.termination import stopped_before
 from wherry.orchestration.agent.volumes.tokens import Tokens
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport

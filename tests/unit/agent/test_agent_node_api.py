@@ -17,10 +17,10 @@ from yarl import URL
 from wherry.kit.errors import Broken, Forbidden
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
-from wherry.orchestration.agent import node_health
 from wherry.orchestration.agent.loop import Agent
-from wherry.orchestration.agent.node_health import SyncLoopMonitor, check_log
-from wherry.orchestration.agent.review import Unauthorized, subresource_of
+from wherry.orchestration.agent.node import health
+from wherry.orchestration.agent.node.health import SyncLoopMonitor, check_log
+from wherry.orchestration.agent.node.review import Unauthorized, subresource_of
 
 PRINTS = container("app", "sh", "-c", "echo hello; sleep infinity")
 
@@ -76,7 +76,7 @@ async def test_answers(rig: Rig, path: str, code: int, text: str) -> None:
 
 @pytest.mark.slow
 async def test_health_fails_when_the_engine_is_no_longer_gone_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_health, "ROUND_S_MIN", 0.2)
+    monkeypatch.setattr(health, "ROUND_S_MIN", 0.2)
     rig = Rig(tmp_path)
     rig.settings = replace(rig.settings, relist_s=0.02)
     listed, hangs = rig.engine.sandboxes, asyncio.Event()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from wherry.orchestration.agent.machine import Machine
-from wherry.orchestration.agent.node_loop import NodeLoop
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.facts.settings import AgentSettings
+from wherry.orchestration.agent.node.loop import NodeLoop
+from wherry.orchestration.agent.node.machine import Machine
 from wherry.orchestration.client.recorder import Recorder
 from wherry.orchestration.objects.kinds import NODES
 from wherry.orchestration.objects.meta import revision_of

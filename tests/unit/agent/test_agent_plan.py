@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from wherry.container.runtime.engine import Mount
 from wherry.kit.errors import Invalid
-from wherry.orchestration.agent import environment, names, qos, security
-from wherry.orchestration.agent.admission import admit
-from wherry.orchestration.agent.downward import field_value, formatted, resource_value
-from wherry.orchestration.agent.expansion import expand
-from wherry.orchestration.agent.pod_plan import (
+from wherry.orchestration.agent.facts.settings import AgentSettings
+from wherry.orchestration.agent.plan import environment, names, qos, security
+from wherry.orchestration.agent.plan.admission import admit
+from wherry.orchestration.agent.plan.configs import (
     ContainerInputs,
     container_config,
     mounts,
@@ -23,8 +22,9 @@ from wherry.orchestration.agent.pod_plan import (
     read_only_volumes,
     sandbox_config,
 )
-from wherry.orchestration.agent.references import PodReferences
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.plan.downward import field_value, formatted, resource_value
+from wherry.orchestration.agent.plan.expansion import expand
+from wherry.orchestration.agent.references.objects import PodReferences
 from wherry.orchestration.objects.placement import matches_node
 from wherry.testing.fake_engine import image_named
 

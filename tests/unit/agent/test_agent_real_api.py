@@ -11,8 +11,8 @@ import pytest
 from agent_rig import MACHINE, NODE, NoMounts, container, pod
 
 from wherry.kit.errors import NotFound
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.loop import Agent
-from wherry.orchestration.agent.settings import AgentSettings
 from wherry.orchestration.apiserver.user import User
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport

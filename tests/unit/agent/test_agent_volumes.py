@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wherry.kit.errors import Invalid, Unsupported
-from wherry.orchestration.agent.references import PodReferences
+from wherry.orchestration.agent.references.objects import PodReferences, names_used
 from wherry.orchestration.agent.volumes import atomic_writer, host_path, ownership, subpath
-from wherry.orchestration.agent.volumes.payload import File, PayloadInputs, check_path, names_used, payload
+from wherry.orchestration.agent.volumes.payload import File, PayloadInputs, check_path, payload
 
 NOW = datetime(2026, 11, 23, 6, 0, 0, tzinfo=UTC)
 REFERENCES = PodReferences(

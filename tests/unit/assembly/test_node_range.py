@@ -9,7 +9,7 @@ import pytest
 from wherry.assembly.node import NodeSettings
 from wherry.assembly.node_range import node_range, range_file
 from wherry.kit.clock import SystemClock
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import NODES

@@ -3,7 +3,7 @@
 In:    frozen configs with everything resolved (image ids, mount sources, env, cgroup paths).
 Out:   ids, statuses, exit events, byte streams.
 Spec:  kubernetes/cri-api runtime/v1 (semantics: stop and remove are idempotent, "OOMKilled" reason), OCI runtime-spec 1.1.
-Never: knows a Kubernetes word; `orchestration/agent/pod_plan.py` is where a Pod becomes these values.
+Never: knows a Kubernetes word; `orchestration/agent/plan/configs.py` is where a Pod becomes these values.
 
 Containers and their logs survive the death of this process; `restore()` adopts what runs.
 """

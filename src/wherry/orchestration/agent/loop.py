@@ -1,7 +1,7 @@
 """The node agent: every pod that names this node has a worker; every worker's pod runs as it wants.
 
 In:    pods with spec.nodeName of this node (watch), engine events, ConfigMap/Secret changes.
-Out:   see `pod_worker.py`; the Node object; the node's HTTPS API.
+Out:   see `pod/worker.py`; the Node object; the node's HTTPS API.
 Order: adopt what runs (`engine.restore`), then pods as the API tells of them. What runs here and is not in the API is
        removed only after the first complete list: an unreachable API never costs a container. The lease of this life is
        renewed once every pod says what is here of it: who waits for the node does not read what an earlier life saw.
@@ -20,25 +20,25 @@ from wherry.infrastructure.storage.contract import VolumeEngine
 from wherry.kit.clock import Clock
 from wherry.kit.http.server import serve
 from wherry.kit.supervise import attempt, keep_running
-from wherry.orchestration.agent import node as node_object
-from wherry.orchestration.agent.admission import Rejection, admit
-from wherry.orchestration.agent.eviction import Eviction
-from wherry.orchestration.agent.image_puller import ImagePuller
-from wherry.orchestration.agent.local_storage import LocalStorage
+from wherry.orchestration.agent.facts.pod import is_mirror
+from wherry.orchestration.agent.facts.runtime import RuntimeView
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.logs.rotation import LogRotation
-from wherry.orchestration.agent.machine import Machine, read_machine
-from wherry.orchestration.agent.node_api import NodeApi
-from wherry.orchestration.agent.node_health import SyncLoopMonitor, node_health
-from wherry.orchestration.agent.node_loop import NodeLoop
-from wherry.orchestration.agent.parts import Parts
-from wherry.orchestration.agent.pod import is_mirror
-from wherry.orchestration.agent.pod_removal import remove_unknown
-from wherry.orchestration.agent.pod_worker import PodWorker
-from wherry.orchestration.agent.references import ReferencedObjects
-from wherry.orchestration.agent.resize import judge
-from wherry.orchestration.agent.review import ApiReviewer, Reviewer
-from wherry.orchestration.agent.runtime_view import RuntimeView
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.node.api import NodeApi
+from wherry.orchestration.agent.node.eviction import Eviction
+from wherry.orchestration.agent.node.health import SyncLoopMonitor, node_health
+from wherry.orchestration.agent.node.local_storage import LocalStorage
+from wherry.orchestration.agent.node.loop import NodeLoop
+from wherry.orchestration.agent.node.machine import Machine, read_machine
+from wherry.orchestration.agent.node.objects import allocatable
+from wherry.orchestration.agent.node.review import ApiReviewer, Reviewer
+from wherry.orchestration.agent.plan.admission import Rejection, admit
+from wherry.orchestration.agent.plan.resize import judge
+from wherry.orchestration.agent.pod.parts import Parts
+from wherry.orchestration.agent.pod.removal import remove_unknown
+from wherry.orchestration.agent.pod.worker import PodWorker
+from wherry.orchestration.agent.references.images import ImagePuller
+from wherry.orchestration.agent.references.objects import ReferencedObjects
 from wherry.orchestration.agent.volumes.image_volumes import PulledVolumeImages
 from wherry.orchestration.agent.volumes.mount_door import LinuxMounts, MountDoor
 from wherry.orchestration.agent.volumes.setup import PodVolumes
@@ -106,7 +106,7 @@ class Agent:
             refresh_node=self.node.read,
             admit=self._admit,
             judge_resize=lambda pod: judge(pod, self._admitted_others(pod), self.parts.allocatable),
-            allocatable=node_object.allocatable(machine, settings),
+            allocatable=allocatable(machine, settings),
             memory_capacity_bytes=machine.memory_bytes,
         )
         if reviewer is None and tls is not None:

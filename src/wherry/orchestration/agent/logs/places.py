@@ -11,8 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
-from wherry.orchestration.agent.pod import log_folder
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.facts.pod import log_folder
+from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 
 SHARED_MODE = 0o755  # of the two directories, which other programs use too

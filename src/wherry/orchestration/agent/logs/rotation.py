@@ -14,8 +14,8 @@ from pathlib import Path
 from wherry.container.runtime.engine import ContainerStatus, State
 from wherry.kit.clock import Clock
 from wherry.kit.errors import WherryError
-from wherry.orchestration.agent.runtime_view import RuntimeView
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.facts.runtime import RuntimeView
+from wherry.orchestration.agent.facts.settings import AgentSettings
 
 COMPRESSED_TIMES_MAX = 4  # a file that grew past so many times the limit is dropped, not compressed
 log = logging.getLogger(__name__)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from wherry.container.runtime.engine import ContainerStatus, State
 from wherry.kit.errors import Invalid, NotFound
-from wherry.orchestration.agent.pod import container_named
-from wherry.orchestration.agent.pod_memory import recorded_statuses
+from wherry.orchestration.agent.facts.pod import container_named, recorded_statuses
 from wherry.orchestration.objects.meta import Object, name_of
 
 

@@ -2,7 +2,7 @@
 
 In:    a request, `dial(port)` to a TCP port inside the pod.
 Out:   an `Upgrade` to SPDY/3.1, to SPDY inside a WebSocket, or to the old WebSocket form; or a refusal.
-Spec:  facts/kubernetes.md section 5; kubelet portforward httpstream.go (headers streamType, port, requestID),
+Spec:  kubelet portforward httpstream.go (headers streamType, port, requestID),
        websocket.go (two channels per port, each opened by the port as two little-endian bytes); KEP-4006.
 Fails: one connection at a time: its reason is text on its error stream, the others go on.
 """

@@ -2,7 +2,7 @@
 
 In:    a request with stdin/stdout/stderr/tty (or the kubelet's input/output/error/tty), a way to open the session.
 Out:   an `Upgrade` to WebSocket (v5, v4, v1, their base64 forms) or SPDY/3.1 (v4 to v1), or a refusal.
-Spec:  facts/kubernetes.md section 5 "Streams"; KEP-4006; kubelet and CRI streaming remotecommand.
+Spec:  KEP-4006; kubelet and CRI streaming remotecommand.
 Order: all output, then the status on the error stream, then the close: `kubectl cp` relies on it.
 """
 

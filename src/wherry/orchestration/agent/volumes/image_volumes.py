@@ -8,8 +8,8 @@ from typing import Protocol
 
 from wherry.container.runtime.rootfs import LayerSource
 from wherry.kit.errors import Invalid, Unsupported
-from wherry.orchestration.agent.image_puller import ImagePuller
-from wherry.orchestration.agent.references import ReferencedObjects
+from wherry.orchestration.agent.references.images import ImagePuller
+from wherry.orchestration.agent.references.objects import ReferencedObjects
 from wherry.orchestration.objects.meta import Object
 
 

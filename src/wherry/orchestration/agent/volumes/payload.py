@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherry.kit.errors import Invalid, Unsupported
-from wherry.orchestration.agent.downward import field_value, resource_value
-from wherry.orchestration.agent.environment import References
-from wherry.orchestration.agent.pod import all_containers, security_value, spec_of
+from wherry.orchestration.agent.facts.pod import all_containers, security_value, spec_of
+from wherry.orchestration.agent.plan.downward import field_value, resource_value
+from wherry.orchestration.agent.plan.environment import References
 from wherry.orchestration.objects.meta import Object
 
 MODE_DEFAULT = 0o644
@@ -72,28 +72,6 @@ def token_sources(source: Object) -> list[tuple[int, Object]]:
     """(index, serviceAccountToken) of a projected volume."""
     sources = source.get("sources") or ()
     return [(i, s["serviceAccountToken"]) for i, s in enumerate(sources) if s.get("serviceAccountToken")]
-
-
-def names_used(pod: Object) -> tuple[set[str], set[str]]:
-    """Names of the ConfigMaps and Secrets that the pod's volumes and containers name."""
-    config_maps: set[str] = set()
-    secrets: set[str] = set()
-    for volume in spec_of(pod).get("volumes") or ():
-        parts = [volume, *((volume.get("projected") or {}).get("sources") or ())]
-        for part in parts:
-            if part.get("configMap"):
-                config_maps.add(str(part["configMap"].get("name", "")))
-            if part.get("secret"):
-                secrets.add(str(part["secret"].get("secretName") or part["secret"].get("name") or ""))
-    for _, container in all_containers(pod):
-        for entry in container.get("envFrom") or ():
-            config_maps.add(str((entry.get("configMapRef") or {}).get("name", "")))
-            secrets.add(str((entry.get("secretRef") or {}).get("name", "")))
-        for entry in container.get("env") or ():
-            source = entry.get("valueFrom") or {}
-            config_maps.add(str((source.get("configMapKeyRef") or {}).get("name", "")))
-            secrets.add(str((source.get("secretKeyRef") or {}).get("name", "")))
-    return config_maps - {""}, secrets - {""}
 
 
 def check_path(path: str) -> None:

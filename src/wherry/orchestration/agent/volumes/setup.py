@@ -18,11 +18,11 @@ from typing import TypeVar
 from wherry.infrastructure.storage.contract import VolumeEngine
 from wherry.kit.clock import Clock
 from wherry.kit.errors import Broken, Unsupported, WherryError
-from wherry.orchestration.agent import qos
-from wherry.orchestration.agent.environment import References
-from wherry.orchestration.agent.expansion import expand_strictly
-from wherry.orchestration.agent.pod import spec_of
-from wherry.orchestration.agent.settings import AgentSettings
+from wherry.orchestration.agent.facts.pod import spec_of
+from wherry.orchestration.agent.facts.settings import AgentSettings
+from wherry.orchestration.agent.plan import qos
+from wherry.orchestration.agent.plan.environment import References
+from wherry.orchestration.agent.plan.expansion import expand_strictly
 from wherry.orchestration.agent.volumes import atomic_writer, host_path, ownership, subpath
 from wherry.orchestration.agent.volumes.claims import Claims
 from wherry.orchestration.agent.volumes.image_volumes import VolumeImages

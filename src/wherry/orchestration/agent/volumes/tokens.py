@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wherry.kit.clock import Clock, parse_rfc3339
-from wherry.orchestration.agent.pod import spec_of
+from wherry.orchestration.agent.facts.pod import spec_of
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import SERVICE_ACCOUNTS, TOKEN_REVIEWS
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of, uid_of
