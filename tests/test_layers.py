@@ -48,6 +48,15 @@ INFRASTRUCTURE = [
     {"wherry.infrastructure.storage", "wherry.infrastructure.network"},
     {"wherry.infrastructure.linux"},
 ]
+AGENT = [
+    {"wherry.orchestration.agent.loop"},
+    {"wherry.orchestration.agent.node"},
+    {"wherry.orchestration.agent.pod"},
+    {f"wherry.orchestration.agent.{name}" for name in ("volumes", "probes", "logs", "streaming")},
+    {"wherry.orchestration.agent.references"},
+    {"wherry.orchestration.agent.plan"},
+    {"wherry.orchestration.agent.facts"},
+]
 KUBERNETES_WORDS = ("pod", "kubernetes", "kubelet", "namespaced", "deployment")
 
 
@@ -90,8 +99,14 @@ def names_defined(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_imports_point_down() -> None:
-    found = [line for rows in (LAYERS, ORCHESTRATION, APISERVER, CONTAINER, INFRASTRUCTURE) for line in violations(SRC, rows)]
+    found = [line for rows in (LAYERS, ORCHESTRATION, APISERVER, AGENT, CONTAINER, INFRASTRUCTURE) for line in violations(SRC, rows)]
     assert not found, "\n" + "\n".join(found)
+
+
+def test_every_part_of_the_agent_has_a_row() -> None:
+    agent = SRC / "wherry" / "orchestration" / "agent"
+    parts = {path.relative_to(agent).parts[0].removesuffix(".py") for path in agent.rglob("*.py")} - {"__init__"}
+    assert {f"wherry.orchestration.agent.{part}" for part in parts} == set().union(*AGENT)
 
 
 def test_only_the_api_server_touches_the_store() -> None:
