@@ -20,9 +20,9 @@ from aiohttp import web
 
 from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.dialects.known import dialects_for
-from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
-from wherry.application.gateway.settings import GatewaySettings
-from wherry.application.gateway.snapshot import snapshot_of
+from wherry.application.gateway.model.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
+from wherry.application.gateway.model.settings import GatewaySettings
+from wherry.application.gateway.model.snapshot import snapshot_of
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.resources import Builder
 from wherry.kit.clock import SystemClock

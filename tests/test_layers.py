@@ -39,6 +39,11 @@ APISERVER = [
         ("names", "settings", "source", "user"),
     )
 ]
+GATEWAY = [
+    {f"wherry.application.gateway.{name}" for name in names}
+    for names in (("loop",), ("compiler", "install"), ("ownership_told", "workload"), ("ownership", "blame", "keeping", "programmed"),
+                  ("dialects", "xds", "crds", "statuses"), ("model",))
+]
 CONTAINER = [
     {"wherry.container.runtime", "wherry.container.registry", "wherry.container.assemble"},
     {"wherry.container.content"},
@@ -99,7 +104,8 @@ def names_defined(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_imports_point_down() -> None:
-    found = [line for rows in (LAYERS, ORCHESTRATION, APISERVER, AGENT, CONTAINER, INFRASTRUCTURE) for line in violations(SRC, rows)]
+    tables = (LAYERS, ORCHESTRATION, APISERVER, AGENT, GATEWAY, CONTAINER, INFRASTRUCTURE)
+    found = [line for rows in tables for line in violations(SRC, rows)]
     assert not found, "\n" + "\n".join(found)
 
 
@@ -107,6 +113,31 @@ def test_every_part_of_the_agent_has_a_row() -> None:
     agent = SRC / "wherry" / "orchestration" / "agent"
     parts = {path.relative_to(agent).parts[0].removesuffix(".py") for path in agent.rglob("*.py")} - {"__init__"}
     assert {f"wherry.orchestration.agent.{part}" for part in parts} == set().union(*AGENT)
+
+
+def folders_that_import_each_other(src: Path) -> list[tuple[str, str]]:
+    """Pairs of folders; what a folder takes from its own sub-folder's `__init__` counts as of the sub-folder."""
+    homes = {".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__"): path.parent
+             for path in src.rglob("*.py")}
+    edges = set()
+    for module, home in homes.items():
+        path = home / "__init__.py" if home == src.joinpath(*module.split(".")) else home / f"{module.rpartition('.')[2]}.py"
+        for _, name in imported(path, module):
+            there = homes.get(name) or homes.get(name.rpartition(".")[0])
+            if there and there != home:
+                edges.add((str(home.relative_to(src)), str(there.relative_to(src))))
+    return sorted((one, other) for one, other in edges if one < other and (other, one) in edges)
+
+
+def test_no_two_folders_import_each_other() -> None:
+    assert not folders_that_import_each_other(SRC)
+
+
+def test_two_folders_that_import_each_other_are_found(tmp_path: Path) -> None:
+    for name, text in (("a/x.py", "from b import y\n"), ("b/y.py", "from a.x import z\n"), ("b/c/w.py", "from a import x\n")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert folders_that_import_each_other(tmp_path) == [("a", "b")]
 
 
 def test_only_the_api_server_touches_the_store() -> None:

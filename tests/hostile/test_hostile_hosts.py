@@ -7,8 +7,8 @@ import pytest
 from wherry.application.gateway.compiler import Compiled, Compiler
 from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDialect
 from wherry.application.gateway.dialects.ingress import IngressDialect
-from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS
-from wherry.application.gateway.snapshot import snapshot_of
+from wherry.application.gateway.model.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS
+from wherry.application.gateway.model.snapshot import snapshot_of
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, INGRESSES, SERVICES
 from wherry.orchestration.objects.meta import Object

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from wherry.application.gateway.kinds import GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS
 from wherry.application.gateway.loop import GatewayController
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.kinds import GATEWAYS, HTTP_ROUTES, REFERENCE_GRANTS
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.kit.clock import SystemClock
 from wherry.kit.errors import Conflict, NotFound
 from wherry.orchestration.client.client import Client

@@ -10,7 +10,17 @@ from gateway_rig import tls_secret
 
 from wherry.application.gateway.dialects.gateway_api.filters import filters_of
 from wherry.application.gateway.dialects.gateway_api.matches import match_of
-from wherry.application.gateway.model import Backend, Forward, GatewayModel, Listener, Protocol, Route, Secret, Target, VirtualHost
+from wherry.application.gateway.model.values import (
+    Backend,
+    Forward,
+    GatewayModel,
+    Listener,
+    Protocol,
+    Route,
+    Secret,
+    Target,
+    VirtualHost,
+)
 from wherry.application.gateway.xds.resources import Builder
 from wherry.kit.errors import Invalid, Unsupported
 from wherry.testing.envoy import control_plane, envoy_settings, running_envoy, wait_until_ready

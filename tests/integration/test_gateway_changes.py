@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from gateway_rig import Rig, gateway, gateway_rig, http_route, ingress, rule, to
 
-from wherry.application.gateway.kinds import GATEWAYS, HTTP_ROUTES
+from wherry.application.gateway.model.kinds import GATEWAYS, HTTP_ROUTES
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, INGRESSES
 from wherry.testing.envoy import running_envoy
 from wherry.testing.ports import free_port

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from gateway_rig import Rig, gateway, gateway_rig, http_route, ingress, rule, to
 
-from wherry.application.gateway.dialects.contract import Part, Status
 from wherry.application.gateway.dialects.known import dialects_for
-from wherry.application.gateway.kinds import HTTP_ROUTES
 from wherry.application.gateway.loop import GatewayController
+from wherry.application.gateway.model.contract import Part, Status
+from wherry.application.gateway.model.kinds import HTTP_ROUTES
 from wherry.kit.clock import SystemClock
 
 pytestmark = pytest.mark.cluster

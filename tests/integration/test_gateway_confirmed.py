@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from gateway_rig import Rig, gateway, gateway_rig, http_route, to
 
-from wherry.application.gateway.kinds import GATEWAYS
+from wherry.application.gateway.model.kinds import GATEWAYS
 from wherry.kit.errors import NotFound
 from wherry.orchestration.objects.meta import Object, condition_of
 from wherry.testing.envoy import running_envoy

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from gateway_rig import Rig, gateway, gateway_rig, http_route, ingress, rule, tls_secret, to
 
-from wherry.application.gateway.dialects.contract import Part
 from wherry.application.gateway.dialects.known import dialects_for
 from wherry.application.gateway.loop import GatewayController
-from wherry.application.gateway.model import Backend, BackendTls, Forward, Listener, PathKind, PathMatch, Route, Target
+from wherry.application.gateway.model.contract import Part
+from wherry.application.gateway.model.values import Backend, BackendTls, Forward, Listener, PathKind, PathMatch, Route, Target
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.kinds import EVENTS
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from gateway_rig import RESOURCES, Rig, gateway, gateway_rig, http_route, tls_request, tls_secret, to
 
-from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES
+from wherry.application.gateway.model.kinds import BACKEND_TLS_POLICIES
 from wherry.orchestration.objects.kinds import CONFIG_MAPS
 from wherry.testing.ports import free_port
 

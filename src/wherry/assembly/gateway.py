@@ -8,7 +8,7 @@ import asyncio
 import logging
 
 from wherry.application.gateway.loop import GatewayController
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.assembly.address import node_address
 from wherry.assembly.identity import client, identity
 from wherry.assembly.images import cache_dir, open_images

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.assembly import supervisor
 from wherry.assembly.components import processes
 from wherry.assembly.images import open_images

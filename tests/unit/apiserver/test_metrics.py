@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.kit import health
 from wherry.kit.errors import Unavailable
-from wherry.kit.health import Health
+from wherry.kit.http import health
+from wherry.kit.http.health import Health
 from wherry.kit.http.message import Response
 from wherry.kit.metrics import Registry
 from wherry.kit.process_metrics import add_process_metrics

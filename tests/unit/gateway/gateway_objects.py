@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wherry.application.gateway.kinds import (
+from wherry.application.gateway.model.kinds import (
     CLASS_NAME,
     CONTROLLER,
     GATEWAY_CLASSES,
@@ -10,7 +10,7 @@ from wherry.application.gateway.kinds import (
     HTTP_ROUTES,
     REFERENCE_GRANTS,
 )
-from wherry.application.gateway.snapshot import Snapshot, snapshot_of
+from wherry.application.gateway.model.snapshot import Snapshot, snapshot_of
 from wherry.orchestration.objects.kinds import (
     CONFIG_MAPS,
     ENDPOINT_SLICES,

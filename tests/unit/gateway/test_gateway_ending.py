@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway_objects import gateway, ingress, listener, rule
 from test_gateway_told import ENDS, secret
 
-from wherry.application.gateway.kinds import GATEWAYS
 from wherry.application.gateway.loop import GatewayController
+from wherry.application.gateway.model.kinds import GATEWAYS
 from wherry.kit.errors import NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import EVENTS, INGRESSES, SECRETS

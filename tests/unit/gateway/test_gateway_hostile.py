@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDialect
 from wherry.application.gateway.dialects.ingress import IngressDialect
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.application.gateway.xds.resources import Builder
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.meta import Object

@@ -3,11 +3,11 @@
 import pytest
 from gateway_objects import condition_of, gateway, http_route, listener, obj, service, snapshot, to
 
-from wherry.application.gateway.dialects.contract import Part
 from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDialect
-from wherry.application.gateway.durations import seconds_of
-from wherry.application.gateway.model import Answer, Forward, Redirect, Route
-from wherry.application.gateway.ports import ports_of
+from wherry.application.gateway.model.contract import Part
+from wherry.application.gateway.model.durations import seconds_of
+from wherry.application.gateway.model.ports import ports_of
+from wherry.application.gateway.model.values import Answer, Forward, Redirect, Route
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object
 

@@ -5,7 +5,7 @@ from gateway_objects import backend, ingress, obj, rule, service, slice_of, snap
 
 from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.dialects.ingress import IngressDialect
-from wherry.application.gateway.model import Answer, Backend, Endpoint, Forward, Listener, PathKind, Redirect, Route
+from wherry.application.gateway.model.values import Answer, Backend, Endpoint, Forward, Listener, PathKind, Redirect, Route
 from wherry.kit.clock import SystemClock
 from wherry.orchestration.objects.meta import Object
 

@@ -3,9 +3,9 @@
 import pytest
 from gateway_objects import ingress, rule, service, snapshot
 
-from wherry.application.gateway.dialects.contract import Part
 from wherry.application.gateway.dialects.ingress import IngressDialect
-from wherry.application.gateway.model import Answer, Forward, Redirect, Route
+from wherry.application.gateway.model.contract import Part
+from wherry.application.gateway.model.values import Answer, Forward, Redirect, Route
 from wherry.orchestration.objects.meta import Object
 
 NGINX = "nginx.ingress.kubernetes.io/"

@@ -7,11 +7,11 @@ import pytest
 
 from wherry.application.gateway import install, statuses, workload
 from wherry.application.gateway.crds.definitions import custom_resource_definitions
-from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.kinds import CONTROLLER, GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.kit.clock import SystemClock
 from wherry.kit.errors import Invalid, NotFound
-from wherry.orchestration.objects.crd_schema import compile_schema
+from wherry.orchestration.objects.custom.schema import compile_schema
 from wherry.orchestration.objects.kinds import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DAEMON_SETS,

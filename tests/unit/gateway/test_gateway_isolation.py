@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.application.gateway.model import Answer, PathMatch, Route, RouteMatch, VirtualHost
+from wherry.application.gateway.model.values import Answer, PathMatch, Route, RouteMatch, VirtualHost
 from wherry.application.gateway.xds.feed import named_in
 from wherry.application.gateway.xds.isolation import PROBE, Hosts, Isolation, owner_of, share_of
 

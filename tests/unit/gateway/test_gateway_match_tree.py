@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.application.gateway.model import Answer, PathKind, PathMatch, Route, RouteMatch
-from wherry.application.gateway.regex import literal_prefix, problem_of
+from wherry.application.gateway.model.regex import literal_prefix, problem_of
+from wherry.application.gateway.model.values import Answer, PathKind, PathMatch, Route, RouteMatch
 from wherry.application.gateway.xds.match_tree import leaves_of
 
 SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab", "abc", "v1", "v2"]), max_size=3)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.application.gateway.hostnames import covers, intersection, is_hostname, most_specific
-from wherry.application.gateway.model import Answer, Listener, Protocol, Route, RouteMatch, VirtualHost
-from wherry.application.gateway.ports import owner_among, ports_of
+from wherry.application.gateway.model.hostnames import covers, intersection, is_hostname, most_specific
+from wherry.application.gateway.model.ports import owner_among, ports_of
+from wherry.application.gateway.model.values import Answer, Listener, Protocol, Route, RouteMatch, VirtualHost
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(".".join)
 PATTERNS = st.one_of(LABELS, LABELS.map(lambda name: f"*.{name}"), st.just("*"))

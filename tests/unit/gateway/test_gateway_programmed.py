@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from wherry.application.gateway.dialects.contract import Status
-from wherry.application.gateway.kinds import GATEWAYS, HTTP_ROUTES
-from wherry.application.gateway.model import Listener, Protocol, VirtualHost
+from wherry.application.gateway.model.contract import Status
+from wherry.application.gateway.model.kinds import GATEWAYS, HTTP_ROUTES
+from wherry.application.gateway.model.values import Listener, Protocol, VirtualHost
 from wherry.application.gateway.programmed import Programmed, held_back
 from wherry.application.gateway.xds.resources import ResourceSet
 from wherry.orchestration.objects.meta import Object

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2 as pb
 
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.resources import (
     CLUSTER,

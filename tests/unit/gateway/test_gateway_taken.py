@@ -7,7 +7,7 @@ import pytest
 from test_gateway_isolation import Envoy, hosts_of, route
 
 from wherry.application.gateway.keeping import REST_S_MIN, TakenFile
-from wherry.application.gateway.model import (
+from wherry.application.gateway.model.values import (
     Answer,
     Backend,
     BackendTls,

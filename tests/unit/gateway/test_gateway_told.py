@@ -12,15 +12,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 from gateway_objects import condition_of, gateway, listener, obj, snapshot
 
-from wherry.application.gateway.certificates import secret_of
 from wherry.application.gateway.compiler import Compiler
 from wherry.application.gateway.crds.definitions import NOT_ENFORCED, custom_resource_definitions
 from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDialect
 from wherry.application.gateway.dialects.gateway_api.unserved import ROUTES
 from wherry.application.gateway.dialects.known import dialects_for
-from wherry.application.gateway.kinds import CONTROLLER, LISTENER_SETS
-from wherry.application.gateway.settings import GatewaySettings
-from wherry.application.gateway.snapshot import Snapshot
+from wherry.application.gateway.model.certificates import secret_of
+from wherry.application.gateway.model.kinds import CONTROLLER, LISTENER_SETS
+from wherry.application.gateway.model.settings import GatewaySettings
+from wherry.application.gateway.model.snapshot import Snapshot
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object
 

@@ -9,13 +9,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway_objects import condition_of, gateway, ingress, listener, obj, rule, service, snapshot
 from test_gateway_told import ENDS, secret
 
-from wherry.application.gateway.backend_tls import policies_of
 from wherry.application.gateway.compiler import Compiler
-from wherry.application.gateway.dialects.contract import Notice
 from wherry.application.gateway.dialects.gateway_api.dialect import GatewayApiDialect
 from wherry.application.gateway.dialects.ingress import IngressDialect
-from wherry.application.gateway.kinds import GATEWAYS
-from wherry.application.gateway.model import ClientValidation, Listener
+from wherry.application.gateway.model.backend_tls import policies_of
+from wherry.application.gateway.model.contract import Notice
+from wherry.application.gateway.model.kinds import GATEWAYS
+from wherry.application.gateway.model.values import ClientValidation, Listener
 from wherry.orchestration.objects.meta import Object
 
 KEY = ec.generate_private_key(ec.SECP256R1())

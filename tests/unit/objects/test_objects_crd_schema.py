@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.orchestration.objects.crd_schema import compile_schema
+from wherry.orchestration.objects.custom.schema import compile_schema
 from wherry.orchestration.objects.structure import Shape
 from wherry.orchestration.objects.validation import Causes
 from wherry.orchestration.objects.validation.crd_structure import check_schema

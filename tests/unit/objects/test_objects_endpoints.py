@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.application.gateway.model import Backend
-from wherry.application.gateway.services import SLICES_BY_SERVICE, endpoints_of
-from wherry.application.gateway.snapshot import Snapshot, by_service
+from wherry.application.gateway.model.services import SLICES_BY_SERVICE, endpoints_of
+from wherry.application.gateway.model.snapshot import Snapshot, by_service
+from wherry.application.gateway.model.values import Backend
 from wherry.orchestration.apiserver.registry.endpoints import ready_endpoints
 from wherry.orchestration.dns.records import records_for
 from wherry.orchestration.dns.wire import SRV, A

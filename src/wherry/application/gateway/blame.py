@@ -7,7 +7,7 @@ Out:   Envoy's words by owner: `Gateway/ns/name/listener`, `HTTPRoute/ns/name`, 
 
 from collections.abc import Iterable, Mapping
 
-from wherry.application.gateway.model import PLAIN, Backend, Forward, GatewayModel, Route
+from wherry.application.gateway.model.values import PLAIN, Backend, Forward, GatewayModel, Route
 from wherry.application.gateway.xds.isolation import owner_of
 from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, SECRET
 

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wherry.application.gateway import certificates, ownership, ownership_told
-from wherry.application.gateway.backend_tls import BACKEND_TLS, POLICY_VIEWS, policies_of
-from wherry.application.gateway.dialects.contract import Dialect, Notice, Status
-from wherry.application.gateway.ending import CertificateEnds
-from wherry.application.gateway.freshness import Lack
-from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES
-from wherry.application.gateway.model import Backend, Endpoint, GatewayModel, Listener, Secret, backends_of
-from wherry.application.gateway.services import SLICES_BY_SERVICE, endpoints_of
-from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_service
+from wherry.application.gateway import ownership, ownership_told
+from wherry.application.gateway.model import certificates
+from wherry.application.gateway.model.backend_tls import BACKEND_TLS, POLICY_VIEWS, policies_of
+from wherry.application.gateway.model.contract import Dialect, Notice, Status
+from wherry.application.gateway.model.ending import CertificateEnds
+from wherry.application.gateway.model.freshness import Lack
+from wherry.application.gateway.model.kinds import BACKEND_TLS_POLICIES
+from wherry.application.gateway.model.services import SLICES_BY_SERVICE, endpoints_of
+from wherry.application.gateway.model.snapshot import Memo, Reader, Snapshot, by_service
+from wherry.application.gateway.model.values import Backend, Endpoint, GatewayModel, Listener, Secret, backends_of
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SECRETS
 from wherry.orchestration.objects.meta import Object
 

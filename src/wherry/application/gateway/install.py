@@ -10,8 +10,8 @@ import logging
 
 from wherry.application.gateway import workload
 from wherry.application.gateway.crds.definitions import OURS, custom_resource_definitions
-from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAY_GROUP
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.kinds import CLASS_NAME, CONTROLLER, GATEWAY_CLASSES, GATEWAY_GROUP
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.kit.errors import AlreadyExists, NotFound
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS, INGRESS_CLASSES

@@ -17,14 +17,14 @@ from functools import partial
 from wherry.application.gateway import install, statuses
 from wherry.application.gateway.blame import blamed
 from wherry.application.gateway.compiler import Compiled, Compiler
-from wherry.application.gateway.dialects.contract import Dialect, Notice, Status, Watched
 from wherry.application.gateway.dialects.known import dialects_for
-from wherry.application.gateway.freshness import revisions_wanted
 from wherry.application.gateway.keeping import TakenFile
-from wherry.application.gateway.model import GatewayModel
+from wherry.application.gateway.model.contract import Dialect, Notice, Status, Watched
+from wherry.application.gateway.model.freshness import revisions_wanted
+from wherry.application.gateway.model.settings import GatewaySettings
+from wherry.application.gateway.model.snapshot import Snapshot
+from wherry.application.gateway.model.values import GatewayModel
 from wherry.application.gateway.programmed import Programmed, held_back
-from wherry.application.gateway.settings import GatewaySettings
-from wherry.application.gateway.snapshot import Snapshot
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.resources import ROUTES, Builder
 from wherry.application.gateway.xds.server import AdsServer

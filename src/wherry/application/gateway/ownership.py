@@ -8,10 +8,10 @@ Claims: a Gateway's or Ingress's host for its own namespace; a route's host for 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from wherry.application.gateway.dialects.gateway_api.grants import GRANTS_BY_NAMESPACE, is_granted
-from wherry.application.gateway.kinds import GATEWAY_GROUP, GATEWAYS, REFERENCE_GRANTS
-from wherry.application.gateway.model import ANY_HOST, Listener, VirtualHost
-from wherry.application.gateway.snapshot import Snapshot, by_namespace
+from wherry.application.gateway.model.grants import GRANTS_BY_NAMESPACE, is_granted
+from wherry.application.gateway.model.kinds import GATEWAY_GROUP, GATEWAYS, REFERENCE_GRANTS
+from wherry.application.gateway.model.snapshot import Snapshot, by_namespace
+from wherry.application.gateway.model.values import ANY_HOST, Listener, VirtualHost
 from wherry.orchestration.objects.kinds import INGRESSES
 
 GROUPS = {"Gateway": GATEWAY_GROUP, "Ingress": "networking.k8s.io"}

@@ -8,11 +8,11 @@ Spec:  Gateway API v1: listener Conflicted/HostnameConflict; route Accepted, Par
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wherry.application.gateway.dialects.contract import Notice, Status
-from wherry.application.gateway.kinds import GATEWAYS, HTTP_ROUTES
-from wherry.application.gateway.model import Listener
+from wherry.application.gateway.model.contract import Notice, Status
+from wherry.application.gateway.model.kinds import GATEWAYS, HTTP_ROUTES
+from wherry.application.gateway.model.snapshot import Snapshot
+from wherry.application.gateway.model.values import Listener
 from wherry.application.gateway.ownership import Conflict
-from wherry.application.gateway.snapshot import Snapshot
 from wherry.orchestration.objects.kinds import INGRESSES
 from wherry.orchestration.objects.meta import Object
 

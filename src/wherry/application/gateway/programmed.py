@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wherry.application.gateway.dialects.contract import Status
-from wherry.application.gateway.kinds import GATEWAYS
-from wherry.application.gateway.model import Listener
+from wherry.application.gateway.model.contract import Status
+from wherry.application.gateway.model.kinds import GATEWAYS
+from wherry.application.gateway.model.values import Listener
 from wherry.application.gateway.xds.resources import ResourceSet
 from wherry.orchestration.objects.meta import Object, condition_of
 

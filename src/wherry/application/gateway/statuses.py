@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from wherry.application.gateway.kinds import CONTROLLER
+from wherry.application.gateway.model.kinds import CONTROLLER
 from wherry.orchestration.objects.meta import Object, condition_of, revision_of, with_condition
 
 

@@ -10,7 +10,7 @@ Promise: nothing in the pod depends on the control plane but a socket that may c
 
 import json
 
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.application.gateway.xds.bootstrap import READY_PATH, bootstrap
 from wherry.application.gateway.xds.wire import version_of
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, DAEMON_SETS, NAMESPACES, SERVICE_ACCOUNTS, SERVICES

@@ -4,7 +4,7 @@ In:    plain JSON values and a built-in kind's `Node`.
 Out:   the object without unknown fields, quantities and times in canonical form, in the shape Go's encoding gives (empty
        values left out or zero values and nulls written, as `Node.omits` and `Node.zeros` say), and a text per unknown field.
 Spec:  Go's encoding/json as Kubernetes uses it: case matters, null is "not there", wrong types are errors with Go's text.
-Never: checks meaning (`validation/`), or custom resources (`crd_schema.py`).
+Never: checks meaning (`validation/`), or custom resources (`custom/schema.py`).
 """
 
 import base64

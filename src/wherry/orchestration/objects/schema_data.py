@@ -3,7 +3,7 @@
 Out:   `structure_of(api_version, kind)`: one shared `Node` tree a definition, built on first use.
 Spec:  the Kubernetes 1.37 OpenAPI definitions, as `tools/generate_schema.py` reduces them (no prose).
 Cost:  the file loads once in about 4 ms; a Pod's tree is built in about 3 ms more.
-Never: knows custom resources (`crd_schema.py` makes their nodes).
+Never: knows custom resources (`custom/schema.py` makes their nodes).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The structure of a kind as a tree: what patches, apply, validation, defaulting and OpenAPI all read.
 
-In:    the compact schema data of the built-in kinds (`schema_data.py`) or a CRD's structural schema (`crd_schema.py`).
+In:    the compact schema data of the built-in kinds (`schema_data.py`) or a CRD's structural schema (`custom/schema.py`).
 Out:   `Node`s, immutable, shared; recursion (JSONSchemaProps) goes through `Node.fields` lazily.
 Spec:  Kubernetes OpenAPI extensions x-kubernetes-{list-type,list-map-keys,map-type,patch-strategy,patch-merge-key,
        int-or-string,preserve-unknown-fields,embedded-resource}.

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import yaml
 
-from wherry.application.gateway.kinds import GATEWAY_GROUP
+from wherry.application.gateway.model.kinds import GATEWAY_GROUP
 from wherry.orchestration.objects.meta import Object
 
 BUNDLE_VERSION = "v1.6.1"

@@ -12,17 +12,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from wherry.application.gateway import certificates
-from wherry.application.gateway.authorities import Refused
-from wherry.application.gateway.dialects.contract import Notice, Part, Status, Watched
 from wherry.application.gateway.dialects.ingress_annotations import NGINX, PREFIXES, Meaning, meaning_of
 from wherry.application.gateway.dialects.ingress_canaries import Place, Share, with_canaries
-from wherry.application.gateway.dialects.ordering import INGRESS_RANK, order_of
-from wherry.application.gateway.ending import ENDED, told
-from wherry.application.gateway.freshness import Lack
-from wherry.application.gateway.hostnames import covers, specificity
-from wherry.application.gateway.kinds import CLASS_NAME, CONTROLLER
-from wherry.application.gateway.model import (
+from wherry.application.gateway.model import certificates
+from wherry.application.gateway.model.authorities import Refused
+from wherry.application.gateway.model.contract import Notice, Part, Status, Watched
+from wherry.application.gateway.model.ending import ENDED, told
+from wherry.application.gateway.model.freshness import Lack
+from wherry.application.gateway.model.hostnames import covers, specificity
+from wherry.application.gateway.model.kinds import CLASS_NAME, CONTROLLER
+from wherry.application.gateway.model.ordering import INGRESS_RANK, order_of
+from wherry.application.gateway.model.paths import checked_path
+from wherry.application.gateway.model.services import backend_for
+from wherry.application.gateway.model.snapshot import Memo, Reader, Snapshot
+from wherry.application.gateway.model.values import (
     ANY_HOST,
     Answer,
     Forward,
@@ -37,9 +40,6 @@ from wherry.application.gateway.model import (
     ValueMatch,
     VirtualHost,
 )
-from wherry.application.gateway.paths import checked_path
-from wherry.application.gateway.services import backend_for
-from wherry.application.gateway.snapshot import Memo, Reader, Snapshot
 from wherry.kit.errors import Invalid, NotFound, Unsupported, WherryError
 from wherry.orchestration.objects.kinds import INGRESS_CLASSES, INGRESSES, SECRETS, SERVICES
 from wherry.orchestration.objects.meta import Object, annotations_of, key_of, name_of, namespace_of

@@ -9,7 +9,7 @@ Rule:  `_TABLE` names what is known; under a known prefix the rest restricts whe
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from wherry.application.gateway.headers import is_header_name, is_header_value
+from wherry.application.gateway.model.headers import is_header_name, is_header_value
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object, annotations_of
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from wherry.application.gateway.dialects.ingress_annotations import Canary
-from wherry.application.gateway.model import Forward, Listener, PathMatch, Route, ValueMatch, VirtualHost
+from wherry.application.gateway.model.values import Forward, Listener, PathMatch, Route, ValueMatch, VirtualHost
 
 Place = tuple[str, str, PathMatch]  # namespace, host, path
 

@@ -7,7 +7,7 @@ Promise: with no control plane Envoy waits for its first configuration, and keep
 
 from typing import Any
 
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 
 CONTROL_PLANE = "wherry.control-plane"
 NODE_CLUSTER = "wherry-gateway"

@@ -9,8 +9,8 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as upstream
 
-from wherry.application.gateway.model import PLAIN, Backend, BackendProtocol, Endpoint
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
+from wherry.application.gateway.model.values import PLAIN, Backend, BackendProtocol, Endpoint
 
 # Envoy's default of 1024 answers 503 to bursts; the machine's own limits are the ones that count here.
 UNBOUNDED = 1_000_000

@@ -13,7 +13,7 @@ table itself stays as it was sent meanwhile, so Envoy serves on with the last go
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wherry.application.gateway.model import Route, VirtualHost
+from wherry.application.gateway.model.values import Route, VirtualHost
 
 PROBE = "wherry.probe"  # the name of the probe, as a listener and as its route table
 

@@ -19,9 +19,9 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue
 
-from wherry.application.gateway.model import ANY_HOST, Answer, Protocol, Route, RouteMatch, Secret, Target, VirtualHost
-from wherry.application.gateway.ports import Door, Port
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.ports import Door, Port
+from wherry.application.gateway.model.settings import GatewaySettings
+from wherry.application.gateway.model.values import ANY_HOST, Answer, Protocol, Route, RouteMatch, Secret, Target, VirtualHost
 from wherry.application.gateway.xds.isolation import PROBE
 from wherry.application.gateway.xds.routes import CLIENTS_FILTER, NOWHERE
 

@@ -11,8 +11,8 @@ leaf holds the routes of its key and of all shorter keys that begin it. The rout
 
 from collections.abc import Sequence
 
-from wherry.application.gateway.model import PathKind, Route
-from wherry.application.gateway.regex import literal_prefix
+from wherry.application.gateway.model.regex import literal_prefix
+from wherry.application.gateway.model.values import PathKind, Route
 
 LINEAR_MAX = 8  # so few routes are compared faster than looked up
 

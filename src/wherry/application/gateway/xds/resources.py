@@ -9,9 +9,9 @@ Spec:  Envoy 1.40 v3 API. Names: clusters and endpoints by backend identity, lis
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wherry.application.gateway.model import Backend, GatewayModel
-from wherry.application.gateway.ports import ports_of
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.ports import ports_of
+from wherry.application.gateway.model.settings import GatewaySettings
+from wherry.application.gateway.model.values import Backend, GatewayModel
 from wherry.application.gateway.xds import clusters, listeners
 from wherry.application.gateway.xds.isolation import PROBE, Hosts, Isolation
 from wherry.application.gateway.xds.route_tables import RouteTables

@@ -9,7 +9,7 @@ from envoy.config.route.v3 import route_pb2
 from envoy.type.matcher.v3 import http_inputs_pb2
 from xds.type.matcher.v3 import matcher_pb2
 
-from wherry.application.gateway.model import ANY_HOST, Route, VirtualHost
+from wherry.application.gateway.model.values import ANY_HOST, Route, VirtualHost
 from wherry.application.gateway.xds.match_tree import LINEAR_MAX, leaves_of
 from wherry.application.gateway.xds.routes import envoy_route, retry_policy
 from wherry.application.gateway.xds.wire import part

@@ -12,7 +12,7 @@ from envoy.config.route.v3 import route_components_pb2 as pb
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb2
 from google.protobuf.duration_pb2 import Duration
 
-from wherry.application.gateway.model import (
+from wherry.application.gateway.model.values import (
     NO_CHANGE,
     Answer,
     Forward,

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc
 
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.application.gateway.xds.feed import Feed
 from wherry.application.gateway.xds.session import Session
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from envoy.service.discovery.v3 import discovery_pb2 as pb
 
-from wherry.application.gateway.settings import GatewaySettings
+from wherry.application.gateway.model.settings import GatewaySettings
 from wherry.application.gateway.xds.feed import Feed, named_in
 from wherry.application.gateway.xds.resources import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, EnvoyResource, ResourceSet
 

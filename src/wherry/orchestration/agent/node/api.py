@@ -14,8 +14,8 @@ import orjson
 
 from wherry.container.runtime.engine import ContainerStatus, Session, State
 from wherry.kit.errors import Forbidden, Invalid, NotFound, TimedOut, Unavailable, Unsupported, WherryError
-from wherry.kit.health import Health
 from wherry.kit.http import websocket
+from wherry.kit.http.health import Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry
 from wherry.kit.process_metrics import add_process_metrics

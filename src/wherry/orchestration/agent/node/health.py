@@ -9,7 +9,7 @@ import logging
 
 from wherry.kit.clock import loop_time
 from wherry.kit.errors import Broken
-from wherry.kit.health import Health
+from wherry.kit.http.health import Health
 
 ROUND_S_MIN = 300.0
 

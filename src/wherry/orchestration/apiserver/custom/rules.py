@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.objects.crd_schema import CompiledSchema, compile_schema
+from wherry.orchestration.objects.custom.schema import CompiledSchema, compile_schema
 from wherry.orchestration.objects.decoding import typed
 from wherry.orchestration.objects.meta import Object, name_of
 from wherry.orchestration.objects.resources import Resource

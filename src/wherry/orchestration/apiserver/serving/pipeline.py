@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 from wherry.kit.errors import WherryError
-from wherry.kit.health import ENDPOINTS, Health
+from wherry.kit.http.health import ENDPOINTS, Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.aggregation.loop import Aggregation

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from wherry.kit.clock import Clock, rfc3339
 from wherry.kit.errors import Unavailable
-from wherry.kit.health import Health
+from wherry.kit.http.health import Health
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry as MetricsRegistry
 from wherry.kit.process_metrics import add_process_metrics

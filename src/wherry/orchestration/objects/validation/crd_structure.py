@@ -1,7 +1,7 @@
 """Whether the schema of a custom resource is structural: every value typed, nothing the API server could not keep up.
 
 Spec: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
-Never: validates objects (`crd_schema.py`), or evaluates x-kubernetes-validations.
+Never: validates objects (`custom/schema.py`), or evaluates x-kubernetes-validations.
 """
 
 import re

@@ -7,15 +7,15 @@ Spec:  Gateway API v1.6 standard channel. `FEATURES` names what is there, and no
 
 from collections.abc import Iterable
 
-from wherry.application.gateway import certificates
-from wherry.application.gateway.dialects.contract import Notice, Part, Watched
 from wherry.application.gateway.dialects.gateway_api import gateways, http_routes, statuses, unserved
 from wherry.application.gateway.dialects.gateway_api.gateways import PORT_HOLDERS, GatewayView, ListenerView
-from wherry.application.gateway.dialects.gateway_api.grants import GRANTS_BY_NAMESPACE
 from wherry.application.gateway.dialects.gateway_api.http_routes import GATEWAY_VIEWS, RouteView
 from wherry.application.gateway.dialects.gateway_api.policies import policy_statuses
-from wherry.application.gateway.ending import ENDED, told
-from wherry.application.gateway.kinds import (
+from wherry.application.gateway.model import certificates
+from wherry.application.gateway.model.contract import Notice, Part, Watched
+from wherry.application.gateway.model.ending import ENDED, told
+from wherry.application.gateway.model.grants import GRANTS_BY_NAMESPACE
+from wherry.application.gateway.model.kinds import (
     BACKEND_TLS_POLICIES,
     CONTROLLER,
     GATEWAY_CLASSES,
@@ -24,8 +24,8 @@ from wherry.application.gateway.kinds import (
     LISTENER_SETS,
     REFERENCE_GRANTS,
 )
-from wherry.application.gateway.model import Listener, Route, VirtualHost
-from wherry.application.gateway.snapshot import Memo, Reader, Snapshot, by_namespace
+from wherry.application.gateway.model.snapshot import Memo, Reader, Snapshot, by_namespace
+from wherry.application.gateway.model.values import Listener, Route, VirtualHost
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, NAMESPACES, SECRETS, SERVICES
 from wherry.orchestration.objects.meta import Object, key_of, name_of
 

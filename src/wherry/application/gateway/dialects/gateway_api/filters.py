@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.application.gateway.headers import is_header_name, is_header_value
-from wherry.application.gateway.model import NO_CHANGE, Backend, HeaderChange, Mirror, Redirect, Rewrite
+from wherry.application.gateway.model.headers import is_header_name, is_header_value
+from wherry.application.gateway.model.values import NO_CHANGE, Backend, HeaderChange, Mirror, Redirect, Rewrite
 from wherry.kit.errors import Invalid, Unsupported
 
 MILLION = 1_000_000

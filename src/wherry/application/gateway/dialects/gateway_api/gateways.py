@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wherry.application.gateway import certificates
-from wherry.application.gateway.authorities import Refused, authorities_of
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
-from wherry.application.gateway.dialects.gateway_api.grants import is_granted
-from wherry.application.gateway.ending import ENDED
-from wherry.application.gateway.freshness import Lack
-from wherry.application.gateway.hostnames import is_hostname
-from wherry.application.gateway.kinds import GATEWAY_GROUP
-from wherry.application.gateway.model import ANY_HOST, ClientValidation, Protocol
-from wherry.application.gateway.snapshot import Reader
+from wherry.application.gateway.model import certificates
+from wherry.application.gateway.model.authorities import Refused, authorities_of
+from wherry.application.gateway.model.ending import ENDED
+from wherry.application.gateway.model.freshness import Lack
+from wherry.application.gateway.model.grants import is_granted
+from wherry.application.gateway.model.hostnames import is_hostname
+from wherry.application.gateway.model.kinds import GATEWAY_GROUP
+from wherry.application.gateway.model.snapshot import Reader
+from wherry.application.gateway.model.values import ANY_HOST, ClientValidation, Protocol
 from wherry.kit.errors import Invalid, WherryError
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object, key_of, namespace_of

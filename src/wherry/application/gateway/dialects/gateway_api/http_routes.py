@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.application.gateway.authorities import Refused
-from wherry.application.gateway.dialects.contract import Status
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.filters import filters_of
 from wherry.application.gateway.dialects.gateway_api.gateways import HTTP_ROUTE, GatewayView, ListenerView
-from wherry.application.gateway.dialects.gateway_api.grants import is_granted
 from wherry.application.gateway.dialects.gateway_api.matches import match_of
-from wherry.application.gateway.dialects.ordering import GATEWAY_API_RANK, order_of
-from wherry.application.gateway.durations import seconds_of
-from wherry.application.gateway.freshness import Lack
-from wherry.application.gateway.hostnames import intersection, is_hostname
-from wherry.application.gateway.kinds import CONTROLLER, GATEWAY_GROUP, HTTP_ROUTES
-from wherry.application.gateway.model import ANY_HOST, Answer, Backend, Forward, PathKind, Redirect, Route, Target
-from wherry.application.gateway.services import backend_for
-from wherry.application.gateway.snapshot import Reader
+from wherry.application.gateway.model.authorities import Refused
+from wherry.application.gateway.model.contract import Status
+from wherry.application.gateway.model.durations import seconds_of
+from wherry.application.gateway.model.freshness import Lack
+from wherry.application.gateway.model.grants import is_granted
+from wherry.application.gateway.model.hostnames import intersection, is_hostname
+from wherry.application.gateway.model.kinds import CONTROLLER, GATEWAY_GROUP, HTTP_ROUTES
+from wherry.application.gateway.model.ordering import GATEWAY_API_RANK, order_of
+from wherry.application.gateway.model.services import backend_for
+from wherry.application.gateway.model.snapshot import Reader
+from wherry.application.gateway.model.values import ANY_HOST, Answer, Backend, Forward, PathKind, Redirect, Route, Target
 from wherry.kit.errors import Invalid, NotFound, Unsupported
 from wherry.orchestration.objects.kinds import NAMESPACES
 from wherry.orchestration.objects.meta import Object, key_of, labels_of, name_of, namespace_of

@@ -8,10 +8,10 @@ Spec:  Gateway API v1 HTTPRouteMatch.
 from collections.abc import Mapping
 from typing import Any
 
-from wherry.application.gateway import regex
-from wherry.application.gateway.headers import is_header_name
-from wherry.application.gateway.model import PathKind, PathMatch, RouteMatch, ValueMatch
-from wherry.application.gateway.paths import checked_path
+from wherry.application.gateway.model import regex
+from wherry.application.gateway.model.headers import is_header_name
+from wherry.application.gateway.model.paths import checked_path
+from wherry.application.gateway.model.values import PathKind, PathMatch, RouteMatch, ValueMatch
 from wherry.kit.errors import Invalid, Unsupported
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})

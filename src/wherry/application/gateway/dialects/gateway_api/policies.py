@@ -6,13 +6,13 @@ Spec:  Gateway API v1 PolicyStatus; conditions Accepted and ResolvedRefs of Back
 
 from collections.abc import Iterable, Mapping
 
-from wherry.application.gateway.backend_tls import POLICY_VIEWS, PolicyView
-from wherry.application.gateway.dialects.contract import Status
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.gateways import GatewayView
 from wherry.application.gateway.dialects.gateway_api.statuses import refused
-from wherry.application.gateway.kinds import BACKEND_TLS_POLICIES, CONTROLLER, GATEWAY_GROUP, HTTP_ROUTES
-from wherry.application.gateway.snapshot import Snapshot
+from wherry.application.gateway.model.backend_tls import POLICY_VIEWS, PolicyView
+from wherry.application.gateway.model.contract import Status
+from wherry.application.gateway.model.kinds import BACKEND_TLS_POLICIES, CONTROLLER, GATEWAY_GROUP, HTTP_ROUTES
+from wherry.application.gateway.model.snapshot import Snapshot
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 
 ANCESTORS_MAX = 16

@@ -5,10 +5,10 @@ Spec:  Gateway API v1 GatewayClassStatus, GatewayStatus; features by the names o
 
 from collections.abc import Mapping
 
-from wherry.application.gateway.dialects.contract import Status
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
 from wherry.application.gateway.dialects.gateway_api.gateways import GatewayView, ListenerView
-from wherry.application.gateway.kinds import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS
+from wherry.application.gateway.model.contract import Status
+from wherry.application.gateway.model.kinds import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 
 FEATURES = (

@@ -8,9 +8,9 @@ Spec:  Gateway API v1 RouteParentStatus, ListenerSetStatus. `UnsupportedKind` is
 from collections.abc import Container, Mapping
 from typing import Any
 
-from wherry.application.gateway.dialects.contract import Status
 from wherry.application.gateway.dialects.gateway_api.conditions import condition, generation_of
-from wherry.application.gateway.kinds import (
+from wherry.application.gateway.model.contract import Status
+from wherry.application.gateway.model.kinds import (
     CONTROLLER,
     GATEWAY_GROUP,
     GRPC_ROUTES,
@@ -19,7 +19,7 @@ from wherry.application.gateway.kinds import (
     TLS_ROUTES,
     UDP_ROUTES,
 )
-from wherry.application.gateway.snapshot import Snapshot
+from wherry.application.gateway.model.snapshot import Snapshot
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 
 ROUTES = (GRPC_ROUTES, TLS_ROUTES, TCP_ROUTES, UDP_ROUTES)

@@ -6,8 +6,8 @@ Out:   a table for dialects, by name of the Secret; the moment at which it will 
 
 from datetime import datetime
 
-from wherry.application.gateway import certificates
-from wherry.application.gateway.snapshot import Memo, Reader, Snapshot
+from wherry.application.gateway.model import certificates
+from wherry.application.gateway.model.snapshot import Memo, Reader, Snapshot
 from wherry.kit.errors import WherryError
 from wherry.orchestration.objects.kinds import SECRETS
 from wherry.orchestration.objects.meta import Object

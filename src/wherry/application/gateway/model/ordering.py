@@ -6,7 +6,7 @@ Choice: regular expressions, which the specification leaves open, come after exa
        expression first. Between dialects that are otherwise equal the lower `rank` wins.
 """
 
-from wherry.application.gateway.model import Order, PathKind, RouteMatch
+from wherry.application.gateway.model.values import Order, PathKind, RouteMatch
 from wherry.orchestration.objects.meta import Object, key_of
 
 GATEWAY_API_RANK = 1

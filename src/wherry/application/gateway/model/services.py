@@ -8,10 +8,10 @@ Spec:  Service v1 (named ports, appProtocol); KEP-3726 (kubernetes.io/h2c). Whic
 from collections.abc import Mapping
 from typing import Any
 
-from wherry.application.gateway.backend_tls import tls_for
-from wherry.application.gateway.freshness import Lack
-from wherry.application.gateway.model import PLAIN, Backend, BackendProtocol, Endpoint
-from wherry.application.gateway.snapshot import Reader
+from wherry.application.gateway.model.backend_tls import tls_for
+from wherry.application.gateway.model.freshness import Lack
+from wherry.application.gateway.model.snapshot import Reader
+from wherry.application.gateway.model.values import PLAIN, Backend, BackendProtocol, Endpoint
 from wherry.kit.errors import NotFound, Unsupported
 from wherry.orchestration.objects.endpoints import IPV4_AND_IPV6, PROTOCOL_DEFAULT, behind_port, takers
 from wherry.orchestration.objects.kinds import ENDPOINT_SLICES, SERVICES

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.application.gateway.authorities import Refused, authorities_of
-from wherry.application.gateway.hostnames import is_hostname
-from wherry.application.gateway.model import BackendTls
-from wherry.application.gateway.snapshot import Reader
+from wherry.application.gateway.model.authorities import Refused, authorities_of
+from wherry.application.gateway.model.hostnames import is_hostname
+from wherry.application.gateway.model.snapshot import Reader
+from wherry.application.gateway.model.values import BackendTls
 from wherry.orchestration.objects.meta import Object, key_of, namespace_of
 
 BACKEND_TLS = "backend tls by service"

@@ -9,8 +9,8 @@ Spec:  Gateway API v1 Listener ("listener isolation"): a request belongs to the 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wherry.application.gateway.hostnames import covers, specificity
-from wherry.application.gateway.model import ANY_HOST, ClientValidation, Listener, Protocol, Route, Target, VirtualHost
+from wherry.application.gateway.model.hostnames import covers, specificity
+from wherry.application.gateway.model.values import ANY_HOST, ClientValidation, Listener, Protocol, Route, Target, VirtualHost
 
 SECURE = (Protocol.HTTPS, Protocol.TLS)  # may share a port: both are told apart by server name
 

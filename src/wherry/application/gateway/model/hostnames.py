@@ -6,7 +6,7 @@ Spec:  Gateway API v1 HTTPRoute.spec.hostnames and Listener.hostname: `*.example
 import re
 from collections.abc import Iterable
 
-from wherry.application.gateway.model import ANY_HOST
+from wherry.application.gateway.model.values import ANY_HOST
 
 _NAME = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LENGTH_MAX = 253

@@ -6,8 +6,8 @@ A further dialect is a module with a class of this shape, named in `dialects/kno
 from dataclasses import dataclass
 from typing import Protocol
 
-from wherry.application.gateway.model import Listener
-from wherry.application.gateway.snapshot import Snapshot
+from wherry.application.gateway.model.snapshot import Snapshot
+from wherry.application.gateway.model.values import Listener
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.resources import Resource
 

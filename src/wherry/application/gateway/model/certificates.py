@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from wherry.application.gateway.model import Secret
+from wherry.application.gateway.model.values import Secret
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.meta import Object, key_of
 from wherry.orchestration.objects.well_known import SECRET_TYPE_TLS

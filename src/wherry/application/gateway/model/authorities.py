@@ -13,8 +13,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from wherry.application.gateway.freshness import Lack
-from wherry.application.gateway.snapshot import Reader
+from wherry.application.gateway.model.freshness import Lack
+from wherry.application.gateway.model.snapshot import Reader
 from wherry.kit.errors import Invalid
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, SECRETS
 from wherry.orchestration.objects.well_known import SECRET_TYPE_TLS

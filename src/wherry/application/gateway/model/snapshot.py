@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from wherry.application.gateway.freshness import Lack
+from wherry.application.gateway.model.freshness import Lack
 from wherry.orchestration.objects.endpoints import service_of
 from wherry.orchestration.objects.meta import Object, key_of, namespace_of
 from wherry.orchestration.objects.resources import Resource

@@ -3,7 +3,7 @@
 In:    the `openAPIV3Schema` of one CRD version, already found structural (`validation/crd_structure.py`).
 Out:   a `CompiledSchema`; compile once a version, use for every object.
 Spec:  https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ (pruning, defaulting);
-       OpenAPI v3.0 validation as the API server does it (`crd_values.py`).
+       OpenAPI v3.0 validation as the API server does it (`custom/values.py`).
 Never: evaluates x-kubernetes-validations (CEL): such rules are kept and not enforced.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.orchestration.objects.crd_values import ValueCheck, compile_check
+from wherry.orchestration.objects.custom.values import ValueCheck, compile_check
 from wherry.orchestration.objects.meta import Object
 from wherry.orchestration.objects.schema_data import OBJECT_META, definition
 from wherry.orchestration.objects.structure import ANY, Node, Shape

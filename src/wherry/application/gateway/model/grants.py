@@ -3,9 +3,9 @@
 Spec:  Gateway API v1beta1 ReferenceGrant.
 """
 
-from wherry.application.gateway.freshness import Lack
-from wherry.application.gateway.kinds import REFERENCE_GRANTS
-from wherry.application.gateway.snapshot import Reader
+from wherry.application.gateway.model.freshness import Lack
+from wherry.application.gateway.model.kinds import REFERENCE_GRANTS
+from wherry.application.gateway.model.snapshot import Reader
 from wherry.orchestration.objects.meta import Object
 
 GRANTS_BY_NAMESPACE = "referencegrants by namespace"
