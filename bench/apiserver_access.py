@@ -21,6 +21,7 @@ from wherry.orchestration.apiserver.auth.node_authorizer import NodeAuthorizer
 from wherry.orchestration.apiserver.auth.rbac import RbacAuthorizer
 from wherry.orchestration.apiserver.auth.tokens import ServiceAccountTokens
 from wherry.orchestration.apiserver.discovery import Discovery
+from wherry.orchestration.apiserver.sheets import sheet_of
 from wherry.orchestration.apiserver.user import CONTROLLER_MANAGER
 from wherry.orchestration.objects import kinds
 from wherry.orchestration.objects.meta import Object, namespace_of
@@ -95,7 +96,7 @@ def actions(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
         "token_issue": (500, lambda: tokens.issue(account, {})),
         "token_verify_known": (20_000, lambda: tokens.verify(token)),
         "token_verify_after_change": (2_000, recheck),
-        "table_1000_pods": (10, lambda: tables.render(kinds.PODS, pods, now=now)),
+        "table_1000_pods": (10, lambda: tables.render(sheet_of(kinds.PODS).columns, pods, now=now)),
         "discovery_build_and_answer": (20, lambda: Discovery(kinds.BUILTIN).answer("/apis", AGGREGATED)),
     }
 

@@ -33,6 +33,7 @@ APISERVER = [
         ("admission",),
         ("aggregation", "allocation", "call"),
         ("registry", "openapi"),
+        ("sheets",),
         ("strategies", "discovery", "tables", "protobuf", "pki"),
         ("auth",),
         ("errors",),

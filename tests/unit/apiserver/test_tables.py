@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver import tables
+from wherry.orchestration.apiserver.sheets import sheet_of
 from wherry.orchestration.apiserver.tables.ages import human, since
 from wherry.orchestration.apiserver.tables.jsonpath import JsonPath
 from wherry.orchestration.objects import kinds
@@ -20,16 +21,17 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 BORN = "2026-11-23T11:55:00Z"
 
 
-def row(resource: Resource, obj: Object, **more: Any) -> list[Any]:
+def row(resource: Resource, obj: Object, columns: list[Object] | None = None, **more: Any) -> list[Any]:
+    chosen = tables.custom_printer(columns) if columns is not None else sheet_of(resource).columns
     obj = {"metadata": {"name": "x", "creationTimestamp": BORN} | obj.pop("metadata", {})} | obj
-    table = tables.render(resource, [obj], now=NOW, **more)
+    table = tables.render(chosen, [obj], now=NOW, **more)
     try:
         data = orjson.dumps(obj)
     except TypeError:
         data = b""  # a number that no stored object can have
-    kept = tables.row(resource, obj, data, more.get("columns")) if data else None
+    kept = tables.row_of(chosen, obj, data) if data else None
     if kept is not None:  # what is kept with an object shows the same at any moment
-        for include, shown in (("Metadata", table), ("None", tables.render(resource, [obj], now=NOW, **more | {"include_object": "None"}))):
+        for include, shown in (("Metadata", table), ("None", tables.render(chosen, [obj], now=NOW, **more | {"include_object": "None"}))):
             assert orjson.loads(kept.shown(NOW.timestamp(), data, include)) == shown["rows"][0]
     cells = table["rows"][0]["cells"]
     assert len(cells) == len(table["columnDefinitions"])
@@ -110,7 +112,7 @@ def test_pod_wide_columns() -> None:
 
 def test_finished_pod_is_marked_completed() -> None:
     pod = {"metadata": {"name": "x"}, "status": {"phase": "Succeeded"}}
-    (rendered,) = tables.render(kinds.PODS, [pod], now=NOW)["rows"]
+    (rendered,) = tables.render(sheet_of(kinds.PODS).columns, [pod], now=NOW)["rows"]
     assert rendered["conditions"][0]["type"] == "Completed"
 
 
@@ -225,14 +227,14 @@ def test_object_that_breaks_its_schema_still_has_a_row(resource: Resource, spec:
 def test_table_shape_and_what_of_the_object_it_holds() -> None:
     obj = {"kind": "ConfigMap", "metadata": {"name": "x"}}
     by_choice = {
-        choice: tables.render(kinds.CONFIG_MAPS, [obj], now=NOW, include_object=choice, list_meta={"resourceVersion": "5"})
+        choice: tables.render(sheet_of(kinds.CONFIG_MAPS).columns, [obj], now=NOW, include_object=choice, list_meta={"resourceVersion": "5"})
         for choice in ("None", "Metadata", "Object")}
     assert by_choice["None"]["rows"][0] == {"cells": ["x", 0, "<unknown>"]}
     assert by_choice["Metadata"]["rows"][0]["object"] == {
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "x"}}
     assert by_choice["Object"]["rows"][0]["object"] is obj
     assert by_choice["None"]["metadata"] == {"resourceVersion": "5"} and by_choice["None"]["kind"] == "Table"
-    name = tables.column_definitions(kinds.CONFIG_MAPS)[0]
+    name = sheet_of(kinds.CONFIG_MAPS).columns.columns[0]
     assert (name["name"], name["type"], name["format"], name["priority"]) == ("Name", "string", "name", 0)
 
 
@@ -284,7 +286,7 @@ def test_no_jsonpath_breaks_the_reader(expression: str) -> None:
 
 def test_a_kept_row_grows_older() -> None:
     obj = {"metadata": {"name": "x", "creationTimestamp": BORN}, "data": {"a": "b"}}
-    kept = tables.row(kinds.CONFIG_MAPS, obj, orjson.dumps(obj))
+    kept = tables.row_of(sheet_of(kinds.CONFIG_MAPS).columns, obj, orjson.dumps(obj))
     assert kept is not None
     assert [orjson.loads(kept.at(NOW.timestamp() + later)) for later in (0, 3600)] == [["x", 1, "5m"], ["x", 1, "65m"]]
 
@@ -296,4 +298,4 @@ def test_a_kept_row_grows_older() -> None:
 ])
 def test_a_row_is_kept_only_when_nothing_but_ages_depends_on_the_moment(status: Object, is_kept: bool) -> None:
     obj = {"metadata": {"name": "x", "creationTimestamp": BORN}, "spec": {"containers": [{"name": "a"}]}, "status": status}
-    assert (tables.row(kinds.PODS, obj, orjson.dumps(obj)) is not None) is is_kept
+    assert (tables.row_of(sheet_of(kinds.PODS).columns, obj, orjson.dumps(obj)) is not None) is is_kept

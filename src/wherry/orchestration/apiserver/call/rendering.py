@@ -177,7 +177,7 @@ class Renderer:
         views = cached.views = cached.views or {}
         key = (served, "row")
         if key not in views:
-            views[key] = tables.row(served.resource, served.obj(cached), data, served.columns)
+            views[key] = tables.row_of(served.printer, served.obj(cached), data)
         kept: tables.Row | None = views[key]
         if kept is not None:
             return kept.shown(now.timestamp(), data, self._include_object)
@@ -185,8 +185,7 @@ class Renderer:
 
     def _table(self, objs: list[Object], metadata: Object) -> Object:
         table = tables.render(
-            self._served.resource, objs, include_object=self._include_object, now=self._now(),
-            columns=self._served.columns, list_meta=metadata)
+            self._served.printer, objs, include_object=self._include_object, now=self._now(), list_meta=metadata)
         return table | {"apiVersion": f"meta.k8s.io/{self._form.version}"}
 
     def _now(self) -> datetime:

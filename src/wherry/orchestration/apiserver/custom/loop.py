@@ -16,13 +16,14 @@ from wherry.orchestration.apiserver.call.request import Call, Target
 from wherry.orchestration.apiserver.custom import definitions
 from wherry.orchestration.apiserver.custom.rules import CustomRules
 from wherry.orchestration.apiserver.registry.cache import Cached, CacheEvent, ResourceCache
-from wherry.orchestration.apiserver.registry.conversions import Conversion
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.fields import reader_for_paths
 from wherry.orchestration.apiserver.registry.scale_paths import paths_of
 from wherry.orchestration.apiserver.registry.served import Served, ServedTable
+from wherry.orchestration.apiserver.sheets.conversions import Conversion
 from wherry.orchestration.apiserver.strategies.kinds import CLEANUP_FINALIZER
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
+from wherry.orchestration.apiserver.tables import custom_printer
 from wherry.orchestration.apiserver.user import LOOPBACK
 from wherry.orchestration.apiserver.verbs.deleting import DeleteOptions, Deleter
 from wherry.orchestration.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS
@@ -186,7 +187,7 @@ class CustomResources:
             node_of=lambda: rules.node,
             rules_of=lambda _: rules,
             conversion=_conversion(crd, version, resource.api_version, rules),
-            columns=version.get("additionalPrinterColumns") or DEFAULT_COLUMNS,
+            printer=custom_printer(version.get("additionalPrinterColumns") or DEFAULT_COLUMNS),
             is_custom=True,
             is_terminating=is_going,
             scale=paths_of(subresources["scale"]) if subresources.get("scale") else None,

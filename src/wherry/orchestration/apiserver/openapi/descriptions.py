@@ -1,11 +1,12 @@
-"""Short descriptions of kinds and fields in our own words, for `kubectl explain`.
+"""Short descriptions of kinds and fields in our own words, for `kubectl explain`. Those of served kinds are on their sheets.
 
 Out:   `describe_kind(name)` and `describe_field(kind, field)`, "" where nothing is written here.
 Never: upstream's prose. A field without words still shows its type; https://kubernetes.io/docs/reference/ has the rest.
 """
 
+from wherry.orchestration.apiserver.sheets import SHEETS
+
 KINDS = {
-    "Pod": "One or more containers that share a network address and volumes, placed together on one node.",
     "PodSpec": "What a pod should run, and how.",
     "PodStatus": "What was last seen of a pod.",
     "PodTemplateSpec": "The pod that a controller makes copies of.",
@@ -16,48 +17,10 @@ KINDS = {
     "ResourceRequirements": "What a container is promised (requests) and may use at most (limits).",
     "Volume": "A directory that containers of a pod can mount.",
     "VolumeMount": "Where a container sees a volume.",
-    "Service": "A stable address and name in front of a set of pods.",
     "ServiceSpec": "Which pods a Service stands for, and how it is reached.",
     "ServicePort": "A port of a Service and where it leads.",
-    "Endpoints": "Addresses behind a Service (old form; see EndpointSlice).",
-    "EndpointSlice": "A part of the addresses behind a Service.",
-    "Namespace": "A room for names: most objects live in one.",
-    "Node": "A machine that runs pods.",
-    "ConfigMap": "Configuration as keys and values.",
-    "Secret": "Confidential keys and values.",
-    "ServiceAccount": "An identity for processes in pods.",
-    "Event": "A report of something that happened to an object.",
-    "PersistentVolume": "Storage that outlives pods.",
-    "PersistentVolumeClaim": "A request for storage.",
-    "StorageClass": "A way to make volumes on demand.",
-    "ReplicationController": "Keeps a number of pods running (old form; see Deployment).",
-    "ResourceQuota": "Limits what a namespace may use in total.",
-    "LimitRange": "Limits and defaults for single objects of a namespace.",
-    "Deployment": "Keeps a number of equal pods running and replaces them step by step when the template changes.",
     "DeploymentSpec": "What a Deployment should keep running.",
     "DeploymentStrategy": "How old pods are replaced by new ones.",
-    "ReplicaSet": "Keeps a number of equal pods running.",
-    "StatefulSet": "Runs pods with stable names and storage of their own.",
-    "DaemonSet": "Runs one pod on every node that fits.",
-    "ControllerRevision": "A saved state of a StatefulSet or DaemonSet.",
-    "Job": "Runs pods until enough of them have succeeded.",
-    "CronJob": "Makes a Job at given times.",
-    "HorizontalPodAutoscaler": "Changes the number of pods with the load.",
-    "Ingress": "Rules that lead HTTP requests from outside to Services.",
-    "IngressClass": "Which controller serves an Ingress.",
-    "NetworkPolicy": "Which traffic pods may receive and send.",
-    "PodDisruptionBudget": "How many pods may be taken away at once on purpose.",
-    "PriorityClass": "How important pods are compared with others.",
-    "RuntimeClass": "How containers of a pod are run.",
-    "Lease": "A claim that has to be renewed: leader election and heartbeats.",
-    "Role": "Permissions inside a namespace.",
-    "ClusterRole": "Permissions in the whole cluster.",
-    "RoleBinding": "Gives a role to users inside a namespace.",
-    "ClusterRoleBinding": "Gives a role to users in the whole cluster.",
-    "CustomResourceDefinition": "Adds a kind to the API.",
-    "APIService": "Hands a group and version to another API server.",
-    "MutatingWebhookConfiguration": "Services that may change objects before they are stored.",
-    "ValidatingWebhookConfiguration": "Services that may refuse objects before they are stored.",
     "ObjectMeta": "What every object has: name, namespace, labels, annotations, owners.",
     "ListMeta": "Revision and paging of a list.",
     "LabelSelector": "Chooses objects by their labels; all parts must hold.",
@@ -180,10 +143,14 @@ FIELDS = {
 }
 
 
+_SHEETS = {sheet.resource.kind: sheet.description for sheet in reversed(SHEETS)}
+
+
 def describe_kind(name: str) -> str:
     """The description of a definition by its short name."""
-    if name in KINDS:
-        return KINDS[name]
+    found = _SHEETS.get(name) or KINDS.get(name)
+    if found:
+        return found
     if name.endswith("List") and name[:-4]:
         return f"A list of {name[:-4]} objects."
     return ""

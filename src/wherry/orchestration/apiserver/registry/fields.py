@@ -8,29 +8,6 @@ from sys import intern
 
 from wherry.orchestration.objects.meta import Object
 
-_POD = ("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
-        "status.phase", "status.podIP", "status.nominatedNodeName")
-_REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-
-_PATHS: dict[tuple[str, str], dict[str, str]] = {
-    ("", "pods"): {p: p for p in _POD},
-    ("", "events"): {f"involvedObject.{p}": f"involvedObject.{p}" for p in _REFERENCE}
-    | {"reason": "reason", "reportingComponent": "reportingComponent", "source": "source.component", "type": "type"},
-    ("events.k8s.io", "events"): {f"regarding.{p}": f"involvedObject.{p}" for p in _REFERENCE}
-    | {"reason": "reason", "reportingController": "reportingComponent", "type": "type"},
-    ("", "secrets"): {"type": "type"},
-    ("", "namespaces"): {"status.phase": "status.phase"},
-    ("", "nodes"): {"spec.unschedulable": "spec.unschedulable"},
-    ("", "services"): {"spec.clusterIP": "spec.clusterIP", "spec.type": "spec.type"},
-    ("", "replicationcontrollers"): {"status.replicas": "status.replicas"},
-    ("apps", "replicasets"): {"status.replicas": "status.replicas"},
-    ("batch", "jobs"): {"status.successful": "status.succeeded"},
-    ("certificates.k8s.io", "certificatesigningrequests"): {"spec.signerName": "spec.signerName"},
-    ("certificates.k8s.io", "clustertrustbundles"): {"spec.signerName": "spec.signerName"},
-    ("certificates.k8s.io", "podcertificaterequests"): {
-        "spec.signerName": "spec.signerName", "spec.nodeName": "spec.nodeName"},
-    ("resource.k8s.io", "resourceslices"): {"spec.nodeName": "spec.nodeName", "spec.driver": "spec.driver"},
-}
 # What a field reads when the object does not have it.
 _ABSENT = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.replicas": "0", "status.succeeded": "0"}
 
@@ -60,11 +37,6 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def reader_for(group: str, plural: str) -> FieldReader:
-    """The reader of a built-in resource."""
-    return FieldReader(_PATHS.get((group, plural), {}))
 
 
 def reader_for_paths(paths: tuple[str, ...]) -> FieldReader:

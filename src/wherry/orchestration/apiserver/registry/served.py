@@ -4,20 +4,21 @@
 and which fields can be selected.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from wherry.kit.http.message import Response, Upgrade
 from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
 from wherry.orchestration.apiserver.registry.codec import encode, with_revision
-from wherry.orchestration.apiserver.registry.conversions import BUILT_IN, Conversion
 from wherry.orchestration.apiserver.registry.feed import Registry
-from wherry.orchestration.apiserver.registry.fields import FieldReader, reader_for
+from wherry.orchestration.apiserver.registry.fields import FieldReader
 from wherry.orchestration.apiserver.registry.rules import BuiltInRules, Rules
 from wherry.orchestration.apiserver.registry.scale_paths import ScalePaths
-from wherry.orchestration.apiserver.strategies.kinds import strategy_for
+from wherry.orchestration.apiserver.sheets import sheet_of
+from wherry.orchestration.apiserver.sheets.conversions import Conversion
 from wherry.orchestration.apiserver.strategies.strategy import Strategy
+from wherry.orchestration.apiserver.tables.columns import DEFAULT, Printer
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of
 from wherry.orchestration.objects.resources import Resource
 from wherry.orchestration.objects.schema_data import structure_of
@@ -29,7 +30,7 @@ Answer = Callable[[Any], Awaitable[Response | Upgrade]]
 
 @dataclass(slots=True, eq=False)
 class Served:
-    """One row of the table. `node_of` is called when a structure is needed; `columns` are a CRD's printer columns.
+    """One row of the table. `node_of` is called when a structure is needed.
 
     A row is stored; or virtual, made when somebody asks: `refresh` fills its cache anew before each reading, `answer` serves
     every request for it (reviews, bindings). What other servers serve is no row of this table: `aggregation/` has it.
@@ -42,7 +43,7 @@ class Served:
     node_of: Callable[[], Node]
     rules_of: Callable[[Node], Rules]
     conversion: Conversion | None = None
-    columns: Sequence[Object] | None = None
+    printer: Printer = DEFAULT  # of `kubectl get`
     is_custom: bool = False
     is_terminating: bool = False  # its definition is being deleted: nothing new is taken
     scale: ScalePaths | None = None
@@ -156,14 +157,15 @@ class ServedTable:
 
 def built_in(resource: Resource, registry: Registry) -> Served:
     """The row of a built-in resource."""
-    place, conversion = BUILT_IN.get(
-        (resource.group, resource.version, resource.plural), ((resource.group, resource.plural), None))
+    sheet = sheet_of(resource)
+    place = (sheet.stored.group, sheet.stored.plural) if sheet.stored else (resource.group, resource.plural)
     return Served(
         resource=resource,
         cache=registry.cache(*place),
-        strategy=strategy_for(resource),
-        fields=reader_for(resource.group, resource.plural),
+        strategy=sheet.strategy(resource),
+        fields=FieldReader(sheet.fields),
         node_of=lambda: structure_of(resource.api_version, resource.kind) or ANY,
         rules_of=lambda node: BuiltInRules(resource, node, place[0]),
-        conversion=conversion,
+        conversion=sheet.stored.conversion if sheet.stored else None,
+        printer=sheet.columns,
     )

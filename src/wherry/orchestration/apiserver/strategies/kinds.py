@@ -1,79 +1,15 @@
-"""Which built-in kind has which write rules.
+"""Write rules of kinds that need a few lines each.
 
 Spec:  upstream pkg/registry/*/strategy.go, kind by kind.
 """
 
 from base64 import b64encode
-from collections.abc import Callable
-from typing import Any
 
-from wherry.orchestration.apiserver.strategies.claims import ClaimStrategy
-from wherry.orchestration.apiserver.strategies.daemonsets import DaemonSetStrategy
-from wherry.orchestration.apiserver.strategies.jobs import JobStrategy
-from wherry.orchestration.apiserver.strategies.pods import PodStrategy
-from wherry.orchestration.apiserver.strategies.services import ServiceStrategy
 from wherry.orchestration.apiserver.strategies.strategy import Strategy, keep
-from wherry.orchestration.apiserver.strategies.volumes import VolumeStrategy
 from wherry.orchestration.objects.meta import Object
-from wherry.orchestration.objects.resources import Resource
 from wherry.orchestration.objects.well_known import LABEL_METADATA_NAME
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
-_TRACKS_GENERATION = {
-    ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"),
-    ("", "replicationcontrollers"), ("batch", "jobs"), ("batch", "cronjobs"), ("networking.k8s.io", "ingresses"),
-    ("networking.k8s.io", "ingressclasses"), ("networking.k8s.io", "networkpolicies"),
-    ("policy", "poddisruptionbudgets"), ("apiextensions.k8s.io", "customresourcedefinitions"),
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"), ("", "podtemplates"),
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"), ("discovery.k8s.io", "endpointslices"),
-    ("admissionregistration.k8s.io", "validatingadmissionpolicies"), ("resource.k8s.io", "resourceslices"),
-    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
-    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
-    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
-    ("flowcontrol.apiserver.k8s.io", "flowschemas"), ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
-    ("storage.k8s.io", "csidrivers"), ("resource.k8s.io", "deviceclasses"), ("resource.k8s.io", "devicetaintrules"),
-}
-_CREATES_ON_UPDATE = {
-    ("", "endpoints"), ("", "events"), ("events.k8s.io", "events"), ("", "limitranges"), ("", "services"),
-    ("coordination.k8s.io", "leases"), ("rbac.authorization.k8s.io", "roles"), ("node.k8s.io", "runtimeclasses"),
-    ("rbac.authorization.k8s.io", "rolebindings"), ("rbac.authorization.k8s.io", "clusterroles"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings"),
-}
-_NEEDS_REVISION = {
-    ("apiregistration.k8s.io", "apiservices"), ("coordination.k8s.io", "leases"), ("policy", "poddisruptionbudgets"),
-    ("apiextensions.k8s.io", "customresourcedefinitions"), ("node.k8s.io", "runtimeclasses"),
-    ("discovery.k8s.io", "endpointslices"), ("storage.k8s.io", "csidrivers"),
-    ("storage.k8s.io", "csistoragecapacities"),
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-}
-_INITIAL_STATUS: dict[tuple[str, str], Object] = {
-    ("", "namespaces"): {"phase": "Active"},
-    ("apps", "replicasets"): {"replicas": 0},
-    ("", "replicationcontrollers"): {"replicas": 0},
-    ("apps", "statefulsets"): {"replicas": 0, "availableReplicas": 0},
-    ("networking.k8s.io", "ingresses"): {"loadBalancer": {}},
-    ("policy", "poddisruptionbudgets"): {
-        "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
-}
-
-
-def strategy_for(resource: Resource) -> Strategy:
-    """The rules of a built-in resource."""
-    place = (resource.group, resource.plural)
-    special = _SPECIAL.get(place)
-    return special() if special else Strategy(**_options(place, "status" in resource.subresources))
-
-
-def _options(place: tuple[str, str], has_status: bool) -> dict[str, Any]:
-    return {
-        "has_status": has_status,
-        "tracks_generation": place in _TRACKS_GENERATION,
-        "initial_status": _INITIAL_STATUS.get(place, {} if has_status else None),
-        "creates_on_update": place in _CREATES_ON_UPDATE,
-        "takes_unconditional_update": place not in _NEEDS_REVISION,
-        "generation_follows_annotations": place == ("apps", "deployments"),
-    }
 
 
 class NamespaceStrategy(Strategy):
@@ -121,6 +57,9 @@ def _fold_string_data(obj: Object) -> None:
 
 class CertificateRequestStrategy(Strategy):
     """Who asks is taken from the request (admission fills it in); the spec never changes; /approval sets conditions."""
+
+    def __init__(self) -> None:
+        super().__init__(has_status=True, initial_status={})
 
     def prepare_update(self, obj: Object, old: Object) -> None:
         super().prepare_update(obj, old)
@@ -172,19 +111,3 @@ class DefinitionStrategy(Strategy):
                      "lastTransitionTime": obj["metadata"]["deletionTimestamp"]}
         status = obj.setdefault("status", {})
         status["conditions"] = [*(status.get("conditions") or ()), condition]
-
-
-_SPECIAL: dict[tuple[str, str], Callable[[], Strategy]] = {
-    ("", "pods"): PodStrategy,
-    ("", "services"): ServiceStrategy,
-    ("", "namespaces"): NamespaceStrategy,
-    ("", "secrets"): SecretStrategy,
-    ("", "nodes"): NodeStrategy,
-    ("", "persistentvolumeclaims"): ClaimStrategy,
-    ("", "persistentvolumes"): VolumeStrategy,
-    ("apps", "daemonsets"): DaemonSetStrategy,
-    ("batch", "jobs"): JobStrategy,
-    ("certificates.k8s.io", "certificatesigningrequests"): lambda: CertificateRequestStrategy(
-        has_status=True, initial_status={}),
-    ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy,
-}

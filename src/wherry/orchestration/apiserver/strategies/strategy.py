@@ -15,7 +15,7 @@ SYSTEM_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGra
 
 
 class Strategy:
-    """The rules most kinds share; `strategies/kinds.py` says which kind has which."""
+    """The rules most kinds share; the sheets say which kind has which."""
 
     def __init__(
         self, *, has_status: bool = False, tracks_generation: bool = False, initial_status: Object | None = None,

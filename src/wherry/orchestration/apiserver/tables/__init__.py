@@ -1,6 +1,7 @@
 """Tables: the server side of `kubectl get`."""
 
-from wherry.orchestration.apiserver.tables.rows import Row
-from wherry.orchestration.apiserver.tables.table import column_definitions, render, row
+from wherry.orchestration.apiserver.tables.custom import custom_printer
+from wherry.orchestration.apiserver.tables.rows import Row, row_of
+from wherry.orchestration.apiserver.tables.table import render
 
-__all__ = ["Row", "column_definitions", "render", "row"]
+__all__ = ["Row", "custom_printer", "render", "row_of"]

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from wherry.orchestration.apiserver.tables.ages import human
-from wherry.orchestration.apiserver.tables.columns import NONE, UNSET, Cells, Printer, age, printer, spec_of, status_of
+from wherry.orchestration.apiserver.tables.columns import NONE, UNSET, Cells, age, printer, spec_of, status_of
 from wherry.orchestration.objects.meta import Object, condition_of, name_of
 
 
@@ -55,21 +55,13 @@ def _admission_binding(obj: Object, now: datetime) -> Cells:
     return [name_of(obj), spec.get("policyName", ""), text, age(obj, now)]
 
 
-_BINDING = printer("Name|Role|Age|Users*|Groups*|ServiceAccounts*", _binding)
-_WEBHOOKS = printer("Name|Webhooks#|Age", _webhooks)
-_ADMISSION_BINDING = printer("Name|PolicyName|ParamRef|Age", _admission_binding)
+BINDING = printer("Name|Role|Age|Users*|Groups*|ServiceAccounts*", _binding)
+WEBHOOKS = printer("Name|Webhooks#|Age", _webhooks)
+ADMISSION_BINDING = printer("Name|PolicyName|ParamRef|Age", _admission_binding)
 _RBAC, _ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 
-ACCESS: dict[tuple[str, str], Printer] = {
-    (_RBAC, "RoleBinding"): _BINDING,
-    (_RBAC, "ClusterRoleBinding"): _BINDING,
-    ("certificates.k8s.io", "CertificateSigningRequest"): printer(
-        "Name|Age|SignerName|Requestor|RequestedDuration|Condition", _signing_request),
-    ("certificates.k8s.io", "ClusterTrustBundle"): printer("Name|SignerName", _trust_bundle),
-    (_ADMISSION, "MutatingWebhookConfiguration"): _WEBHOOKS,
-    (_ADMISSION, "ValidatingWebhookConfiguration"): _WEBHOOKS,
-    (_ADMISSION, "ValidatingAdmissionPolicy"): printer("Name|Validations#|ParamKind|Age", _admission_policy),
-    (_ADMISSION, "MutatingAdmissionPolicy"): printer("Name|Mutations#|ParamKind|Age", _admission_policy),
-    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _ADMISSION_BINDING,
-    (_ADMISSION, "MutatingAdmissionPolicyBinding"): _ADMISSION_BINDING,
-}
+CERTIFICATE_SIGNING_REQUEST = printer(
+    "Name|Age|SignerName|Requestor|RequestedDuration|Condition", _signing_request)
+CLUSTER_TRUST_BUNDLE = printer("Name|SignerName", _trust_bundle)
+VALIDATING_ADMISSION_POLICY = printer("Name|Validations#|ParamKind|Age", _admission_policy)
+MUTATING_ADMISSION_POLICY = printer("Name|Mutations#|ParamKind|Age", _admission_policy)

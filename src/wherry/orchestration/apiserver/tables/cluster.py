@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from wherry.orchestration.apiserver.tables.ages import UNKNOWN, since
-from wherry.orchestration.apiserver.tables.columns import NONE, Cells, Printer, age, printer, spec_of, status_of
+from wherry.orchestration.apiserver.tables.columns import NONE, Cells, age, printer, spec_of, status_of
 from wherry.orchestration.objects.meta import Object, condition_of, labels_of, name_of
 
 _ROLE_LABEL = "node-role.kubernetes.io/"
@@ -134,24 +134,22 @@ def _api_service(obj: Object, now: datetime) -> Cells:
             age(obj, now)]
 
 
-CLUSTER: dict[tuple[str, str], Printer] = {
-    ("", "Node"): printer(
-        "Name|Status|Roles|Age|Version|Internal-IP*|External-IP*|OS-Image*|Kernel-Version*|Container-Runtime*", _node),
-    ("", "Namespace"): printer("Name|Status|Age", _namespace),
-    **dict.fromkeys([("", "Event"), ("events.k8s.io", "Event")], printer(
-        "Last Seen|Type|Reason|Object|Subobject*|Source*|Message|First Seen*|Count#*|Name*", _event)),
-    ("", "ConfigMap"): printer("Name|Data|Age", _config_map),
-    ("", "Secret"): printer("Name|Type|Data|Age", _secret),
-    ("", "ServiceAccount"): printer("Name|Secrets|Age", _service_account),
-    ("", "ResourceQuota"): printer("Name|Request|Limit|Age", _resource_quota),
-    ("", "ComponentStatus"): printer("Name|Status|Message|Error", _component_status),
-    ("scheduling.k8s.io", "PriorityClass"): printer(
-        "Name|Value#|Global-Default!|Age|PreemptionPolicy", _priority_class),
-    ("node.k8s.io", "RuntimeClass"): printer("Name|Handler|Age", _runtime_class),
-    ("coordination.k8s.io", "Lease"): printer("Name|Holder|Age", _lease),
-    ("flowcontrol.apiserver.k8s.io", "FlowSchema"): printer(
-        "Name|PriorityLevel|MatchingPrecedence|DistinguisherMethod|Age|MissingPL", _flow_schema),
-    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): printer(
-        "Name|Type|NominalConcurrencyShares|Queues|HandSize|QueueLengthLimit|Age", _priority_level),
-    ("apiregistration.k8s.io", "APIService"): printer("Name|Service|Available|Age", _api_service),
-}
+NODE = printer(
+    "Name|Status|Roles|Age|Version|Internal-IP*|External-IP*|OS-Image*|Kernel-Version*|Container-Runtime*", _node)
+NAMESPACE = printer("Name|Status|Age", _namespace)
+EVENT = printer(
+    "Last Seen|Type|Reason|Object|Subobject*|Source*|Message|First Seen*|Count#*|Name*", _event)
+CONFIG_MAP = printer("Name|Data|Age", _config_map)
+SECRET = printer("Name|Type|Data|Age", _secret)
+SERVICE_ACCOUNT = printer("Name|Secrets|Age", _service_account)
+RESOURCE_QUOTA = printer("Name|Request|Limit|Age", _resource_quota)
+COMPONENT_STATUS = printer("Name|Status|Message|Error", _component_status)
+PRIORITY_CLASS = printer(
+    "Name|Value#|Global-Default!|Age|PreemptionPolicy", _priority_class)
+RUNTIME_CLASS = printer("Name|Handler|Age", _runtime_class)
+LEASE = printer("Name|Holder|Age", _lease)
+FLOW_SCHEMA = printer(
+    "Name|PriorityLevel|MatchingPrecedence|DistinguisherMethod|Age|MissingPL", _flow_schema)
+PRIORITY_LEVEL_CONFIGURATION = printer(
+    "Name|Type|NominalConcurrencyShares|Queues|HandSize|QueueLengthLimit|Age", _priority_level)
+API_SERVICE = printer("Name|Service|Available|Age", _api_service)

@@ -11,7 +11,7 @@ from typing import Any
 
 from wherry.kit.errors import Invalid
 from wherry.orchestration.apiserver.tables.ages import since
-from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.meta import Object, name_of
 from wherry.orchestration.objects.selectors import from_label_selector
 
 NONE = "<none>"
@@ -25,15 +25,16 @@ _TYPES = {"#": "integer", "!": "boolean", "@": "date"}
 
 @dataclass(frozen=True, slots=True)
 class Printer:
-    """`fill` returns one cell a column."""
+    """`fill` returns one cell a column, `conditions` those of a row: that a pod has completed."""
 
     columns: tuple[Object, ...]
     fill: Fill
+    conditions: Callable[[Object], list[Object]] | None = None
 
 
-def printer(columns: str, fill: Fill) -> Printer:
+def printer(columns: str, fill: Fill, conditions: Callable[[Object], list[Object]] | None = None) -> Printer:
     """See the notation above."""
-    return Printer(tuple(_column(text) for text in columns.split("|")), fill)
+    return Printer(tuple(_column(text) for text in columns.split("|")), fill, conditions)
 
 
 def column(name: str, kind: str, *, priority: int = 0, description: str = "", form: str = "") -> Object:
@@ -92,3 +93,11 @@ def _column(text: str) -> Object:
     kind = _TYPES.get(text[-1], "string")
     name = text if kind == "string" else text[:-1]
     return column(name, kind, priority=1 if is_wide else 0)
+
+
+def _name_and_creation(obj: Object, now: datetime) -> Cells:
+    del now
+    return [name_of(obj), obj["metadata"].get("creationTimestamp")]
+
+
+DEFAULT = printer("Name|Created At@", _name_and_creation)

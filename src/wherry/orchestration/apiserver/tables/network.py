@@ -8,7 +8,6 @@ from wherry.orchestration.apiserver.tables.columns import (
     NONE,
     UNSET,
     Cells,
-    Printer,
     age,
     first_few,
     labels_text,
@@ -110,13 +109,11 @@ def _ip_address(obj: Object, now: datetime) -> Cells:
     return [name_of(obj), parent, age(obj, now)]
 
 
-NETWORK: dict[tuple[str, str], Printer] = {
-    ("", "Service"): printer("Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector*", _service),
-    ("", "Endpoints"): printer("Name|Endpoints|Age", _endpoints),
-    ("discovery.k8s.io", "EndpointSlice"): printer("Name|AddressType|Ports|Endpoints|Age", _endpoint_slice),
-    ("networking.k8s.io", "Ingress"): printer("Name|Class|Hosts|Address|Ports|Age", _ingress),
-    ("networking.k8s.io", "IngressClass"): printer("Name|Controller|Parameters|Age", _ingress_class),
-    ("networking.k8s.io", "NetworkPolicy"): printer("Name|Pod-Selector|Age", _network_policy),
-    ("networking.k8s.io", "ServiceCIDR"): printer("Name|CIDRs|Age", _service_cidr),
-    ("networking.k8s.io", "IPAddress"): printer("Name|ParentRef|Age", _ip_address),
-}
+SERVICE = printer("Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector*", _service)
+ENDPOINTS = printer("Name|Endpoints|Age", _endpoints)
+ENDPOINT_SLICE = printer("Name|AddressType|Ports|Endpoints|Age", _endpoint_slice)
+INGRESS = printer("Name|Class|Hosts|Address|Ports|Age", _ingress)
+INGRESS_CLASS = printer("Name|Controller|Parameters|Age", _ingress_class)
+NETWORK_POLICY = printer("Name|Pod-Selector|Age", _network_policy)
+SERVICE_CIDR = printer("Name|CIDRs|Age", _service_cidr)
+IP_ADDRESS = printer("Name|ParentRef|Age", _ip_address)

@@ -5,7 +5,6 @@ Out:   a `Row`, and from it the JSON of one TableRow at a moment.
 Cost:  about 1 us a row, beside 60 us for parsing a Pod and filling its cells (bench/apiserver_access.py).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,14 +41,15 @@ class Row:
         return b'{"cells":%b%b,"object":%b}' % (self.at(now_s), conditions, data)
 
 
-def row_of(chosen: Printer, conditions: Callable[[Object], list[Object]] | None, obj: Object, data: bytes) -> Row | None:
-    """The row of `obj`, None when it cannot be made without knowing when it is shown."""
+def row_of(chosen: Printer, obj: Object, data: bytes) -> Row | None:
+    """The row of `obj`, whose served bytes are `data`, to be kept with it;
+    None when it cannot be made without knowing when it is shown."""
     try:
         cells = fill(chosen, obj, NOT_YET)
         text = _text(cells)
     except DependsOnNow:
         return None
-    found = conditions(obj) if conditions is not None else []
+    found = chosen.conditions(obj) if chosen.conditions is not None else []
     return Row(text, orjson.dumps(found) if found else b"", _place(obj, data))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from wherry.orchestration.apiserver.tables.columns import NONE, UNSET, Cells, Printer, age, printer, spec_of, status_of
+from wherry.orchestration.apiserver.tables.columns import NONE, UNSET, Cells, age, printer, spec_of, status_of
 from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, name_of
 from wherry.orchestration.objects.well_known import (
     BETA_IS_DEFAULT_STORAGE_CLASS_ANNOTATION,
@@ -110,22 +110,20 @@ def _name_and_age(obj: Object, now: datetime) -> Cells:
     return [name_of(obj), age(obj, now)]
 
 
-STORAGE: dict[tuple[str, str], Printer] = {
-    ("", "PersistentVolume"): printer(
-        "Name|Capacity|Access Modes|Reclaim Policy|Status|Claim|StorageClass|VolumeAttributesClass|Reason|Age|VolumeMode*",
-        _volume),
-    ("", "PersistentVolumeClaim"): printer(
-        "Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|VolumeMode*", _claim),
-    ("storage.k8s.io", "StorageClass"): printer(
-        "Name|Provisioner|ReclaimPolicy|VolumeBindingMode|AllowVolumeExpansion|Age", _storage_class),
-    ("storage.k8s.io", "VolumeAttributesClass"): printer("Name|DriverName|Age", _attributes_class),
-    ("storage.k8s.io", "VolumeAttachment"): printer("Name|Attacher|PV|Node|Attached|Age", _attachment),
-    ("storage.k8s.io", "CSINode"): printer("Name|Drivers#|Age", _csi_node),
-    ("storage.k8s.io", "CSIDriver"): printer(
-        "Name|AttachRequired!|PodInfoOnMount!|StorageCapacity!|TokenRequests|RequiresRepublish!|Modes|Age", _csi_driver),
-    ("storage.k8s.io", "CSIStorageCapacity"): printer("Name|StorageClassName|Capacity", _csi_capacity),
-    ("resource.k8s.io", "ResourceClaim"): printer("Name|State|Age", _resource_claim),
-    ("resource.k8s.io", "ResourceSlice"): printer("Name|Node|Driver|Pool|Age", _resource_slice),
-    ("resource.k8s.io", "ResourceClaimTemplate"): printer("Name|Age", _name_and_age),
-    ("resource.k8s.io", "DeviceClass"): printer("Name|Age", _name_and_age),
-}
+PERSISTENT_VOLUME = printer(
+    "Name|Capacity|Access Modes|Reclaim Policy|Status|Claim|StorageClass|VolumeAttributesClass|Reason|Age|VolumeMode*",
+    _volume)
+PERSISTENT_VOLUME_CLAIM = printer(
+    "Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|VolumeMode*", _claim)
+STORAGE_CLASS = printer(
+    "Name|Provisioner|ReclaimPolicy|VolumeBindingMode|AllowVolumeExpansion|Age", _storage_class)
+VOLUME_ATTRIBUTES_CLASS = printer("Name|DriverName|Age", _attributes_class)
+VOLUME_ATTACHMENT = printer("Name|Attacher|PV|Node|Attached|Age", _attachment)
+CSI_NODE = printer("Name|Drivers#|Age", _csi_node)
+CSI_DRIVER = printer(
+    "Name|AttachRequired!|PodInfoOnMount!|StorageCapacity!|TokenRequests|RequiresRepublish!|Modes|Age", _csi_driver)
+CSI_STORAGE_CAPACITY = printer("Name|StorageClassName|Capacity", _csi_capacity)
+RESOURCE_CLAIM = printer("Name|State|Age", _resource_claim)
+RESOURCE_SLICE = printer("Name|Node|Driver|Pool|Age", _resource_slice)
+RESOURCE_CLAIM_TEMPLATE = printer("Name|Age", _name_and_age)
+DEVICE_CLASS = printer("Name|Age", _name_and_age)

@@ -10,7 +10,6 @@ from wherry.orchestration.apiserver.tables.columns import (
     NONE,
     UNSET,
     Cells,
-    Printer,
     age,
     containers_cells,
     labels_text,
@@ -179,21 +178,19 @@ def _metric(metric: Mapping[str, Any], current: Mapping[str, Any]) -> str:
 
 _REPLICAS = "Name|Desired#|Current#|Ready#|Age|Containers*|Images*|Selector*"
 
-WORKLOADS: dict[tuple[str, str], Printer] = {
-    ("apps", "Deployment"): printer("Name|Ready|Up-to-date#|Available#|Age|Containers*|Images*|Selector*", _deployment),
-    ("apps", "ReplicaSet"): printer(_REPLICAS, _replica_set),
-    ("", "ReplicationController"): printer(_REPLICAS, _replication_controller),
-    ("apps", "StatefulSet"): printer("Name|Ready|Age|Containers*|Images*", _stateful_set),
-    ("apps", "DaemonSet"): printer(
-        "Name|Desired#|Current#|Ready#|Up-to-date#|Available#|Node Selector|Age|Containers*|Images*|Selector*",
-        _daemon_set),
-    ("apps", "ControllerRevision"): printer("Name|Controller|Revision|Age", _controller_revision),
-    ("batch", "Job"): printer("Name|Status|Completions|Duration|Age|Containers*|Images*|Selector*", _job),
-    ("batch", "CronJob"): printer(
-        "Name|Schedule|Timezone|Suspend!|Active#|Last Schedule|Age|Containers*|Images*|Selector*", _cron_job),
-    ("", "PodTemplate"): printer("Name|Containers|Images|Pod Labels", _pod_template),
-    ("policy", "PodDisruptionBudget"): printer(
-        "Name|Min Available|Max Unavailable|Allowed Disruptions#|Age", _disruption_budget),
-    ("autoscaling", "HorizontalPodAutoscaler"): printer(
-        "Name|Reference|Targets|MinPods|MaxPods|Replicas|Age", _autoscaler),
-}
+DEPLOYMENT = printer("Name|Ready|Up-to-date#|Available#|Age|Containers*|Images*|Selector*", _deployment)
+REPLICA_SET = printer(_REPLICAS, _replica_set)
+REPLICATION_CONTROLLER = printer(_REPLICAS, _replication_controller)
+STATEFUL_SET = printer("Name|Ready|Age|Containers*|Images*", _stateful_set)
+DAEMON_SET = printer(
+    "Name|Desired#|Current#|Ready#|Up-to-date#|Available#|Node Selector|Age|Containers*|Images*|Selector*",
+    _daemon_set)
+CONTROLLER_REVISION = printer("Name|Controller|Revision|Age", _controller_revision)
+JOB = printer("Name|Status|Completions|Duration|Age|Containers*|Images*|Selector*", _job)
+CRON_JOB = printer(
+    "Name|Schedule|Timezone|Suspend!|Active#|Last Schedule|Age|Containers*|Images*|Selector*", _cron_job)
+POD_TEMPLATE = printer("Name|Containers|Images|Pod Labels", _pod_template)
+POD_DISRUPTION_BUDGET = printer(
+    "Name|Min Available|Max Unavailable|Allowed Disruptions#|Age", _disruption_budget)
+HORIZONTAL_POD_AUTOSCALER = printer(
+    "Name|Reference|Targets|MinPods|MaxPods|Replicas|Age", _autoscaler)

@@ -26,6 +26,14 @@ class Conversion(NamedTuple):
     to_stored: Callable[[Object], Object]
 
 
+class Stored(NamedTuple):
+    """Whose objects a view shows, and how."""
+
+    group: str
+    plural: str
+    conversion: Conversion
+
+
 def _renamed(obj: Object, names: dict[str, str], api_version: str) -> Object:
     return {names.get(k, k): v for k, v in obj.items()} | {"apiVersion": api_version}
 
@@ -110,8 +118,5 @@ def _loads(text: str) -> Any:
         return None
 
 
-BUILT_IN: dict[tuple[str, str, str], tuple[tuple[str, str], Conversion]] = {
-    ("events.k8s.io", "v1", "events"): (("", "events"), Conversion(_event_to_served, _event_to_stored)),
-    ("autoscaling", "v1", "horizontalpodautoscalers"): (
-        ("autoscaling", "horizontalpodautoscalers"), Conversion(_hpa_to_served, _hpa_to_stored)),
-}
+EVENTS = Stored("", "events", Conversion(_event_to_served, _event_to_stored))
+AUTOSCALERS_V1 = Stored("autoscaling", "horizontalpodautoscalers", Conversion(_hpa_to_served, _hpa_to_stored))
