@@ -24,6 +24,7 @@ from wherry.orchestration.agent.plan.status import Waiting
 from wherry.orchestration.agent.pod.container_start import StartFailed, run_post_start, start_container
 from wherry.orchestration.agent.pod.context import PodContext
 from wherry.orchestration.agent.pod.memory import crash_backoff_s_max
+from wherry.orchestration.agent.pod.stage import Stage
 from wherry.orchestration.agent.pod.termination import stop_all, stop_one
 from wherry.orchestration.agent.references import runtime_class
 from wherry.orchestration.agent.references.images import ImageFailed
@@ -80,11 +81,11 @@ class PodActions:
         await stop_all(parts, context.pod, runs, context.address(), grace_s=grace)
         for sandbox in parts.view.sandboxes(context.uid):
             await parts.view.stop_sandbox(sandbox)
-        context.are_stopped = True
+        context.advance(Stage.STOPPED)
         context.poke()  # the final status need not wait for the volumes
         await parts.volumes.tear_down(context.uid)
         context.memory.paths = None
-        context.is_ended = True
+        context.advance(Stage.ENDED)
 
     async def resize(self, changes: list[resize.Change]) -> None:
         """New limits for running containers: the pod's cgroup first where it grows, last where it shrinks."""

@@ -12,13 +12,14 @@ from wherry.orchestration.agent.plan import status
 from wherry.orchestration.agent.plan.status import StatusInputs
 from wherry.orchestration.agent.pod.memory import PodMemory, with_lost_runs
 from wherry.orchestration.agent.pod.parts import Parts
+from wherry.orchestration.agent.pod.stage import Stage
 from wherry.orchestration.agent.references.images import field_path
 from wherry.orchestration.objects.meta import Object, annotations_of, is_deleting, labels_of, revision_of
 
 
 @dataclass(slots=True)
 class PodContext:
-    """`poke` makes the worker look again. The flags only ever go from False to True."""
+    """`poke` makes the worker look again. `stage` never goes back, nor `is_gone`."""
 
     uid: str
     pod: Object
@@ -26,11 +27,17 @@ class PodContext:
     poke: Callable[[], None]
     memory: PodMemory = field(default_factory=PodMemory)
     rejected: Object | None = None  # the whole status of a pod that this node will not run
-    is_gone: bool = False  # from the API
-    are_stopped: bool = False  # its containers, for good
-    is_ended: bool = False  # and its volumes down
-    is_deleted: bool = False  # asked of the API; finalizers may still hold the object
-    is_removed: bool = False  # and its last file
+    is_gone: bool = False  # from the API, at whatever stage
+    _stage: Stage = field(default=Stage.SEEN, init=False)
+
+    @property
+    def stage(self) -> Stage:
+        """How far its life here has come; `advance` moves it."""
+        return self._stage
+
+    def advance(self, reached: Stage) -> None:
+        """As `Stage.moved_to`."""
+        self._stage = self._stage.moved_to(reached)
 
     def take(self, pod: Object) -> None:
         """Keep the newer state; what was prepared from the older one and differs is prepared again."""
@@ -76,7 +83,8 @@ class PodContext:
         if self.rejected is not None:
             return self.rejected
         memory = self.memory
-        ending = memory.ending if self.are_stopped else None
+        is_stopped = self.stage >= Stage.STOPPED
+        ending = memory.ending if is_stopped else None
         return status.build(
             StatusInputs(
                 pod=self.pod,
@@ -87,7 +95,7 @@ class PodContext:
                 waiting=memory.waiting,
                 ready=frozenset(memory.ready_ids),
                 started=frozenset(memory.started_ids),
-                is_ended=self.are_stopped,
+                is_ended=is_stopped,
                 is_failed=ending is not None and ending.is_failed,
                 reason=ending.reason if ending is not None else "",
                 message=ending.message if ending is not None else "",

@@ -6,6 +6,7 @@ from wherry.kit.errors import Conflict, NotFound
 from wherry.orchestration.agent.facts.pod import describe, status_of
 from wherry.orchestration.agent.plan import status_patch
 from wherry.orchestration.agent.pod.context import PodContext
+from wherry.orchestration.agent.pod.stage import Stage
 from wherry.orchestration.objects.kinds import PODS
 from wherry.orchestration.objects.meta import Object, name_of, namespace_of, revision_of, uid_of
 
@@ -55,7 +56,7 @@ class PodReport:
             if not await self._is_anothers(pod):
                 raise
             self._context.is_gone = True
-        self._context.is_deleted = True
+        self._context.advance(Stage.DELETED)
 
     async def _is_anothers(self, pod: Object) -> bool:
         """The name belongs to another pod by now, or to none."""

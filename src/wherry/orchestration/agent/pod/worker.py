@@ -35,6 +35,7 @@ from wherry.orchestration.agent.pod.parts import Parts
 from wherry.orchestration.agent.pod.probes import PodProbes
 from wherry.orchestration.agent.pod.removal import remove_everything
 from wherry.orchestration.agent.pod.report import PodReport
+from wherry.orchestration.agent.pod.stage import Stage
 from wherry.orchestration.objects.meta import Object, is_deleting, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,6 @@ class PodWorker:
         self._probes = PodProbes(self._context)
         self._report = PodReport(self._context)
         self._tasks: asyncio.TaskGroup | None = None
-        self._is_admitted = False
         self._is_node_fresh = False
         self._stopping_grace_s: float | None = None
 
@@ -73,7 +73,7 @@ class PodWorker:
     def holds_resources(self) -> bool:
         """Counts against the node's allocatable amounts: admitted and not at its end."""
         is_refused = self._context.rejected is not None or is_terminal(self.pod)
-        return self._is_admitted and not is_refused and not self._context.are_stopped
+        return self._context.stage == Stage.JUDGED and not is_refused
 
     def poke(self) -> None:
         """Look again soon; calls coalesce."""
@@ -119,7 +119,7 @@ class PodWorker:
         while True:
             self._wake.clear()
             self._step(tasks)
-            if self._context.is_removed:
+            if self._context.stage == Stage.REMOVED:
                 return
             alarm = tasks.create_task(self._ring(), name="alarm")
             await self._wake.wait()
@@ -135,7 +135,7 @@ class PodWorker:
     def _step(self, tasks: asyncio.TaskGroup) -> None:
         """One look. Never awaits, so it always sees one consistent state."""
         self._wake_at_ns = None
-        if not self._is_admitted and not self._admit():
+        if self._context.stage < Stage.JUDGED and not self._admit():
             return
         self._check_deadline()
         self._probes.follow(tasks)
@@ -152,7 +152,7 @@ class PodWorker:
         if rejection is not None and rejection.reason == NODE_AFFINITY and not self._is_node_fresh:
             self._launch("node", self._read_node)
             return False
-        self._is_admitted = True
+        self._context.advance(Stage.JUDGED)
         if rejection is not None:
             self._parts.recorder.event(self.pod, "Warning", rejection.reason, rejection.message)
             now = self._parts.clock.now()
@@ -252,12 +252,13 @@ class PodWorker:
 
     def _step_to_end(self) -> None:
         context = self._context
-        if context.is_ended and context.is_gone:
+        is_ended = context.stage >= Stage.ENDED
+        if is_ended and context.is_gone:
             self._launch("remove", self._remove)
-        elif context.is_ended:
+        elif is_ended:
             # First the API shows how it ended, then the object goes.
             is_shown = is_terminal(self.pod) and "status" not in self._operations.busy
-            if is_deleting(self.pod) and is_shown and not context.is_deleted:
+            if is_deleting(self.pod) and is_shown and context.stage < Stage.DELETED:
                 self._launch("delete", self._report.delete)
         else:
             self._stop(self._ending_grace_s())
@@ -279,7 +280,7 @@ class PodWorker:
 
     async def _remove(self) -> None:
         await remove_everything(self._parts, self.pod)
-        self._context.is_removed = True
+        self._context.advance(Stage.REMOVED)
 
     def _publish(self) -> None:
         if "status" not in self._operations.busy and self._is_due("status"):
