@@ -15,7 +15,7 @@ from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.loop import Agent
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
-from wherry.orchestration.objects.kinds import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
+from wherry.orchestration.objects.kinds import CONFIG_MAPS, EVENTS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from wherry.orchestration.objects.meta import Object
 from wherry.testing.api import TestApi, api_server
 from wherry.testing.directory_volumes import DirectoryVolumes
@@ -133,6 +133,11 @@ async def test_strangers_are_turned_away_and_the_api_server_is_let_in(cluster: C
             assert (answer.status, await answer.text()) == (200, "secret\n")
 
 
+def is_refusal_repeated(event: Object) -> bool:
+    """The agent found the claim unbound, and again when it looked the second time: between them the pod could have started."""
+    return event["reason"] == "FailedMount" and "non-bound phase" in event["message"] and event.get("count", 1) > 1
+
+
 async def test_claimed_volume_keeps_its_content_between_pods(cluster: Cluster) -> None:
     size = {"storage": "1Mi"}
     claim = {
@@ -154,8 +159,11 @@ async def test_claimed_volume_keeps_its_content_between_pods(cluster: Cluster) -
     mounts = {"volumeMounts": [{"name": "v", "mountPath": "/data"}]}
     volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
     await cluster.create("echo kept > /data/x", fields=mounts, volumes=volumes, restartPolicy="Never")
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(10):
+        while not any(is_refusal_repeated(event) for event in (await cluster.api.client.list(EVENTS)).items):
+            await asyncio.sleep(0.05)
     assert (await cluster.api.client.get(PODS, "web", "default"))["status"].get("phase", "Pending") == "Pending"
+    assert await cluster.agent.engine.containers() == []
     await cluster.api.client.patch_status(
         PERSISTENT_VOLUME_CLAIMS, "data", "default", {"status": {"phase": "Bound"}}
     )
