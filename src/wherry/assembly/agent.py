@@ -68,9 +68,11 @@ async def run(process: Process) -> None:
     """Run until cancelled; containers and mounts stay."""
     settings, images = process.node, process.images
     volumes = LoopVolumes(settings.data_dir / "volumes")
-    await volumes.prepare()
-    await process.linked()
-    node_cidr = await node_range(settings, process.node_client, agent_settings(settings))
+    async with asyncio.TaskGroup() as tasks:  # the range takes a registration and an answer of the controllers
+        asked = tasks.create_task(node_range(settings, process.node_client, agent_settings(settings)), name="node range")
+        await volumes.prepare()
+        await process.linked()
+    node_cidr = asked.result()
     engine = engine_for(settings, images, node_cidr)
     agent = Agent(
         agent_settings(settings, node_cidr), process.node_client, engine, images.service, volumes, process.clock,
