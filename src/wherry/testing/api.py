@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import orjson
 
 from wherry.kit.clock import Clock
-from wherry.kit.http.message import Request, Response
+from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.http.server import serve
 from wherry.kit.http.splice import whole
 from wherry.orchestration.apiserver import pki
@@ -29,8 +29,11 @@ from wherry.orchestration.apiserver.user import ADMIN, User
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import NAMESPACES, SERVICE_ACCOUNTS
+from wherry.orchestration.objects.meta import Object
+from wherry.orchestration.objects.resources import Resource
 from wherry.orchestration.store.contract import Store
 from wherry.orchestration.store.memory import MemoryStore
+from wherry.testing.faults import Faults, FaultyTransport
 from wherry.testing.virtual_time import clock_here
 
 START_TIMEOUT_S = 10.0
@@ -58,9 +61,43 @@ class TestApi:
         """What pods need to be created in `namespace`."""
         await self.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": namespace}}, namespace)
 
+    def all(self, resource: Resource, namespace: str = "") -> list[Object]:
+        """Copies of the newest known objects, by key; at once."""
+        return self.server.source.list(resource, namespace)
+
+    def find(self, resource: Resource, name: str, namespace: str = "default") -> Object | None:
+        """A copy of one object, or None; at once. `namespace` counts for namespaced resources."""
+        return self.server.source.get(resource, namespace if resource.namespaced else "", name)
+
+    def hang_up(self) -> None:
+        """End every open watch."""
+        for cache in self.server.registry.caches():
+            for watcher in [*cache.watchers]:
+                watcher.cut()
+
+    async def forget(self) -> None:
+        """Compact all history: open watches end, and those that resume from before now are answered 410."""
+        await self.server.registry.fresh()
+        await self.server.registry.store.compact(self.server.registry.revision)
+        await self.server.registry.load()
+
+    def settled_client(self) -> Client:
+        """The administrator's client; what it has written is in `all` and `find` when it returns."""
+
+        async def handle(request: Request) -> Response | Upgrade:
+            response = await self.server.handle(request)
+            await self.server.registry.settled()
+            return response
+
+        return Client(LocalTransport(handle, ADMIN))
+
     def client_as(self, user: User) -> Client:
         """A client for another user."""
         return Client(LocalTransport(self.server.handle, user))
+
+    def client_through(self, faults: Faults, user: User = ADMIN) -> Client:
+        """A client whose way to the server breaks as told."""
+        return Client(FaultyTransport(LocalTransport(self.server.handle, user), faults))
 
     async def call(
         self, method: str, path: str, body: object = None, *, user: User = ADMIN, content_type: str = "application/json",

@@ -74,11 +74,7 @@ def job(name: str = "work", **spec: Any) -> Object:
         "completionMode": "NonIndexed",
         "suspend": False,
         "podReplacementPolicy": "TerminatingOrFailed",
-        "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": name}},
-        "template": {
-            "metadata": {"labels": {"batch.kubernetes.io/controller-uid": name, "job-name": name}},
-            "spec": {"containers": [{"name": "main", "image": "app:1"}], "restartPolicy": "Never"},
-        },
+        "template": {"spec": {"containers": [{"name": "main", "image": "app:1"}], "restartPolicy": "Never"}},
         **spec,
     })  # fmt: skip
 

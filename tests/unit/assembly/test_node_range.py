@@ -8,18 +8,17 @@ import pytest
 
 from wherry.assembly.node import NodeSettings
 from wherry.assembly.node_range import node_range, range_file
-from wherry.kit.clock import SystemClock
 from wherry.orchestration.agent.facts.settings import AgentSettings
-from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.local_transport import LocalTransport
 from wherry.orchestration.objects.kinds import NODES
-from wherry.testing.fake_api import FakeApi, Refused
+from wherry.testing.api import TestApi, api_server
+from wherry.testing.faults import UNAVAILABLE, Faults, always
 
 
 class Rig:
-    def __init__(self, folder: Path) -> None:
-        self.api = FakeApi(clock=SystemClock())
-        self.client = Client(LocalTransport(self.api.handle, None))
+    def __init__(self, folder: Path, api: TestApi) -> None:
+        self.api = api
+        self.faults = Faults()
+        self.client = api.client_through(self.faults)
         self.settings = NodeSettings(folder, node_name="n")
         self.agent = AgentSettings(node_name="n", node_ip="192.0.2.1", data_dir=folder, log_dir=folder / "log")
 
@@ -32,12 +31,13 @@ class Rig:
             while self.api.find(NODES, "n", "") is None:
                 await asyncio.sleep(0.005)
         assert "podCIDR" not in self.api.find(NODES, "n", "")["spec"], "the node asks for none of its own"
-        await self.client.patch(NODES, "n", "", {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
+        await self.api.client.patch(NODES, "n", "", {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    yield Rig(tmp_path)
+    async with api_server() as api:
+        yield Rig(tmp_path, api)
 
 
 async def test_a_new_node_is_registered_and_waits_for_the_range_it_is_given(rig: Rig) -> None:
@@ -48,11 +48,7 @@ async def test_a_new_node_is_registered_and_waits_for_the_range_it_is_given(rig:
 
 async def test_the_range_is_known_while_the_api_is_away(rig: Rig) -> None:
     await asyncio.gather(rig.range(), rig.give("10.244.3.0/24"))
-
-    def down(method: str, path: str) -> None:
-        raise Refused(503, "ServiceUnavailable", "down")
-
-    rig.api.fault = down
+    rig.faults.script = always(UNAVAILABLE)
     assert await rig.range() == "10.244.3.0/24"
 
 

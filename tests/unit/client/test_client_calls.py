@@ -1,4 +1,4 @@
-"""The client over the in-process transport and over HTTP, against the same small server."""
+"""The client over the in-process transport and over HTTP, against the real API server in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,58 +7,36 @@ import pytest
 from aiohttp import web
 
 from wherry.kit.errors import Expired, Invalid, NotFound, Unsupported
-from wherry.kit.http.message import Request, Response
+from wherry.kit.http.message import Request, Response, Upgrade
+from wherry.kit.http.server import serve
+from wherry.orchestration.apiserver.user import ADMIN
 from wherry.orchestration.client import errors, kubeconfig
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.http_transport import HttpTransport
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS
-from wherry.orchestration.objects.meta import Object, name_of
-from wherry.testing.fake_api import FakeApi
+from wherry.orchestration.objects.meta import Object, name_of, revision_of
+from wherry.testing.api import api_server
 
 
 def config_map(name: str, **data: str) -> Object:
     return {"metadata": {"name": name, "namespace": "default"}, "data": data}
 
 
-async def served(api: FakeApi) -> tuple[web.AppRunner, str]:
-    """`api` behind a real socket."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        query = {name: request.query.getall(name) for name in request.query}
-        answer = await api.handle(
-            Request(request.method, request.path, request.path_qs, query, dict(request.headers), await request.read())
-        )
-        assert isinstance(answer, Response)
-        if isinstance(answer.body, bytes):
-            return web.Response(status=answer.status, headers=dict(answer.headers), body=answer.body)
-        stream = web.StreamResponse(status=answer.status)
-        await stream.prepare(request)
-        async for chunk in answer.body:  # type: ignore[union-attr]
-            await stream.write(chunk)
-        return stream
-
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-
 @pytest.fixture(params=["local", "http"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
-    api = FakeApi()
-    if request.param == "local":
-        yield api.client()
-        return
-    runner, url = await served(api)
-    client = Client(HttpTransport(url))
-    try:
-        yield client
-    finally:
-        await client.close()
-        await runner.cleanup()
+    async with api_server() as api:
+        if request.param == "local":
+            yield api.client
+            return
+
+        async def handle(request: Request) -> Response | Upgrade:
+            request.identity = ADMIN
+            return await api.server.handle(request)
+
+        async with serve(handle) as front:
+            client = Client(HttpTransport(f"http://127.0.0.1:{front.port}"))
+            yield client
+            await client.close()
 
 
 async def test_created_object_is_read_back_with_its_kind(client: Client) -> None:
@@ -71,8 +49,8 @@ async def test_created_object_is_read_back_with_its_kind(client: Client) -> None
 async def test_list_pages_carry_on_and_items_have_their_kind(client: Client) -> None:
     for name in "abc":
         await client.create(CONFIG_MAPS, config_map(name))
-    first = await client.list(CONFIG_MAPS, limit=2)
-    second = await client.list(CONFIG_MAPS, limit=2, continue_=first.continue_)
+    first = await client.list(CONFIG_MAPS, "default", limit=2)
+    second = await client.list(CONFIG_MAPS, "default", limit=2, continue_=first.continue_)
     assert [name_of(o) for o in first.items + second.items] == ["a", "b", "c"]
     assert not second.continue_ and second.items[0]["kind"] == "ConfigMap"
 
@@ -90,7 +68,8 @@ async def test_failures_become_the_error_of_their_kind(client: Client) -> None:
 
 
 async def test_status_patch_leaves_the_spec(client: Client) -> None:
-    await client.create(PODS, {"metadata": {"name": "p", "namespace": "default"}, "spec": {"nodeName": "n"}})
+    spec = {"nodeName": "n", "containers": [{"name": "main", "image": "app:1"}]}
+    await client.create(PODS, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
     done = await client.patch_status(PODS, "p", "default", {"spec": {"nodeName": "x"}, "status": {"phase": "Running"}})
     assert done["spec"]["nodeName"] == "n" and done["status"]["phase"] == "Running"
 
@@ -100,7 +79,7 @@ async def test_delete_with_another_uid_is_a_conflict(client: Client) -> None:
     with pytest.raises(errors.Conflict):
         await client.delete(CONFIG_MAPS, "a", "default", uid="other")
     await client.delete(CONFIG_MAPS, "a", "default")
-    assert not (await client.list(CONFIG_MAPS)).items
+    assert not (await client.list(CONFIG_MAPS, "default")).items
 
 
 async def test_watch_delivers_changes_after_its_revision(client: Client) -> None:
@@ -122,14 +101,13 @@ async def test_watch_delivers_changes_after_its_revision(client: Client) -> None
 
 
 async def test_watch_from_a_forgotten_revision_is_expired() -> None:
-    api = FakeApi()
-    client = api.client()
-    await client.create(CONFIG_MAPS, config_map("a"))
-    await client.create(CONFIG_MAPS, config_map("b"))
-    api.compact()
-    with pytest.raises(Expired):
-        async for _ in client.watch(CONFIG_MAPS, revision="1"):
-            pass
+    async with api_server() as api:
+        made = await api.client.create(CONFIG_MAPS, config_map("a"))
+        await api.client.create(CONFIG_MAPS, config_map("b"))
+        await api.forget()
+        with pytest.raises(Expired):
+            async for _ in api.client.watch(CONFIG_MAPS, revision=revision_of(made)):
+                pass
 
 
 async def test_no_server_is_unreachable() -> None:

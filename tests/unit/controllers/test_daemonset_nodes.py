@@ -8,10 +8,12 @@ from wherry.orchestration.client.loop_kit import Tools
 from wherry.orchestration.controllers.daemonset import loop
 from wherry.orchestration.controllers.daemonset.decide import decide
 from wherry.orchestration.controllers.daemonset.placement import Place, place, pod_for, target_of
-from wherry.orchestration.objects.kinds import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
-from wherry.orchestration.objects.meta import Object, name_of
+from wherry.orchestration.objects.kinds import CONTROLLER_REVISIONS, DAEMON_SETS, NODES
+from wherry.orchestration.objects.meta import Object, is_deleting, name_of
 from wherry.testing.cluster_objects import daemon_set, node, pod_template
 from wherry.testing.controller_harness import Harness, controllers
+
+pytestmark = pytest.mark.virtual_time
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -69,7 +71,7 @@ async def ready(run: Harness, count: int, image: str = "app:1") -> None:
     for _ in range(100):
         for pod in run.pods():
             if not pod["spec"].get("nodeName"):
-                await run.client.patch(PODS, name_of(pod), "default", {"spec": {"nodeName": target_of(pod)}})
+                await run.bind(pod, target_of(pod))
         await run.run_all()
         await run.settle(5)
         now = [p["spec"]["containers"][0]["image"] for p in run.pods()]
@@ -82,7 +84,7 @@ async def ready(run: Harness, count: int, image: str = "app:1") -> None:
 async def run():
     async with controllers(loop.Controller) as harness:
         for number in range(3):
-            await harness.client.create(NODES, node(f"node-{number}", zone=str(number % 2)))
+            await harness.add_node(f"node-{number}", zone=str(number % 2))
         yield harness
 
 
@@ -101,6 +103,10 @@ async def test_rolling_update_replaces_one_at_a_time(run: Harness) -> None:
     await run.client.create(DAEMON_SETS, daemon_set())
     await ready(run, 3)
     await run.client.patch(DAEMON_SETS, "agent", "default", {"spec": {"template": pod_template("app:2")}})
+    await run.until(lambda: any(is_deleting(p) for p in run.pods()))
+    await run.settle()
+    assert sum(is_deleting(p) for p in run.pods()) == 1
+    await run.run_all()
     await run.until(lambda: any(p["spec"]["containers"][0]["image"] == "app:2" for p in run.pods()))
     await run.settle()
     assert sum(p["spec"]["containers"][0]["image"] == "app:1" for p in run.pods()) == 2
@@ -146,7 +152,7 @@ async def test_a_daemon_set_that_is_gone_leaves_no_memory_of_what_was_killed() -
         return made[0]
 
     async with controllers(daemon_sets) as run:
-        await run.client.create(NODES, node("node-0"))
+        await run.add_node("node-0")
         await run.client.create(DAEMON_SETS, daemon_set())
         await ready(run, 1)
         await run.report(run.pods()[0], "Failed")

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,9 @@ from wherry.orchestration.objects.kinds import DEPLOYMENTS, PODS, REPLICA_SETS
 from wherry.orchestration.objects.meta import Object, annotations_of, condition_of, name_of
 from wherry.testing.cluster_objects import deployment, pod_template
 from wherry.testing.controller_harness import Harness, controllers
-from wherry.testing.fake_api import Refused
+from wherry.testing.faults import Refused, always
+
+pytestmark = pytest.mark.virtual_time
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -121,14 +124,7 @@ async def test_first_rollout_reports_as_upstream(run: Harness) -> None:
     }  # fmt: skip
     [rs] = run.api.all(REPLICA_SETS)
     assert name_of(rs) == f"web-{rs['metadata']['labels']['pod-template-hash']}"
-    assert f"Scaled up replica set {name_of(rs)} from 0 to 3" in await messages(run)
-
-
-async def messages(run: Harness) -> list[str]:
-    from wherry.orchestration.objects.kinds import EVENTS
-
-    await run.recorder.drain()
-    return [event["message"] for event in run.api.all(EVENTS)]
+    assert f"Scaled up replica set {name_of(rs)} from 0 to 3" in [event["message"] for event in await run.events()]
 
 
 async def test_rolling_update_keeps_availability_and_surge(run: Harness) -> None:
@@ -140,7 +136,7 @@ async def test_rolling_update_keeps_availability_and_surge(run: Harness) -> None
         await run.settle(5)
         ready = [p for p in run.pods() if p.get("status", {}).get("phase") == "Running"]
         worst, best = min(worst, len(ready)), max(best, len(run.pods()))
-        pending = [p for p in run.pods() if not p.get("status")]
+        pending = [p for p in run.pods() if p["status"]["phase"] == "Pending"]
         if pending:
             await run.report(pending[0])
         elif sets(run) == {"app:1": 0, "app:2": 10}:
@@ -174,11 +170,10 @@ async def test_rollover_drops_a_half_done_rollout(run: Harness) -> None:
 
 
 async def test_recreate_ends_old_pods_first(run: Harness) -> None:
-    run.api.graceful_pods = True
     await run.client.create(DEPLOYMENTS, deployment(strategy={"type": "Recreate"}))
     await run.until(lambda: len(run.pods()) == 3)
     for pod in run.pods():
-        await run.client.patch(PODS, name_of(pod), "default", {"spec": {"nodeName": "n1"}})
+        await run.bind(pod, "n1")
     await until_complete(run)
     await set_image(run, "app:2")
     await run.until(lambda: all(p["metadata"].get("deletionTimestamp") for p in run.pods()))
@@ -224,20 +219,19 @@ async def test_scale_to_zero_and_back(run: Harness) -> None:
 
 
 async def test_quota_refusal_reaches_the_deployment(run: Harness) -> None:
-    def quota(method: str, path: str) -> None:
-        if method == "POST" and path.endswith("/pods"):
-            raise Refused(403, "Forbidden", "exceeded quota")
-
-    run.api.fault = quota
+    quota = Refused(403, "Forbidden", "exceeded quota")
+    run.faults.script = always(quota, lambda call: call.method == "POST" and call.path.endswith("/pods"))
     await run.client.create(DEPLOYMENTS, deployment())
     await run.until(lambda: reason(run, "ReplicaFailure") == "FailedCreate")
 
 
 async def test_hash_collision_picks_another_name(run: Harness) -> None:
-    plan = decide({**deployment(), "metadata": {"name": "web", "namespace": "default", "uid": "x"}}, [],
-                  busy=frozenset(), now=NOW)  # fmt: skip
+    tried = await run.client.request(
+        "POST", DEPLOYMENTS.path("default"), query={"dryRun": "All"}, body=orjson.dumps(deployment()))  # fmt: skip
+    plan = decide(orjson.loads(tried.body), [], busy=frozenset(), now=NOW)
+    template = {**pod_template("other:1"), "metadata": plan.create["spec"]["template"]["metadata"]}
     stranger = {**plan.create, "metadata": {"name": name_of(plan.create), "namespace": "default"},
-                "spec": {**plan.create["spec"], "replicas": 0, "template": pod_template("other:1")}}  # fmt: skip
+                "spec": {**plan.create["spec"], "replicas": 0, "template": template}}  # fmt: skip
     await run.client.create(REPLICA_SETS, stranger)
     await run.client.create(DEPLOYMENTS, deployment())
     await until_complete(run)

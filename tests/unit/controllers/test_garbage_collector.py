@@ -28,6 +28,8 @@ from wherry.orchestration.objects.resources import Resource
 from wherry.testing.control_plane import control_plane
 from wherry.testing.controller_harness import Harness, controllers
 
+pytestmark = pytest.mark.virtual_time
+
 WIDGETS = Resource("example.com", "v1", "Widget", "widgets", "widget", namespaced=True)
 WATCHED = (CONFIG_MAPS, SECRETS, PODS, REPLICA_SETS, NODES)
 
@@ -178,6 +180,7 @@ async def test_recreated_owner_of_the_same_name_is_another(run: Harness) -> None
 
 
 async def test_owner_in_another_namespace_is_absent_and_told(run: Harness) -> None:
+    await run.api.create_namespace("elsewhere")
     owner = await run.client.create(CONFIG_MAPS, thing("owner", namespace="elsewhere"))
     await run.client.create(SECRETS, thing("child", owner))
     await run.until(lambda: left(run, SECRETS) == [])

@@ -13,7 +13,9 @@ from wherry.orchestration.objects.kinds import PODS, REPLICA_SETS, REPLICATION_C
 from wherry.orchestration.objects.meta import Object, controller_of, name_of
 from wherry.testing.cluster_objects import pod_template, replica_set
 from wherry.testing.controller_harness import controllers
-from wherry.testing.fake_api import Refused
+from wherry.testing.faults import Refused, always, nothing
+
+pytestmark = pytest.mark.virtual_time
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -96,12 +98,13 @@ async def test_never_more_pods_than_asked_for_are_made() -> None:
         await run.client.create(REPLICA_SETS, replica_set(replicas=40))
         await run.until(lambda: len(run.pods()) >= 40)
         await run.settle()
-        assert sum(call == ("POST", "/api/v1/namespaces/default/pods") for call in run.api.calls) == 40
+        asked = [(call.method, call.path) for call in run.faults.calls]
+        assert asked.count(("POST", "/api/v1/namespaces/default/pods")) == 40
 
 
 async def test_matching_orphans_are_adopted_and_others_released() -> None:
     async with controllers(loop.Controller) as run:
-        orphan = {"metadata": {"name": "orphan", "namespace": "default", "labels": {"app": "web"}}, "spec": {}}
+        orphan = {**pod_template(), "metadata": {"name": "orphan", "namespace": "default", "labels": {"app": "web"}}}
         await run.client.create(PODS, orphan)
         await run.client.create(REPLICA_SETS, replica_set(replicas=1))
         await run.until(lambda: controller_of(run.api.find(PODS, "orphan")))
@@ -114,17 +117,14 @@ async def test_matching_orphans_are_adopted_and_others_released() -> None:
 
 async def test_refused_pods_show_as_replica_failure_and_recover() -> None:
     async with controllers(loop.Controller) as run:
-        def quota(method: str, path: str) -> None:
-            if method == "POST" and path.endswith("/pods"):
-                raise Refused(403, "Forbidden", "exceeded quota: pods")
-
-        run.api.fault = quota
+        quota = Refused(403, "Forbidden", "exceeded quota: pods")
+        run.faults.script = always(quota, lambda call: call.method == "POST" and call.path.endswith("/pods"))
         await run.client.create(REPLICA_SETS, replica_set(replicas=10))
         await run.until(lambda: (run.api.find(REPLICA_SETS, "web").get("status") or {}).get("conditions"))
         [condition] = run.api.find(REPLICA_SETS, "web")["status"]["conditions"]
         assert (condition["type"], condition["reason"]) == ("ReplicaFailure", "FailedCreate")
         assert "FailedCreate" in await run.reasons()
-        run.api.fault = None
+        run.faults.script = nothing
         await run.until(lambda: len(run.pods()) == 10)
         await run.until(lambda: "conditions" not in run.api.find(REPLICA_SETS, "web")["status"])
 

@@ -14,7 +14,12 @@ from wherry.orchestration.objects.meta import Object, labels_of, name_of
 from wherry.testing.cluster_objects import pod_template, stateful_set
 from wherry.testing.controller_harness import Harness, controllers
 
-CLAIM = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+pytestmark = pytest.mark.virtual_time
+
+CLAIM = {
+    "metadata": {"name": "data"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
 
 
 def names(run: Harness) -> list[str]:

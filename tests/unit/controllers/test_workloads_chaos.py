@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from wherry.orchestration.client.transport import Call
 from wherry.orchestration.controllers.daemonset.loop import Controller as DaemonSets
 from wherry.orchestration.controllers.daemonset.placement import target_of
 from wherry.orchestration.controllers.deployment.loop import Controller as Deployments
@@ -12,18 +13,13 @@ from wherry.orchestration.controllers.job.loop import Controller as Jobs
 from wherry.orchestration.controllers.job.orphans import Orphans
 from wherry.orchestration.controllers.replicaset.loop import Controller as ReplicaSets
 from wherry.orchestration.controllers.statefulset.loop import Controller as StatefulSets
-from wherry.orchestration.objects.kinds import DAEMON_SETS, DEPLOYMENTS, JOBS, NODES, REPLICA_SETS, STATEFUL_SETS
+from wherry.orchestration.objects.kinds import DAEMON_SETS, DEPLOYMENTS, JOBS, REPLICA_SETS, STATEFUL_SETS
 from wherry.orchestration.objects.meta import Object, condition_of, controller_of, name_of
-from wherry.testing.cluster_objects import daemon_set, deployment, job, node, pod_template, stateful_set
+from wherry.testing.cluster_objects import daemon_set, deployment, job, pod_template, stateful_set
 from wherry.testing.controller_harness import Harness, controllers
-from wherry.testing.fake_api import Refused
+from wherry.testing.faults import BROKEN, CONFLICT, TOO_MANY, UNAVAILABLE, Fault, LostAfter, nothing
 
-FAILURES = (
-    Refused(503, "ServiceUnavailable", "try again"),
-    Refused(409, "Conflict", "object was modified"),
-    Refused(500, "InternalError", "lost"),
-    Refused(429, "TooManyRequests", "slow down"),
-)
+FAILURES = (UNAVAILABLE, CONFLICT, BROKEN, TOO_MANY)
 
 
 def named(name: str, obj: Object) -> Object:
@@ -43,12 +39,12 @@ async def play(run: Harness, dice: random.Random) -> None:
     for pod in run.pods():
         phase = (pod.get("status") or {}).get("phase")
         is_job = (controller_of(pod) or {}).get("kind") == "Job"
-        if phase is None and not pod["metadata"].get("deletionTimestamp"):
+        if phase == "Pending" and not pod["metadata"].get("deletionTimestamp"):
             await run.report(pod, "Succeeded" if is_job else "Running", ready=not is_job)
     if dice.random() < 0.2:
         if dice.random() < 0.5:
-            run.api.compact()
-        await run.api.hang_up()
+            await run.api.forget()
+        run.api.hang_up()
 
 
 @pytest.mark.virtual_time
@@ -58,24 +54,23 @@ async def test_controllers_converge(seed: int, loses_answers: bool) -> None:
     dice = random.Random(seed)
     async with controllers(Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, Orphans) as run:
         for number in range(3):
-            await run.client.create(NODES, node(f"node-{number}"))
+            await run.add_node(f"node-{number}")
         await run.client.create(DEPLOYMENTS, named("web", deployment(replicas=5)))
         await run.client.create(STATEFUL_SETS, named("db", stateful_set()))
         await run.client.create(DAEMON_SETS, named("agent", daemon_set()))
         await run.client.create(JOBS, job(completions=7, parallelism=3))
 
-        def fault(method: str, path: str) -> None:
-            if dice.random() < 0.15 and "watch" not in path:
-                raise dice.choice(FAILURES)
-
-        def loss(method: str, path: str) -> None:
-            if loses_answers and method != "GET" and dice.random() < 0.05:
-                raise dice.choice(FAILURES)
+        def bad_luck(call: Call) -> Fault | None:
+            if dice.random() < 0.15:
+                return dice.choice(FAILURES)
+            if loses_answers and call.method != "GET" and dice.random() < 0.05:
+                return LostAfter(dice.choice((None, *FAILURES)))
+            return None
 
         for turn in range(60):
-            run.api.fault, run.api.loss = fault, loss
+            run.faults.script = bad_luck
             await asyncio.sleep(0.2)
-            run.api.fault = run.api.loss = None
+            run.faults.script = nothing
             if turn == 20:
                 while not run.api.all(REPLICA_SETS):  # else there is nothing to roll out from
                     await asyncio.sleep(1)

@@ -28,7 +28,7 @@ class Request:
 
     `query` keeps repeated keys in order. `peer_certificate` is the DER of a client certificate that the TLS layer
     has verified against the server's client CA, else None. `identity` is set by in-process callers only: they
-    skip authentication and say who they are (an `orchestration.apiserver.auth.user.User`).
+    skip authentication and say who they are (an `orchestration.apiserver.user.User`).
     """
 
     method: str

@@ -16,7 +16,7 @@ from wherry.orchestration.client.transport import REQUEST_TIMEOUT_S, Call, Reply
 
 
 class LocalTransport:
-    """Calls `handler` as `user` (an `apiserver.auth.user.User`)."""
+    """Calls `handler` as `user` (an `apiserver.user.User`)."""
 
     def __init__(self, handler: Handler, user: object) -> None:
         self._handler = handler

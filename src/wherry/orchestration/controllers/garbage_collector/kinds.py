@@ -44,10 +44,10 @@ class Kinds:
         served = {
             (r.group, r.kind): r for r in discovered.resources
             if (r.group, r.plural) not in self._built_in and set(r.verbs) >= NEEDED_VERBS}
-        kept = {key for key, r in self._others.items() if key not in served and (r.group, r.version) in stale}
+        kept = {key: r for key, r in self._others.items() if key not in served and (r.group, r.version) in stale}
         gone = [r for key, r in self._others.items() if key not in kept and not _is_same(r, served.get(key))]
         new = [r for key, r in served.items() if not _is_same(r, self._others.get(key))]
-        self._others = {key: self._others[key] for key in kept} | {
+        self._others = kept | {
             key: self._others[key] if r not in new else r for key, r in served.items()}
         return new, gone
 
