@@ -53,7 +53,14 @@ class LostAfter:
 
 
 @dataclass(frozen=True, slots=True)
-class Slow:
+class SlowCall:
+    """The call arrives this much later."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlowAnswer:
     """The call is done at once, its answer (of a watch: its begin) comes this much later."""
 
     seconds: float
@@ -67,7 +74,7 @@ class Ends:
     in_the_middle: bool = False
 
 
-Fault = Refused | LostBefore | LostAfter | Slow | Ends
+Fault = Refused | LostBefore | LostAfter | SlowCall | SlowAnswer | Ends
 Script = Callable[[Call], Fault | None]
 
 CONFLICT = Refused(409, "Conflict", "the object has been modified")
@@ -131,8 +138,10 @@ class FaultyTransport:
             return Reply(fault.code, fault.headers, fault.status)
         if isinstance(fault, LostBefore):
             raise Unreachable(f"{call.method} {call.path}: connection refused")
+        if isinstance(fault, SlowCall):
+            await asyncio.sleep(fault.seconds)
         reply = await self.inner.send(call)
-        if isinstance(fault, Slow):
+        if isinstance(fault, SlowAnswer):
             await asyncio.sleep(fault.seconds)
         if isinstance(fault, LostAfter):
             if fault.instead is None:
@@ -149,8 +158,10 @@ class FaultyTransport:
             return
         if isinstance(fault, LostBefore):
             raise Unreachable(f"{call.method} {call.path}: connection refused")
+        if isinstance(fault, SlowCall):
+            await asyncio.sleep(fault.seconds)
         async with self.inner.stream(call) as stream:
-            if isinstance(fault, Slow):
+            if isinstance(fault, SlowAnswer):
                 await asyncio.sleep(fault.seconds)
             if isinstance(fault, LostAfter):
                 raise Unreachable(f"{call.method} {call.path}: connection reset by peer")

@@ -1,4 +1,4 @@
-"""A whole node agent on the fake API, the fake engine and real files in a folder; mounts are recorded, not made."""
+"""A whole node agent on the real API server in memory, the fake engine and real files in a folder; nothing is mounted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -6,21 +6,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from wherry.kit.clock import SystemClock
-from wherry.kit.http.message import Request, Response
 from wherry.orchestration.agent.facts.settings import AgentSettings
 from wherry.orchestration.agent.loop import Agent
 from wherry.orchestration.agent.node.machine import Machine
+from wherry.orchestration.apiserver.user import User
 from wherry.orchestration.client.client import Client
-from wherry.orchestration.client.local_transport import LocalTransport
-from wherry.orchestration.objects.kinds import EVENTS, PODS
+from wherry.orchestration.objects.kinds import CONFIG_MAPS, EVENTS, NODES, PODS
 from wherry.orchestration.objects.meta import Object
-from wherry.testing.fake_api import FakeApi
+from wherry.testing.api import TestApi, api_server
 from wherry.testing.fake_engine import FakeEngine, FakeImages
+from wherry.testing.faults import Faults
 
 NODE = "node-1"
+NODE_USER = User(f"system:node:{NODE}", groups=("system:nodes", "system:authenticated"))
 MACHINE = Machine(4, 8 << 30, 100 << 30, "amd64", "6.18", "Debian", "m", "s", "b")
 
 
@@ -39,38 +37,13 @@ class NoMounts:
         return []
 
 
-class PodApi(FakeApi):
-    """Patches as the agent sends them: conditions merge by type. Tokens are handed out."""
-
-    async def handle(self, request: Request) -> Response:
-        if request.method == "POST" and request.path.endswith("/token"):
-            status = {"token": "jwt", "expirationTimestamp": "2099-01-01T00:00:00Z"}
-            return Response(201, [], orjson.dumps({"status": status}))
-        if request.method == "PATCH" and "strategic" in request.headers.get("content-type", ""):
-            body = orjson.loads(await request.read(1 << 24))
-            self._merge(request.path, body)
-            request.body = orjson.dumps(body)
-        return await super().handle(request)
-
-    def _merge(self, path: str, body: Object) -> None:
-        parts = path.split("/")
-        namespace, name = (parts[4], parts[6]) if "namespaces" in parts else ("", parts[4])
-        plural = "pods" if "/pods/" in path else "nodes"
-        stored = self.objects.get((f"/{plural}", namespace, name), {})
-        status = body.get("status") or {}
-        for key, by in (("conditions", "type"), ("addresses", "type")):
-            if key in status:
-                new = [entry for entry in status[key] if "$patch" not in entry]
-                kept = {c[by]: c for c in stored.get("status", {}).get(key) or []}
-                status[key] = [*{**kept, **{c[by]: c for c in new}}.values()]
-
-
 class Rig:
     """`create` a pod, `until` something is so."""
 
-    def __init__(self, folder: Path) -> None:
-        self.api = PodApi(clock=SystemClock(), graceful_pods=True)
-        self.engine = FakeEngine()
+    def __init__(self, folder: Path, api: TestApi) -> None:
+        self.api = api
+        self.faults = Faults()  # between the agent and the server
+        self.engine = FakeEngine(api.server.clock)
         self.images = FakeImages.of("app:1", "init:1", "side:1")
         self.folder = folder
         self.settings = AgentSettings(
@@ -78,11 +51,12 @@ class Rig:
         )
 
     def client(self) -> Client:
-        return Client(LocalTransport(self.api.handle, None))
+        """The user's."""
+        return self.api.settled_client()
 
     def agent(self) -> Agent:
         return Agent(
-            self.settings, self.client(), self.engine, self.images, None, SystemClock(),
+            self.settings, self.api.client_through(self.faults, NODE_USER), self.engine, self.images, None, self.api.server.clock,
             mounts=NoMounts(), machine=MACHINE,
         )  # fmt: skip
 
@@ -103,10 +77,13 @@ class Rig:
     def status(self, name: str = "web") -> Object:
         return (self.pod(name) or {}).get("status") or {}
 
+    def node(self) -> Object:
+        return self.api.find(NODES, NODE) or {}
+
     def events(self) -> list[tuple[str, str]]:
         return [(e["reason"], e["message"]) for e in self.api.all(EVENTS)]
 
-    async def until(self, is_so: Callable[[], Any], *, limit_s: float = 5.0) -> None:
+    async def until(self, is_so: Callable[[], Any], *, limit_s: float = 60.0) -> None:
         """Bounded look; says what was seen last when it is never so."""
         try:
             async with asyncio.timeout(limit_s):
@@ -118,6 +95,15 @@ class Rig:
     async def phase(self, wanted: str, name: str = "web") -> Object:
         await self.until(lambda: self.status(name).get("phase") == wanted)
         return self.status(name)
+
+
+@asynccontextmanager
+async def rig_in(folder: Path) -> AsyncIterator[Rig]:
+    """On a server that has what controllers would have made for the pods of namespace default."""
+    async with api_server() as api:
+        root = {"metadata": {"name": "kube-root-ca.crt", "namespace": "default"}, "data": {"ca.crt": "CA"}}
+        await api.client.create(CONFIG_MAPS, root)
+        yield Rig(folder, api)
 
 
 def pod(name: str = "web", *containers: Object, **spec: Any) -> Object:

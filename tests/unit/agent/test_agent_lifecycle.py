@@ -1,22 +1,26 @@
 """The life of pods on a node: what the API shows and what the engine is told."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from agent_rig import Rig, container, pod
+from agent_rig import Rig, container, pod, rig_in
 
-from wherry.kit.http.message import Request, Response
-from wherry.orchestration.agent import loop
-from wherry.orchestration.objects.kinds import LEASES, NODES, PODS
+from wherry.orchestration.client.client import STRATEGIC_PATCH
+from wherry.orchestration.client.transport import Call
+from wherry.orchestration.objects.kinds import LEASES, NODES, PODS, RUNTIME_CLASSES
 from wherry.orchestration.objects.meta import Object, condition_of
 from wherry.testing.fake_engine import FakeEngine
+from wherry.testing.faults import UNAVAILABLE, Fault, Refused, SlowAnswer, SlowCall, always, is_watch, nothing
+
+pytestmark = pytest.mark.virtual_time
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig_in(tmp_path) as rig:
+        yield rig
 
 
 async def test_pod_that_ends_well_goes_pending_running_succeeded(rig: Rig) -> None:
@@ -34,8 +38,8 @@ async def test_pod_that_ends_well_goes_pending_running_succeeded(rig: Rig) -> No
 
 async def test_node_is_registered_ready(rig: Rig) -> None:
     async with rig.running():
-        await rig.until(lambda: (rig.api.find(NODES, "node-1", "") or {}).get("status"))
-        node = rig.api.find(NODES, "node-1", "")
+        await rig.until(lambda: rig.node().get("status"))
+        node = rig.node()
         assert condition_of(node["status"]["conditions"], "Ready")["message"] == "kubelet is posting ready status"
 
 
@@ -101,7 +105,6 @@ async def test_failing_init_container_fails_a_never_pod_without_starting_the_app
         assert condition_of(status["conditions"], "Initialized")["reason"] == "ContainersNotInitialized"
 
 
-@pytest.mark.slow
 async def test_missing_image_backs_off(rig: Rig) -> None:
     async with rig.running():
         await rig.create(pod("web", dict(container(), image="none:1")))
@@ -143,36 +146,26 @@ async def test_the_lease_of_a_new_life_comes_after_what_pods_say_of_it(rig: Rig)
         await rig.create(pod())
         await rig.phase("Running")
     before = rig.status()["containerStatuses"][0]["containerID"]
-    rig.engine = FakeEngine()  # as after `down`: nothing runs
+    rig.engine = FakeEngine(rig.api.server.clock)  # as after `down`: nothing runs
     seen: list[Object] = []
-    handle = rig.api.handle
 
-    async def watched(request: Request) -> Response:
-        if "/leases" in request.path:
+    def slow_for_pods(call: Call) -> Fault | None:
+        if "/leases" in call.path:
             seen.append(rig.status()["containerStatuses"][0])
-        if request.method == "PATCH" and "/pods/" in request.path:
-            await asyncio.sleep(0.1)
-        return await handle(request)
+        return SlowCall(0.1) if call.method == "PATCH" and "/pods/" in call.path else None
 
-    rig.api.handle = watched
+    rig.faults.script = slow_for_pods
     async with rig.running():
         await rig.until(lambda: seen)
     assert not seen[0]["ready"] or seen[0]["containerID"] != before
 
 
-async def test_a_pod_whose_status_the_api_does_not_take_does_not_hold_the_lease_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wherry.testing.fake_api import Refused
-
-    def refuse(method: str, path: str) -> None:
-        if method == "PATCH" and "/pods/" in path:
-            raise Refused(503, "ServiceUnavailable", "no")
-
-    monkeypatch.setattr(loop, "FIRST_LOOK_S_MAX", 0.05)
+async def test_a_pod_whose_status_the_api_does_not_take_does_not_hold_the_lease_up(rig: Rig) -> None:
     await rig.create(pod())
-    rig.api.fault = refuse
+    rig.faults.script = always(UNAVAILABLE, lambda call: call.method == "PATCH" and "/pods/" in call.path)
     async with rig.running():
         await rig.until(lambda: rig.api.all(LEASES))
-        assert rig.status() == {}
+        assert "containerStatuses" not in rig.status()
 
 
 async def test_pod_deleted_while_the_agent_was_down_is_removed_at_start(rig: Rig) -> None:
@@ -207,17 +200,21 @@ async def test_stubborn_container_is_killed_after_its_grace(rig: Rig) -> None:
 
     rig.engine.programs["app"] = Program(ignores_stop=True)
     async with rig.running():
-        await rig.create(pod("web", container(), terminationGracePeriodSeconds=0))
+        await rig.create(pod("web", container(), terminationGracePeriodSeconds=7))
         await rig.phase("Running")
         await rig.client().delete(PODS, "web", "default")
+        await asyncio.sleep(6)
+        assert rig.pod() is not None, "its grace is not over"
         await rig.until(lambda: rig.pod() is None)
+        assert await rig.engine.containers() == []
 
 
-async def resized(rig: Rig, cpu: str, **fields: Any) -> None:
-    """Play the /resize subresource."""
-    found = await rig.client().get(PODS, "web", "default")
-    found["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}
-    await rig.client().update(PODS, found)
+async def resized(rig: Rig, cpu: str) -> None:
+    """What a user does with `kubectl patch --subresource resize`."""
+    containers = [{"name": "app", "resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}}]
+    await rig.client().patch(
+        PODS, "web", "default", {"spec": {"containers": containers}}, content_type=STRATEGIC_PATCH, subresource="resize"
+    )  # fmt: skip
 
 
 SIZED = container(resources={"requests": {"cpu": "1"}, "limits": {"cpu": "1"}})
@@ -260,15 +257,17 @@ async def test_ephemeral_container_joins_a_running_pod(rig: Rig) -> None:
         await rig.phase("Running")
         found = await rig.client().get(PODS, "web", "default")
         found["spec"]["ephemeralContainers"] = [container("debug", "sh", "-c", "exit 1")]
-        await rig.client().update(PODS, found)
+        await rig.client().update(PODS, found, subresource="ephemeralcontainers")
         await rig.until(lambda: "terminated" in str(rig.status().get("ephemeralContainerStatuses")))
         assert rig.status()["ephemeralContainerStatuses"][0]["restartCount"] == 0
         assert rig.status()["phase"] == "Running"
 
 
 async def test_unknown_runtime_class_keeps_the_sandbox_from_being_made(rig: Rig) -> None:
+    await rig.client().create(RUNTIME_CLASSES, {"metadata": {"name": "gone"}, "handler": "none"})
+    await rig.create(pod("web", container(), runtimeClassName="gone"))
+    await rig.client().delete(RUNTIME_CLASSES, "gone")
     async with rig.running():
-        await rig.create(pod("web", container(), runtimeClassName="gone"))
         await rig.until(lambda: any(reason == "FailedCreatePodSandBox" for reason, _ in rig.events()))
         assert rig.status()["phase"] == "Pending"
 
@@ -304,19 +303,14 @@ async def test_same_name_again_is_another_pod(rig: Rig) -> None:
 
 
 async def test_unreachable_api_costs_no_container(rig: Rig) -> None:
-    from wherry.testing.fake_api import Refused
-
-    def down(method: str, path: str) -> None:
-        raise Refused(503, "ServiceUnavailable", "down")
-
     async with rig.running():
         await rig.create(pod())
         await rig.phase("Running")
-        rig.api.fault = down
-        await rig.api.hang_up()
+        rig.faults.script = always(UNAVAILABLE)
+        rig.api.hang_up()
         rig.engine.end("app", 1)
         await rig.until(lambda: [c for c in rig.engine.calls if c[0] == "start_container"] == [("start_container", "app")] * 2)
-        rig.api.fault = None
+        rig.faults.script = nothing
         await rig.until(lambda: rig.status()["containerStatuses"][0]["restartCount"] == 1)
 
 
@@ -342,9 +336,9 @@ async def test_finalizer_holds_the_object_and_the_agent_asks_only_once(rig: Rig)
         await rig.phase("Running")
         await rig.client().delete(PODS, "web", "default")
         await rig.phase("Failed")
-        await asyncio.sleep(0.1)
-        deletes = [call for call in rig.api.calls if call == ("DELETE", "/api/v1/namespaces/default/pods/web")]
-        assert len(deletes) == 2, "the user's and the agent's"
+        await asyncio.sleep(600)
+        deletes = [call for call in rig.faults.calls if call.method == "DELETE" and call.path.endswith("/pods/web")]
+        assert len(deletes) == 1
         found = await rig.client().get(PODS, "web", "default")
         found["metadata"]["finalizers"] = []
         await rig.client().update(PODS, found)
@@ -380,28 +374,26 @@ async def test_empty_dir_over_its_limit_is_evicted(rig: Rig) -> None:
 
 
 async def test_forbidden_secret_is_shown_and_tried_again(rig: Rig) -> None:
-    from wherry.testing.fake_api import Refused
-
-    def closed(method: str, path: str) -> None:
-        if path.endswith(("/secrets/one", "/secrets/two")):
-            raise Refused(403, "Forbidden", "secrets is forbidden: no relationship found")
-
+    refused = Refused(403, "Forbidden", "secrets is forbidden: no relationship found")
     sources = [{"secretRef": {"name": "one"}}, {"secretRef": {"name": "two"}}]
-    rig.api.fault = closed
+    rig.faults.script = always(refused, lambda call: call.path.endswith(("/secrets/one", "/secrets/two")))
     async with rig.running():
         await rig.create(pod("web", container(envFrom=sources), volumes=[{"name": "e", "emptyDir": {}}]))
         await rig.until(lambda: any("no relationship found" in message for _, message in rig.events()))
-        rig.api.fault = None
+        rig.faults.script = nothing
         await rig.until(lambda: "CreateContainerConfigError" in str(rig.status()))
         assert rig.status()["containerStatuses"][0]["state"]["waiting"]["message"] == 'secret "one" not found'
 
 
 async def test_pod_that_needs_a_label_set_a_moment_ago_is_taken(rig: Rig) -> None:
     """The agent's own view may be older than the pod: it reads the Node again before it refuses."""
-    async with rig.running():
-        await rig.until(lambda: rig.api.find(NODES, "node-1", ""))
-        stored = rig.api.objects["/nodes", "", "node-1"]
-        stored["metadata"]["labels"]["disk"] = "ssd"  # behind the watch: no event tells of it
+    rig.faults.script = always(SlowAnswer(3600), lambda call: is_watch(call) and call.path.endswith("/nodes"))
+    async with rig.running() as agent:
+        await rig.until(lambda: rig.node())
+        await asyncio.sleep(10)
+        await rig.client().patch(NODES, "node-1", "", {"metadata": {"labels": {"disk": "ssd"}}})
+        await asyncio.sleep(10)
+        assert "disk" not in agent.node.node["metadata"]["labels"], "nobody has told it"
         await rig.create(pod("web", nodeSelector={"disk": "ssd"}))
         assert (await rig.phase("Running"))["phase"] == "Running"
         await rig.create(pod("other", nodeSelector={"disk": "hdd"}))
@@ -410,6 +402,6 @@ async def test_pod_that_needs_a_label_set_a_moment_ago_is_taken(rig: Rig) -> Non
 
 async def test_agent_follows_the_labels_of_its_node(rig: Rig) -> None:
     async with rig.running() as agent:
-        await rig.until(lambda: rig.api.find(NODES, "node-1", ""))
-        await rig.client().patch(NODES, "node-1", "", {"metadata": {"labels": {"disk": "ssd"}}}, content_type="application/merge-patch+json")
+        await rig.until(lambda: rig.node())
+        await rig.client().patch(NODES, "node-1", "", {"metadata": {"labels": {"disk": "ssd"}}})
         await rig.until(lambda: agent.node.node["metadata"]["labels"].get("disk") == "ssd")

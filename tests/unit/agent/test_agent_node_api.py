@@ -11,14 +11,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from agent_rig import Rig, container, pod
+from agent_rig import Rig, container, pod, rig_in
 from yarl import URL
 
 from wherry.kit.errors import Broken, Forbidden
 from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import serve
 from wherry.orchestration.agent.loop import Agent
-from wherry.orchestration.agent.node import health
 from wherry.orchestration.agent.node.health import SyncLoopMonitor, check_log
 from wherry.orchestration.agent.node.review import Unauthorized, subresource_of
 
@@ -27,8 +26,7 @@ PRINTS = container("app", "sh", "-c", "echo hello; sleep infinity")
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    rig = Rig(tmp_path)
-    async with rig.running() as agent:
+    async with rig_in(tmp_path) as rig, rig.running() as agent:
         await rig.create(pod("web", PRINTS))
         await rig.phase("Running")
         async with serve(agent.api.handle) as server, aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http:
@@ -74,35 +72,31 @@ async def test_answers(rig: Rig, path: str, code: int, text: str) -> None:
     assert (status, text in body) == (code, True), body
 
 
-@pytest.mark.slow
+@pytest.mark.virtual_time
 async def test_health_fails_when_the_engine_is_no_longer_gone_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "ROUND_S_MIN", 0.2)
-    rig = Rig(tmp_path)
-    rig.settings = replace(rig.settings, relist_s=0.02)
-    listed, hangs = rig.engine.sandboxes, asyncio.Event()
-
     async def sandboxes() -> Any:
         if hangs.is_set():
             await asyncio.Event().wait()
         return await listed()
-
-    monkeypatch.setattr(rig.engine, "sandboxes", sandboxes)
 
     async def ask(path: str) -> tuple[int, str]:
         answer = await agent.api.handle(Request("GET", path, path, {}, {}, b""))
         assert isinstance(answer, Response) and isinstance(answer.body, bytes)
         return answer.status, answer.body.decode()
 
-    async with rig.running() as agent:
-        await rig.create(pod("web", PRINTS))
-        await rig.phase("Running")
-        await asyncio.sleep(0.3)
-        assert await ask("/healthz/syncloop") == (200, "ok")
-        hangs.set()
-        await asyncio.sleep(0.4)
-        assert (await ask("/healthz/syncloop"))[0] == 500
-        assert await ask("/healthz") == (500, "[+]ping ok\n[+]log ok\n[-]syncloop failed: reason withheld\nhealthz check failed\n")
-        assert (await ask("/healthz/ping"))[0] == 200
+    async with rig_in(tmp_path) as rig:
+        listed, hangs = rig.engine.sandboxes, asyncio.Event()
+        monkeypatch.setattr(rig.engine, "sandboxes", sandboxes)
+        async with rig.running() as agent:
+            await rig.create(pod("web", PRINTS))
+            await rig.phase("Running")
+            await asyncio.sleep(600)
+            assert await ask("/healthz/syncloop") == (200, "ok")
+            hangs.set()
+            await asyncio.sleep(600)
+            assert (await ask("/healthz/syncloop"))[0] == 500
+            assert await ask("/healthz") == (500, "[+]ping ok\n[+]log ok\n[-]syncloop failed: reason withheld\nhealthz check failed\n")
+            assert (await ask("/healthz/ping"))[0] == 200
 
 
 @pytest.mark.virtual_time

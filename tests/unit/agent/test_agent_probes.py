@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_rig import Rig, container, pod
+from agent_rig import Rig, container, pod, rig_in
 
 from wherry.container.runtime.engine import ExecResult
 from wherry.kit.http.message import Request, Response
@@ -83,8 +83,9 @@ def test_thresholds_count_results_in_a_row() -> None:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig_in(tmp_path) as rig:
+        yield rig
 
 
 def ready(rig: Rig) -> str:
@@ -92,7 +93,7 @@ def ready(rig: Rig) -> str:
     return str(found["status"]) if found else ""
 
 
-@pytest.mark.slow
+@pytest.mark.virtual_time
 async def test_pod_is_unready_until_its_probe_passes(rig: Rig) -> None:
     rig.engine.exec_results[("check",)] = ExecResult(1, b"not yet", b"")
     check_it = {"exec": {"command": ["check"]}, "periodSeconds": 1}
@@ -105,6 +106,7 @@ async def test_pod_is_unready_until_its_probe_passes(rig: Rig) -> None:
         await rig.until(lambda: ready(rig) == "True")
 
 
+@pytest.mark.virtual_time
 async def test_failing_liveness_restarts_the_container(rig: Rig) -> None:
     rig.engine.exec_results[("check",)] = ExecResult(1, b"dead", b"")
     check_it = {"exec": {"command": ["check"]}, "periodSeconds": 1, "failureThreshold": 1}
@@ -114,7 +116,7 @@ async def test_failing_liveness_restarts_the_container(rig: Rig) -> None:
         assert ("Killing", "Container app failed liveness probe, will be restarted") in rig.events()
 
 
-@pytest.mark.slow
+@pytest.mark.virtual_time
 async def test_startup_probe_holds_readiness_back(rig: Rig) -> None:
     rig.engine.exec_results[("start",)] = ExecResult(1, b"", b"")
     startup = {"exec": {"command": ["start"]}, "periodSeconds": 1, "failureThreshold": 30}
@@ -128,6 +130,7 @@ async def test_startup_probe_holds_readiness_back(rig: Rig) -> None:
         await rig.until(lambda: ready(rig) == "True")
 
 
+@pytest.mark.virtual_time
 async def test_hooks_run_and_a_failed_post_start_kills(rig: Rig) -> None:
     rig.engine.exec_results[("bad",)] = ExecResult(1, b"", b"boom")
     hooks = {"postStart": {"exec": {"command": ["bad"]}}}
@@ -137,6 +140,7 @@ async def test_hooks_run_and_a_failed_post_start_kills(rig: Rig) -> None:
         assert ("FailedPostStartHook", "PostStartHook failed: boom") in rig.events()
 
 
+@pytest.mark.virtual_time
 async def test_pre_stop_runs_before_the_stop_signal(rig: Rig) -> None:
     hooks = {"preStop": {"exec": {"command": ["bye"]}}}
     async with rig.running():
@@ -148,6 +152,7 @@ async def test_pre_stop_runs_before_the_stop_signal(rig: Rig) -> None:
         assert calls == [("exec", "bye"), ("stop_container", "app")]
 
 
+@pytest.mark.virtual_time
 async def test_deletion_cuts_a_hanging_post_start_hook_short(rig: Rig) -> None:
     hooks = {"postStart": {"sleep": {"seconds": 3000}}}
     async with rig.running():

@@ -21,7 +21,8 @@ from wherry.testing.faults import (
     Faults,
     LostAfter,
     LostBefore,
-    Slow,
+    SlowAnswer,
+    SlowCall,
     always,
     first,
     is_watch,
@@ -72,12 +73,21 @@ async def test_too_many_requests_says_when_to_come_again(api: TestApi) -> None:
 
 async def test_a_slow_answer_comes_late_and_the_write_is_early(api: TestApi) -> None:
     loop = asyncio.get_running_loop()
-    client, began_at = api.client_through(Faults(always(Slow(7)))), loop.time()
+    client, began_at = api.client_through(Faults(always(SlowAnswer(7)))), loop.time()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(client.create(CONFIG_MAPS, config_map("a")))
         await asyncio.sleep(1)
         assert await names(api) == ["a"]
     assert loop.time() - began_at == 7
+
+
+async def test_a_slow_call_is_done_late(api: TestApi) -> None:
+    client = api.client_through(Faults(always(SlowCall(7))))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.create(CONFIG_MAPS, config_map("a")))
+        await asyncio.sleep(6)
+        assert await names(api) == []
+    assert await names(api) == ["a"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
