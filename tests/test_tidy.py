@@ -1,6 +1,7 @@
 """Rules about the code itself. One rule, one message, and the message says what to write instead."""
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,6 +203,56 @@ def test_every_key_that_is_read_is_a_field_of_some_kind(component: str) -> None:
 def test_a_misspelled_key_is_found() -> None:
     text = 'spec["clusterIP"]\nspec.get("internalTrafficPolcy") == "Local"\nspec.pop("potrs", None)\n'
     assert sorted(unknown_keys(text, fields_of_kinds())) == [(2, "internalTrafficPolcy"), (3, "potrs")]
+
+
+IN_BACKTICKS = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+OURS = re.compile(r"(?:\.\./)*(?:[\w.-]+/)*[\w-]+\.py|(?:[a-z_]\w*/)+|wherry(?:\.[A-Za-z_]\w*)+")
+# Folders that are there while something runs, and a file of users.
+NOT_IN_THE_TREE = {"committed/", "identity/", "ingest/", "log/", "nodes/", "staging/", "tmp/", "wherry.toml"}
+
+
+def documents() -> Iterator[tuple[Path, str]]:
+    """Every text that may name a file or a module of ours, with where it is."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, text=True, capture_output=True, check=True)
+    yield from ((ROOT / name, (ROOT / name).read_text()) for name in listed.stdout.split() if name != "CHANGELOG.md")
+    for path in sorted(SRC.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, ast.get_docstring(node) or ""
+
+
+def ends_of_paths() -> set[str]:
+    """`linux/loop.py`, `loop.py` ... for every file and folder of the tree."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True)
+    parts = {path.parts[:end] for path in map(Path, listed.stdout.split("\n")) for end in range(1, len(path.parts) + 1)}
+    return {"/".join(path[start:]) for path in parts for start in range(len(path))}
+
+
+def unresolved(text: str, known: set[str]) -> list[str]:
+    """Names in backticks that look like files, folders or modules of ours and are none."""
+    found = [name for name in IN_BACKTICKS.findall(text) if OURS.fullmatch(name) and name not in NOT_IN_THE_TREE]
+    return [name for name in found if not _is_known(name, known)]
+
+
+def _is_known(name: str, known: set[str]) -> bool:
+    if not name.startswith("wherry."):
+        return name.replace("../", "").rstrip("/") in known
+    place = name.replace(".", "/")
+    return any(one in known for one in (place, f"{place}.py", f"{place.rpartition('/')[0]}.py"))  # the last: a name in a module
+
+
+def test_a_name_in_backticks_is_there() -> None:
+    known = ends_of_paths()
+    wrong = [f"{path}: `{name}` is not in the tree" for path, text in documents() for name in unresolved(text, known)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_name_in_backticks_that_is_not_there_is_found() -> None:
+    known = {"src", "wherry", "wherry/kit", "kit/clock.py", "clock.py", "wherry/kit/clock.py"}
+    text = "`clock.py` `kit/clock.py` `../kit/clock.py` `wherry.kit.clock` `wherry.kit.clock.Clock` `wherry/kit/` `spec.py` `wherry.kit.clocks`"
+    assert unresolved(text + " `gone/clock.py` `gone/` `spec.nodeName` `a.py b`", known) == [
+        "spec.py", "wherry.kit.clocks", "gone/clock.py", "gone/"]
 
 
 def test_every_component_has_a_readme() -> None:

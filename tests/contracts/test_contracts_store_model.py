@@ -20,6 +20,7 @@ BACKLOG_MAX = 3
 ARRIVAL_S_MAX = 10.0
 KEYS = st.sampled_from(["/a/1", "/a/2", "/a/20", "/b/1"])
 PREFIXES = st.sampled_from(["/", "/a/", "/a/2", "/b/", "/c/"])
+PLACES = st.tuples(st.booleans(), st.integers(-1, 4))
 WATCHES_MAX = 4
 
 
@@ -82,6 +83,11 @@ class StoreMachine(LoopMachine):
     def begin(self) -> None:
         self.store = self.run(self.open())
 
+    def near(self, place: tuple[bool, int]) -> int:
+        """A revision near the newest, or near the oldest that can be read."""
+        is_old, off = place
+        return max(1, self.compacted + off) if is_old else max(1, self.revision - off)
+
     def at(self, revision: int) -> dict[str, Entry]:
         """What the model had then."""
         live: dict[str, Entry] = {}
@@ -133,9 +139,9 @@ class StoreMachine(LoopMachine):
         else:
             self.committed(key, None, self.run(self.store.delete(key, expected=found)))
 
-    @rule(prefix=PREFIXES, after=st.just("") | KEYS, limit=st.integers(0, 3), back=st.integers(-1, 6))
-    def read_a_range(self, prefix: str, after: str, limit: int, back: int) -> None:
-        at = max(1, self.revision - back)
+    @rule(prefix=PREFIXES, after=st.just("") | KEYS, limit=st.integers(0, 3), place=PLACES)
+    def read_a_range(self, prefix: str, after: str, limit: int, place: tuple[bool, int]) -> None:
+        at = self.near(place)
         asked = self.store.list(prefix, after=after, limit=limit, revision=at)
         if at > self.revision or at < self.compacted:
             with pytest.raises(FutureRevision if at > self.revision else Compacted):
@@ -147,7 +153,7 @@ class StoreMachine(LoopMachine):
         assert page.entries == tuple(shown) and page.revision == at
         assert (page.more, page.remaining) == (len(shown) < len(entries), len(entries) - len(shown))
 
-    @rule(back=st.integers(-1, 6))
+    @rule(back=st.integers(-1, 4))
     def compact(self, back: int) -> None:
         asked = self.store.compact(max(1, self.revision - back))
         if back < 0:
@@ -158,12 +164,12 @@ class StoreMachine(LoopMachine):
         self.compacted = max(self.compacted, self.revision - back, 1)
 
     @precondition(lambda self: len(self.readers) < WATCHES_MAX)
-    @rule(prefix=PREFIXES, back=st.integers(0, 6))
-    def watch(self, prefix: str, back: int) -> None:
-        after = max(1, self.revision - back)
+    @rule(prefix=PREFIXES, place=PLACES)
+    def watch(self, prefix: str, place: tuple[bool, int]) -> None:
+        after = min(self.near(place), self.revision)
         if after < self.compacted:
             with pytest.raises(Compacted):
-                self.run(anext(self.store.watch(prefix, after=after)))  # type: ignore[arg-type]
+                self.run(asyncio.wait_for(anext(self.store.watch(prefix, after=after)), ARRIVAL_S_MAX))
             return
         past = [change for change in self.history if change.revision > after and change.key.startswith(prefix)]
         reader = Reader(prefix, past)
@@ -252,8 +258,8 @@ class SqliteMachine(StoreMachine):
 
 
 def test_the_store_in_memory_does_what_a_plain_model_does() -> None:
-    holds(StoreMachine, runs=100, steps=40)
+    holds(StoreMachine, runs=60, steps=40)
 
 
 def test_the_store_in_a_file_does_what_a_plain_model_does_and_so_after_it_is_opened_again() -> None:
-    holds(SqliteMachine, runs=15, steps=40)
+    holds(SqliteMachine, runs=12, steps=40)

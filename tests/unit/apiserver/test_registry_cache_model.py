@@ -69,10 +69,16 @@ class Reader:
     is_waiting: bool = True  # for the next piece
     unread: list[Change] = field(default_factory=list)  # by the model
     is_cut: bool = False
+    task: "asyncio.Task[None] | None" = None
 
     @property
     def is_slow(self) -> bool:
         return not self.may_go_on.is_set()
+
+    def leave(self) -> None:
+        """Its user does not want more."""
+        assert self.task is not None
+        self.task.cancel()
 
     async def follow(self, api: TestApi, revision: int) -> None:
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(revision), "timeoutSeconds": "100000000",
@@ -139,10 +145,9 @@ class WatchMachine(LoopMachine):
             async with api_server(settings=SETTINGS) as self.api, asyncio.TaskGroup() as self.tasks:
                 ready.set()
                 await self.stopping.wait()
-                for task in self.watches:
-                    task.cancel()
+                for reader in self.readers:
+                    reader.leave()
 
-        self.watches: list[asyncio.Task[None]] = []
         self.serving = asyncio.create_task(serve())
         await ready.wait()
 
@@ -158,19 +163,22 @@ class WatchMachine(LoopMachine):
         for reader in self.readers:
             reader.told(change)
 
-    @rule(name=NAMES, color=COLORS, number=st.integers())
-    def write(self, name: str, color: str, number: int) -> None:
-        number = len(self.changes)  # each write changes something
-        obj = {"metadata": {"name": name, "namespace": "default", "labels": {"color": color}}, "data": {"n": str(number)}}
-        call = self.api.client.update if name in self.colors else self.api.client.create
-        self.changed(name, color, int(revision_of(self.run(call(CONFIG_MAPS, obj)))))
+    @rule(writes=st.lists(st.tuples(NAMES, COLORS), min_size=1, max_size=RECENT_MAX + 2))
+    def write(self, writes: list[tuple[str, str]]) -> None:
+        for name, color in writes:
+            labels, number = {"color": color}, len(self.changes)  # each write changes something
+            obj = {"metadata": {"name": name, "namespace": "default", "labels": labels}, "data": {"n": str(number)}}
+            call = self.api.client.update if name in self.colors else self.api.client.create
+            self.changed(name, color, int(revision_of(self.run(call(CONFIG_MAPS, obj)))))
+            self.let_readers_read()
 
-    @rule(name=NAMES)
-    def delete(self, name: str) -> None:
-        if name in self.colors:
-            self.run(self.api.client.delete(CONFIG_MAPS, name, "default"))
-            self.run(self.api.server.registry.settled())
-            self.changed(name, None, self.newest)
+    @precondition(lambda self: self.colors)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.colors)))
+        self.run(self.api.client.delete(CONFIG_MAPS, name, "default"))
+        self.run(self.api.server.registry.settled())
+        self.changed(name, None, self.newest)
 
     @rule(back=st.integers(0, 8))
     def compact(self, back: int) -> None:
@@ -178,6 +186,7 @@ class WatchMachine(LoopMachine):
         self.run(self.api.server.registry.store.compact(at))
         self.compacted = max(self.compacted, at)
 
+    @precondition(lambda self: self.newest > self.loaded + 3 * RECENT_MAX)
     @rule()
     def lose_the_stores_watch(self) -> None:
         """Everything is listed again: watches end, and what was before is known from the store's history only."""
@@ -189,7 +198,7 @@ class WatchMachine(LoopMachine):
         self.readers.clear()
 
     @precondition(lambda self: len(self.readers) < WATCHES_MAX)
-    @rule(back=st.integers(0, 10), selector=SELECTORS)
+    @rule(back=st.integers(0, RECENT_MAX + 2), selector=SELECTORS)
     def watch(self, back: int, selector: str) -> None:
         self.watch_from(max(1, self.newest - back), selector)
 
@@ -207,8 +216,8 @@ class WatchMachine(LoopMachine):
         reader.may_go_on.set()
 
         async def begin() -> None:
-            self.watches.append(self.tasks.create_task(reader.follow(self.api, revision)))
-            await self.caught_up(reader)
+            reader.task = self.tasks.create_task(reader.follow(self.api, revision))
+            await self.caught_up()
 
         self.run(begin())
         if reader.error is None:
@@ -235,6 +244,16 @@ class WatchMachine(LoopMachine):
             assert reader.got == reader.expected and reader.error is None
             self.readers.remove(reader)
 
+    @precondition(lambda self: len(self.readers) == WATCHES_MAX)
+    @rule()
+    def two_readers_leave(self) -> None:
+        """Nothing is kept for them."""
+        for _ in range(2):
+            self.readers.pop(0).leave()
+        self.let_readers_read()
+        assert len(self.api.server.registry.cache("", "configmaps").watchers) == len(self.readers)
+
+    @precondition(lambda self: self.readers)
     @rule()
     def a_quiet_minute(self) -> None:
         """Whoever waits gets a bookmark at the newest revision."""
@@ -248,18 +267,21 @@ class WatchMachine(LoopMachine):
 
     async def ended(self, reader: Reader) -> None:
         reader.may_go_on.set()
-        await self.caught_up(reader)
+        await self.caught_up()
         assert reader.has_ended
 
-    async def caught_up(self, reader: Reader) -> None:
+    async def caught_up(self) -> None:
         """Turns of the loop enough for all that can come without time; what comes too much shows as well."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
 
+    def let_readers_read(self) -> None:
+        self.run(self.caught_up())
+
     @invariant()
     def readers_have_got_every_change_once_and_in_order(self) -> None:
+        self.let_readers_read()
         for reader in self.readers:
-            self.run(self.caught_up(reader))
             assert reader.got == reader.expected and not reader.has_ended
 
     def teardown(self) -> None:
@@ -271,4 +293,4 @@ class WatchMachine(LoopMachine):
 
 
 def test_watches_give_every_change_once_and_in_order_or_say_410_or_end() -> None:
-    holds(WatchMachine, runs=20, steps=40)
+    holds(WatchMachine, runs=14, steps=40)
