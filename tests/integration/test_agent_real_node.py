@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,14 +14,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "unit" / "agent"))
 
 from agent_node import RealNode, mounts_of, real_node
-from agent_rig import MACHINE, Rig, container, pod
+from agent_rig import MACHINE, NODE_USER, Rig, container, pod, server
 
 from wherry.container.runtime.crun_engine import CrunEngine
-from wherry.kit.clock import SystemClock
 from wherry.kit.http.message import Request
 from wherry.orchestration.agent.loop import Agent
 from wherry.orchestration.objects.kinds import CONFIG_MAPS, PODS
 from wherry.orchestration.objects.meta import condition_of
+from wherry.testing.api import TestApi
 
 pytestmark = pytest.mark.node
 
@@ -28,8 +29,8 @@ pytestmark = pytest.mark.node
 class NodeRig(Rig):
     """The rig on a real engine with real mounts."""
 
-    def __init__(self, node: RealNode, engines: list[CrunEngine]) -> None:
-        super().__init__(node.folder / "agent")
+    def __init__(self, node: RealNode, engines: list[CrunEngine], api: TestApi) -> None:
+        super().__init__(node.folder / "agent", api)
         self.node = node
         self.engines = engines
         self.now: Agent | None = None
@@ -39,8 +40,8 @@ class NodeRig(Rig):
             self.engines[-1].close()
             self.engines.append(self.node.engine())
         self.now = Agent(
-            self.settings, self.client(), self.engines[-1], self.images, None, SystemClock(), machine=MACHINE,
-            layers=self.node.layers,
+            self.settings, self.api.client_through(self.faults, NODE_USER), self.engines[-1], self.images, None,
+            self.api.server.clock, machine=MACHINE, layers=self.node.layers,
         )  # fmt: skip
         return self.now
 
@@ -55,8 +56,8 @@ class NodeRig(Rig):
 
 @pytest.fixture
 async def rig() -> AsyncIterator[NodeRig]:
-    async with real_node() as (node, engines):
-        yield NodeRig(node, engines)
+    async with real_node() as (node, engines), server() as api:
+        yield NodeRig(node, engines, api)
 
 
 def sh(script: str, **fields: Any) -> dict[str, Any]:
@@ -105,7 +106,10 @@ async def test_volumes_are_there_and_gone_afterwards(rig: NodeRig) -> None:
     )
     subject = pod("web", sh(script, volumeMounts=mounts, env=env), volumes=volumes, securityContext={"fsGroup": 7})
     async with done(rig, subject) as text:
-        assert text.split() == ["one", "two", "jwt", "x", "2777", "full", "ro"]
+        one, two, token, *rest = text.split()
+        assert (one, two, rest) == ("one", "two", ["x", "2777", "full", "ro"])
+        header, claims, _ = token.split(".")
+        assert b"ES256" in urlsafe_b64decode(f"{header}==") and b"system:serviceaccount:default:default" in urlsafe_b64decode(f"{claims}==")
         await rig.until(lambda: not mounts_of(f"{rig.node.folder}/agent/data"))
         await rig.until(lambda: not list((rig.folder / "data" / "pods").glob("*/volumes")))
 
@@ -183,7 +187,7 @@ async def test_resize_reaches_the_cgroup(rig: NodeRig) -> None:
         await rig.until(lambda: rig.status().get("phase") == "Running", limit_s=10)
         found = await rig.client().get(PODS, "web", "default")
         found["spec"]["containers"][0]["resources"] = sized("48Mi")
-        await rig.client().update(PODS, found)
+        await rig.client().update(PODS, found, subresource="resize")
         shown = lambda: rig.status()["containerStatuses"][0]["resources"]["limits"]["memory"]  # noqa: E731
         await rig.until(lambda: shown() == "48Mi")
         limits = {p.read_text().strip() for p in Path("/sys/fs/cgroup").glob(f"memory/wat-{rig.node.id}/**/memory.limit_in_bytes")}

@@ -98,11 +98,18 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig_in(folder: Path) -> AsyncIterator[Rig]:
-    """On a server that has what controllers would have made for the pods of namespace default."""
+async def server() -> AsyncIterator[TestApi]:
+    """One that has what controllers would have made for the pods of namespace default."""
     async with api_server() as api:
         root = {"metadata": {"name": "kube-root-ca.crt", "namespace": "default"}, "data": {"ca.crt": "CA"}}
         await api.client.create(CONFIG_MAPS, root)
+        yield api
+
+
+@asynccontextmanager
+async def rig_in(folder: Path) -> AsyncIterator[Rig]:
+    """With files in `folder`."""
+    async with server() as api:
         yield Rig(folder, api)
 
 
