@@ -6,7 +6,6 @@ validating ones at the same time.
 
 import asyncio
 import logging
-import random
 from functools import lru_cache
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -20,12 +19,11 @@ from wherry.kit.http.tls import client_context
 from wherry.orchestration.apiserver import errors
 from wherry.orchestration.apiserver.admission import webhook_rules as rules
 from wherry.orchestration.apiserver.admission.chain import AdmissionRequest, Plugin
-from wherry.orchestration.apiserver.registry.endpoints import ready_endpoints
+from wherry.orchestration.apiserver.registry.endpoints import place_behind
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.objects.kinds import (
     MUTATING_WEBHOOK_CONFIGURATIONS,
     NAMESPACES,
-    SERVICES,
     VALIDATING_WEBHOOK_CONFIGURATIONS,
 )
 from wherry.orchestration.objects.meta import Object
@@ -118,7 +116,7 @@ class Webhooks(Plugin):
         config = hook["clientConfig"]
         timeout_s = float(hook.get("timeoutSeconds") or TIMEOUT_S)
         try:
-            host, port, path, name = self._address(hook, config)
+            host, port, path, name = self._address(config)
             tls = _trusting(config.get("caBundle") or "")
             headers = {"content-type": "application/json", "accept": "application/json", "host": name}
             async with asyncio.timeout(timeout_s):
@@ -134,19 +132,12 @@ class Webhooks(Plugin):
             raise rules.failed(hook, f"failed to call webhook: the server responded with status {answer.status}")
         return data
 
-    def _address(self, hook: rules.Hook, config: Object) -> tuple[str, int, str, str]:
-        """(host, port, path, name in the certificate)."""
+    def _address(self, config: Object) -> tuple[str, int, str, str]:
+        """(host, port, path, name in the certificate). Raise `Unavailable`."""
         if config.get("url"):
             url = urlsplit(config["url"])
             return url.hostname or "", url.port or 443, url.path or "/", url.hostname or ""
         wanted = config["service"]
         namespace, name, port = wanted["namespace"], wanted["name"], wanted.get("port") or 443
-        service = self._source.get(SERVICES, namespace, name)
-        if service is None:
-            raise rules.failed(hook, f'failed to call webhook: service "{name}" not found')
-        found = next((p for p in service["spec"].get("ports") or () if p["port"] == port), None)
-        choices = ready_endpoints(self._source, namespace, name, (found or {}).get("name") or "") if found else []
-        if not choices:
-            raise rules.failed(hook, f'failed to call webhook: no endpoints available for service "{name}"')
-        host, number = random.choice(choices)
+        host, number = place_behind(self._source, namespace, name, port)
         return host, number, wanted.get("path") or "/", f"{name}.{namespace}.svc"

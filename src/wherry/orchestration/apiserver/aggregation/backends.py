@@ -9,27 +9,29 @@ Never: passes on the client's own credentials, impersonation or X-Remote-* heade
 """
 
 import asyncio
-import random
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
-from wherry.kit.errors import Unavailable
+import orjson
+
+from wherry.kit.errors import Broken, Unavailable
 from wherry.kit.http import splice
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.http.tls import client_context
 from wherry.orchestration.apiserver import errors
-from wherry.orchestration.apiserver.aggregation.services import Backend, port_of
-from wherry.orchestration.apiserver.registry.endpoints import ready_endpoints
+from wherry.orchestration.apiserver.aggregation.services import Backend
+from wherry.orchestration.apiserver.registry.endpoints import place_behind
 from wherry.orchestration.apiserver.source import ObjectSource
 from wherry.orchestration.apiserver.user import AUTHENTICATED, MASTERS, User
-from wherry.orchestration.objects.kinds import SERVICES
 from wherry.orchestration.objects.meta import Object
 
 AGGREGATOR = User("system:kube-aggregator", groups=(MASTERS, AUTHENTICATED))
 QUESTION_TIMEOUT_S = 5.0
 ANSWER_BYTES_MAX = 32 * 1024 * 1024  # an OpenAPI document of everything is 5 MB
+HEAVY_BYTES = 64 * 1024  # longer documents are read beside the event loop
 CONTEXTS_MAX = 64
 PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 TOKEN_CHARACTERS = "!#$&'*+-.^_`|~"  # of header names, RFC 9110 5.6.2, beside letters and digits; "%" escapes
@@ -52,6 +54,13 @@ class Answered:
     headers: dict[str, str]
     body: bytes
 
+    async def document(self) -> Any:
+        """The body as JSON. Raise `Broken`."""
+        try:
+            return orjson.loads(self.body) if len(self.body) < HEAVY_BYTES else await asyncio.to_thread(orjson.loads, self.body)
+        except orjson.JSONDecodeError as error:
+            raise Broken(f"the backend's document is no JSON: {error}") from error
+
 
 class Backends:
     """`front_proxy` None: backends are asked without a certificate, and believe nothing that is said of users."""
@@ -73,7 +82,7 @@ class Backends:
             raise errors.path_not_found()
         _, _, query = request.raw_target.partition("?")
         target = quote(request.path, safe=PATH_CHARACTERS) + (f"?{query}" if query else "")
-        host, port = self._address(backend)
+        host, port = place_behind(self._source, backend.namespace, backend.service, backend.port)
         dropped = [name for name in request.headers if name.startswith(("x-remote-", "impersonate-"))]
         return await splice.forward(
             request, host=host, port=port, target=target, tls=self._tls(backend), server_name=backend.server_name,
@@ -90,19 +99,6 @@ class Backends:
                 return Answered(answer.status, dict(answer.headers if isinstance(answer, Response) else ()), body)
         except TimeoutError:
             raise Unavailable("context deadline exceeded (Client.Timeout exceeded while awaiting headers)") from None
-
-    def _address(self, backend: Backend) -> tuple[str, int]:
-        service = self._source.get(SERVICES, backend.namespace, backend.service)
-        if service is None:
-            raise Unavailable(f'service "{backend.service}" not found')
-        if service["spec"].get("type") == "ExternalName":
-            return str(service["spec"]["externalName"]), backend.port
-        port = port_of(service, backend.port)
-        name = (port or {}).get("name") or ""
-        choices = ready_endpoints(self._source, backend.namespace, backend.service, name) if port else []
-        if not choices:
-            raise Unavailable(f'no endpoints available for service "{backend.service}"')
-        return random.choice(choices)
 
     def _tls(self, backend: Backend) -> ssl.SSLContext:
         key = (backend.ca_bundle, backend.skips_verification)

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from wherry.kit.clock import rfc3339
 from wherry.orchestration.apiserver.discovery.priorities import CUSTOM_GROUP, CUSTOM_VERSION
+from wherry.orchestration.apiserver.registry.endpoints import port_of
 from wherry.orchestration.objects.kinds import API_SERVICES
 from wherry.orchestration.objects.meta import Object, condition_of, labels_of, name_of
 from wherry.orchestration.objects.well_known import AUTO_REGISTER_MANAGED_LABEL
@@ -91,11 +92,6 @@ def problem_of(backend: Backend, service: Object | None, slices: Sequence[Object
     if not any(_serves(slice_, name) for slice_ in slices):
         return Problem("MissingEndpoints", f'endpointslices for {place} have no addresses with port name "{name}"')
     return None
-
-
-def port_of(service: Object, number: int) -> Object | None:
-    """The port of a Service by its number."""
-    return next((port for port in service["spec"].get("ports") or () if port["port"] == number), None)
 
 
 def _serves(slice_: Object, port_name: str) -> bool:

@@ -53,11 +53,6 @@ class Served:
     _rules: Rules | None = None
 
     @property
-    def is_virtual(self) -> bool:
-        """Nothing of it is in the store."""
-        return self.refresh is not None or self.answer is not None
-
-    @property
     def node(self) -> Node:
         """The structure of the kind."""
         return self.node_of()
