@@ -19,17 +19,24 @@ from wherry.kit.http.message import Request, Response
 from wherry.kit.http.server import Server, serve
 from wherry.kit.http.tls import server_context
 from wherry.orchestration.apiserver import pki
+from wherry.orchestration.apiserver.registry.cache import Cached, ResourceCache
 from wherry.orchestration.apiserver.user import AUTHENTICATED, User
 from wherry.orchestration.client.client import Client
 from wherry.orchestration.client.errors import NotFound
+from wherry.orchestration.client.informers import Informers
+from wherry.orchestration.client.loop_kit import Tools
+from wherry.orchestration.client.recorder import Recorder
+from wherry.orchestration.controllers.garbage_collector.loop import Controller as Collector
 from wherry.orchestration.objects.kinds import (
     API_SERVICES,
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
     ENDPOINT_SLICES,
     NAMESPACES,
+    SECRETS,
     SERVICES,
 )
+from wherry.orchestration.store.contract import NoSpace
 from wherry.testing.api import TestApi, api_server
 
 GROUP, VERSION = "wardle.example.com", "v1"
@@ -37,6 +44,9 @@ NAME = f"{VERSION}.{GROUP}"
 ROOT = f"/apis/{GROUP}/{VERSION}"
 JSON = [("content-type", "application/json")]
 KUBECTL = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+GEARS = {"metadata": {"name": "gears.example.com"}, "spec": {
+    "group": "example.com", "scope": "Namespaced", "names": {"plural": "gears", "kind": "Gear"},
+    "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}]}}
 EVENTS = [{"type": "ADDED", "object": {"metadata": {"name": str(number)}}} for number in range(3)]
 
 
@@ -48,6 +58,8 @@ class Backend:
     keys: pki.Authority
     server: Server
     asked: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
+    documents: dict[str, Any] = field(default_factory=dict)
+    objects: list[dict[str, Any]] = field(default_factory=list)
 
     async def register(self, **more: Any) -> None:
         ca = base64.b64encode(self.keys.ca_pem).decode()
@@ -94,6 +106,9 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
             return Response(200, JSON, orjson.dumps({"kind": "APIResourceList", "groupVersion": f"{GROUP}/{VERSION}", "resources": [
                 {"name": "flunders", "singularName": "flunder", "namespaced": True, "kind": "Flunder",
                  "verbs": ["get", "list", "watch", "delete"]}]}))
+        if request.path in made[0].documents:
+            kind = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+            return Response(200, [("content-type", kind)], orjson.dumps(made[0].documents[request.path]))
         if not request.path.startswith(f"{ROOT}/"):
             return Response(404)
         assert request.peer_certificate is not None
@@ -101,7 +116,8 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
         made[0].asked.append((request.path, request.raw_target.partition("?")[2], dict(request.headers), str(names[0].value)))
         if "watch" in request.query:
             return Response(200, JSON, watched())
-        return Response(200, JSON, orjson.dumps({"kind": "FlunderList", "items": []}))
+        return Response(200, JSON, orjson.dumps(
+            {"kind": "FlunderList", "items": made[0].objects, **({"metadata": {"resourceVersion": "1"}} if made[0].objects else {})}))
 
     async def watched() -> AsyncIterator[bytes]:
         for event in EVENTS:
@@ -154,6 +170,79 @@ async def test_who_may_not_is_refused_before_the_backend_is_asked(backend: Backe
     assert status == 403 and body["reason"] == "Forbidden" and "flunders" in body["message"]
     status, _ = await backend.api.call("GET", f"{ROOT}/namespaces/a/../../../secrets")
     assert status == 404 and len(backend.asked) == before
+
+
+@pytest.mark.parametrize("path", ["//flunders", "/namespaces//flunders/x", "//"])
+async def test_what_is_neither_a_resource_nor_the_document_is_not_passed_on(backend: Backend, path: str) -> None:
+    """Everybody may read documents: a path that looks like one must not reach objects."""
+    await put_endpoints(backend.api.client, backend.server.port)
+    await backend.register()
+    await backend.until_says("True", "Passed")
+    status, _ = await backend.api.call("GET", f"{ROOT}{path}", user=User("nobody", groups=(AUTHENTICATED,)))
+    assert status in (403, 404) and not backend.asked
+    status, document = await backend.api.call("GET", ROOT, user=User("nobody", groups=(AUTHENTICATED,)))
+    assert status == 200 and document["kind"] == "APIResourceList"
+
+
+async def test_a_backend_whose_documents_are_rubbish_is_served_without_them(backend: Backend) -> None:
+    backend.documents = {"/apis": [], "/openapi/v3": {"paths": []}, "/openapi/v2": {"paths": 3}}
+    await put_endpoints(backend.api.client, backend.server.port)
+    await backend.register()
+    await backend.until_says("True", "Passed")
+    assert (await backend.api.call("GET", f"{ROOT}/flunders"))[0] == 200
+    assert not (await backend.version_shown())["resources"]
+    assert (await backend.api.call("GET", "/openapi/v2"))[0] == 200
+
+
+async def test_a_write_that_fails_is_tried_again(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, failures = backend.api.server.registry.put, [NoSpace("full"), NoSpace("full")]
+
+    async def failing(cache: ResourceCache, *args: Any, **more: Any) -> Cached:
+        if cache.plural == "apiservices" and failures:
+            raise failures.pop()
+        return await put(cache, *args, **more)
+
+    async def has_one() -> bool:
+        return backend.api.find(API_SERVICES, "v1.example.com", "") is not None
+
+    monkeypatch.setattr(backend.api.server.registry, "put", failing)
+    await backend.api.client.create(CUSTOM_RESOURCE_DEFINITIONS, GEARS)
+    await until(has_one)
+    assert not failures
+
+
+async def test_a_server_that_shows_another_objects_uid_gets_nothing_collected(backend: Backend) -> None:
+    client = backend.api.client
+
+    async def owner_and_child(name: str) -> str:
+        uid = str((await client.create(CONFIG_MAPS, {"metadata": {"name": name}}, "default"))["metadata"]["uid"])
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid, "blockOwnerDeletion": True}
+        await client.create(SECRETS, {"metadata": {"name": f"{name}-child", "ownerReferences": [reference]}}, "default")
+        return uid
+
+    async def is_collected() -> bool:
+        return "other-child" not in [s["metadata"]["name"] for s in (await client.list(SECRETS, "default")).items]
+
+    async def is_looked_at() -> bool:
+        return any(path == f"{ROOT}/flunders" and "watch=" in query for path, query, _, _ in backend.asked)
+
+    backend.objects = [{"metadata": {
+        "name": "owner", "namespace": "default", "uid": await owner_and_child("owner"), "resourceVersion": "1",
+        "finalizers": ["foregroundDeletion"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}]
+    await put_endpoints(client, backend.server.port)
+    await backend.register()
+    await backend.until_says("True", "Passed")
+    clock, informers = backend.api.server.clock, Informers(client)
+    collector = Collector(Tools(client, informers, Recorder(client, "test", clock=clock), clock), (CONFIG_MAPS, SECRETS))
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(informers.run(), name="informers"), tasks.create_task(collector.run(), name="collector")]
+        await until(is_looked_at)
+        await owner_and_child("other")
+        await client.delete(CONFIG_MAPS, "other", "default")
+        await until(is_collected)
+        for task in running:
+            task.cancel()
+    assert await client.get(SECRETS, "owner-child", "default")
 
 
 async def test_a_watch_streams_through(backend: Backend) -> None:
@@ -229,9 +318,7 @@ async def test_without_its_api_service_a_group_is_nobodys(backend: Backend) -> N
 
 async def test_custom_resources_get_an_api_service_and_lose_it(backend: Backend) -> None:
     client = backend.api.client
-    await client.create(CUSTOM_RESOURCE_DEFINITIONS, {"metadata": {"name": "gears.example.com"}, "spec": {
-        "group": "example.com", "scope": "Namespaced", "names": {"plural": "gears", "kind": "Gear"},
-        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}]}})
+    await client.create(CUSTOM_RESOURCE_DEFINITIONS, GEARS)
 
     async def has_one() -> bool:
         try:

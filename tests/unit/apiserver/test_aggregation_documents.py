@@ -14,8 +14,9 @@ from wherry.orchestration.apiserver.aggregation.backends import identity_headers
 from wherry.orchestration.apiserver.discovery import Discovery
 from wherry.orchestration.apiserver.discovery.foreign import Foreign, resources_in, resources_of_plain
 from wherry.orchestration.apiserver.openapi.documents import Documents
-from wherry.orchestration.apiserver.openapi.foreign import merged, part_of
+from wherry.orchestration.apiserver.openapi.foreign import merged, part_of, url_in
 from wherry.orchestration.apiserver.user import User
+from wherry.orchestration.client.discovery import read
 from wherry.orchestration.objects import kinds
 from wherry.orchestration.objects.resources import Resource
 
@@ -56,8 +57,58 @@ def test_a_plain_list_becomes_entries_with_their_subresources() -> None:
     assert [sub["subresource"] for sub in entry["subresources"]] == ["status"]
 
 
+def aggregated(**entry: Any) -> dict[str, Any]:
+    resource = {"resource": "x", "scope": "Cluster"} | entry
+    return {"items": [{"metadata": {"name": "g"}, "versions": [{"version": "v1", "resources": [resource]}]}]}
+
+
+def test_a_subresource_alone_names_its_resource() -> None:
+    [entry] = resources_of_plain({"resources": [{"name": "pods/http_requests", "kind": "Value", "namespaced": True, "verbs": ["get"]}]},
+                                 "custom.metrics.k8s.io", "v1")
+    assert (entry["resource"], entry["scope"], entry["verbs"]) == ("pods", "Namespaced", [])
+    assert entry["subresources"][0]["subresource"] == "http_requests"
+
+
+@pytest.mark.parametrize("entry", [
+    {"resource": None}, {"resource": ".."}, {"resource": "a/b"}, {"resource": "a?b"}, {"resource": ""}, {"scope": "Everywhere"},
+    {"verbs": 3}, {"verbs": ["get", 3]}, {"shortNames": "x"}, {"responseKind": "X"}, {"responseKind": {"kind": 1}},
+    {"singularResource": 1}, {"subresources": [{"subresource": "a/../b"}]}, {"subresources": ["status"]},
+], ids=str)
+def test_an_entry_that_clients_would_fall_over_is_refused(entry: dict[str, Any]) -> None:
+    with pytest.raises(Broken):
+        resources_in(aggregated(**entry), "g", "v1")
+
+
+@given(st.data())
+def test_what_is_shown_can_be_read_by_our_own_clients(data: st.DataObject) -> None:
+    value = st.none() | st.integers(0, 2) | st.lists(st.sampled_from(["get", 1]), max_size=2) | st.sampled_from(
+        ["x", "a/b", "Namespaced", "Cluster"]) | st.dictionaries(st.sampled_from(["kind", "group"]), st.sampled_from(["K", 1]))
+    entry = st.dictionaries(st.sampled_from(
+        ["resource", "name", "scope", "verbs", "responseKind", "singularResource", "namespaced", "subresources", "kind"]), value)
+    document = {"resources": [data.draw(entry)]} | aggregated(**data.draw(entry))
+    for make in (resources_in, resources_of_plain):
+        try:
+            shown = make(document, "g", "v1")
+        except Broken:
+            continue
+        read([{"items": [{"metadata": {"name": "g"}, "versions": [{"version": "v1", "resources": shown}]}]}])
+
+
+@pytest.mark.parametrize(("index", "url"), [
+    ({"paths": {"apis/g/v1": {"serverRelativeURL": "/openapi/v3/apis/g/v1?hash=A"}}}, "/openapi/v3/apis/g/v1?hash=A"),
+    ({"paths": {}}, ""), ({}, ""), ([], None), ({"paths": [1]}, None), ({"paths": {"apis/g/v1": "x"}}, None),
+    ({"paths": {"apis/g/v1": {"serverRelativeURL": "https://elsewhere/"}}}, None),
+])
+def test_where_the_schemas_are_is_a_path_of_the_backend(index: Any, url: str | None) -> None:
+    if url is None:
+        with pytest.raises(Broken):
+            url_in(index, "apis/g/v1")
+    else:
+        assert url_in(index, "apis/g/v1") == url
+
+
 def test_an_entry_without_a_kind_gets_an_empty_one() -> None:
-    document = {"items": [{"metadata": {"name": "g"}, "versions": [{"version": "v1", "resources": [{"resource": "x"}]}]}]}
+    document = aggregated()
     found = resources_in(document, "g", "v1")
     assert found is not None and found[0]["responseKind"] == {"group": "", "version": "", "kind": ""}
     assert resources_in(document, "g", "v2") is None
@@ -73,9 +124,9 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["items", "resources", "paths", "definitions", "parameters"]), json_values))
 def test_rubbish_is_refused_and_never_breaks_our_own_documents(document: dict[str, Any]) -> None:
-    for read in (lambda: resources_in(document, "g", "v1"), lambda: resources_of_plain(document, "g", "v1")):
+    for take in (lambda: resources_in(document, "g", "v1"), lambda: resources_of_plain(document, "g", "v1")):
         try:
-            read()
+            take()
         except Broken:
             pass
     try:

@@ -18,20 +18,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-import orjson
-
 from wherry.kit.backoff import Backoff
 from wherry.kit.clock import Clock, rfc3339
-from wherry.kit.errors import Broken, TimedOut, Unavailable
+from wherry.kit.errors import WherryError
 from wherry.kit.http.message import Request, Response, Upgrade
 from wherry.kit.metrics import Registry as Metrics
-from wherry.kit.supervise import keep_running
+from wherry.kit.supervise import attempt, keep_running
 from wherry.orchestration.apiserver.aggregation import services
-from wherry.orchestration.apiserver.aggregation.backends import Backends
+from wherry.orchestration.apiserver.aggregation.backends import Answered, Backends
 from wherry.orchestration.apiserver.aggregation.services import Backend, Problem
 from wherry.orchestration.apiserver.discovery import foreign
 from wherry.orchestration.apiserver.discovery.foreign import Foreign
-from wherry.orchestration.apiserver.openapi.foreign import part_of
+from wherry.orchestration.apiserver.openapi.foreign import part_of, url_in
 from wherry.orchestration.apiserver.registry.cache import Cached, CacheEvent
 from wherry.orchestration.apiserver.registry.feed import Registry
 from wherry.orchestration.apiserver.registry.objects import CachedObjects
@@ -162,7 +160,7 @@ class Aggregation:
 
     def _behind(self, event: CacheEvent, key_of_service: Callable[[Object], str]) -> None:
         cached = event.new or event.old
-        if not self._rows or cached is None:
+        if cached is None or all(row.backend.namespace != cached.namespace for row in self._rows.values()):
             return
         obj = cached.obj()
         key = key_of_service(obj)
@@ -193,15 +191,21 @@ class Aggregation:
             del queue.dirty[name]
             queue.busy.add(name)
             try:
-                is_well = await self._reconcile(name)
+                if not await attempt(f"APIService {name}", self._look_at(name)):
+                    self._again(name)
             finally:
                 queue.busy.discard(name)
                 if queue.dirty:
                     queue.wake.set()
-            if is_well:
-                self._backoff.reset(name)
-            else:
-                asyncio.get_running_loop().call_later(self._backoff.next_delay_s(name), self._mark, name)
+
+    def _again(self, name: str) -> None:
+        asyncio.get_running_loop().call_later(self._backoff.next_delay_s(name), self._mark, name)
+
+    async def _look_at(self, name: str) -> None:
+        if await self._reconcile(name):
+            self._backoff.reset(name)
+        else:
+            self._again(name)
 
     async def _reconcile(self, name: str) -> bool:
         """Look at one APIService. False: again, soon."""
@@ -260,22 +264,22 @@ class Aggregation:
         for _ in range(TRIES):  # one of several endpoints may be the one that does not answer
             try:
                 answer = await self._backends.ask(backend, backend.path, "application/json")
-            except (Unavailable, TimedOut, OSError) as error:
+            except (WherryError, OSError) as error:
                 text = str(error)
                 continue
             if 200 <= answer.status < 300:
-                await self._read_documents(row, answer.body)
+                await self._read_documents(row, answer)
                 return None
             text = f"bad status from {url}: {answer.status}"
         return Problem("FailedDiscoveryCheck", f"failing or missing response from {url}: {text}")
 
-    async def _read_documents(self, row: Proxied, plain: bytes) -> None:
+    async def _read_documents(self, row: Proxied, plain: Answered) -> None:
         now = asyncio.get_running_loop().time()
         if row.documents_at and now < row.documents_at + DOCUMENTS_AGAIN_S:
             return
         try:
             shown = await self._with_openapi(row, await self._with_resources(row, plain))
-        except (Unavailable, TimedOut, Broken, OSError, ValueError) as error:
+        except (WherryError, OSError) as error:
             log.warning("what APIService %s serves stays as it was known: %s", row.backend.name, error)
             return
         row.documents_at = now
@@ -283,14 +287,14 @@ class Aggregation:
             row.shown = shown
             self.revision += 1
 
-    async def _with_resources(self, row: Proxied, plain: bytes) -> Foreign:
+    async def _with_resources(self, row: Proxied, plain: Answered) -> Foreign:
         backend = row.backend
         answer = await self._backends.ask(backend, "/apis", DISCOVERY_ACCEPT)
         resources = None
         if answer.status == 200 and "as=APIGroupDiscoveryList" in answer.headers.get("content-type", "").replace(" ", ""):
-            resources = foreign.resources_in(orjson.loads(answer.body), backend.group, backend.version)
+            resources = foreign.resources_in(await answer.document(), backend.group, backend.version)
         if resources is None:
-            resources = foreign.resources_of_plain(orjson.loads(plain), backend.group, backend.version)
+            resources = foreign.resources_of_plain(await plain.document(), backend.group, backend.version)
         return replace(row.shown, resources=tuple(resources))
 
     async def _with_openapi(self, row: Proxied, shown: Foreign) -> Foreign:
@@ -298,19 +302,17 @@ class Aggregation:
         backend = row.backend
         index = await self._backends.ask(backend, "/openapi/v3", "application/json")
         if index.status == 200:
-            paths = orjson.loads(index.body).get("paths") or {}
-            url = str((paths.get(backend.path.removeprefix("/")) or {}).get("serverRelativeURL") or "")
-            fingerprint = url.partition("hash=")[2].partition("&")[0] or url
-            if url.startswith("/") and fingerprint != shown.openapi_hash:
+            url = url_in(await index.document(), backend.path.removeprefix("/"))
+            if url and (url != shown.openapi_url or "hash=" not in url):
                 document = await self._backends.ask(backend, url, "application/json")
                 if document.status == 200:
-                    orjson.loads(document.body)
-                    shown = replace(shown, openapi_hash=fingerprint, openapi_v3=document.body)
+                    await document.document()
+                    shown = replace(shown, openapi_url=url, openapi_v3=document.body)
         answer = await self._backends.ask(backend, "/openapi/v2", "application/json", shown.openapi_v2_etag)
         if answer.status == 200:
-            whole = await asyncio.to_thread(orjson.loads, answer.body)
             etag = answer.headers.get("etag") or hashlib.sha256(answer.body).hexdigest()
-            shown = replace(shown, openapi_v2=await asyncio.to_thread(part_of, whole, backend.path), openapi_v2_etag=etag)
+            part = await asyncio.to_thread(part_of, await answer.document(), backend.path)
+            shown = replace(shown, openapi_v2=part, openapi_v2_etag=etag)
         return shown
 
 

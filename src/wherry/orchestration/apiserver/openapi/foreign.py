@@ -1,7 +1,8 @@
-"""The OpenAPI v2 of another API server, cut to one group-version and put beside our own. Pure.
+"""The OpenAPI of another API server: v3 as it comes, v2 cut to one group-version and put beside our own. Pure.
 
 In:    its Swagger 2.0 document; ours.
-Out:   `part_of`: paths below a prefix and the definitions they reach. `merged`: both in one document.
+Out:   `url_in`: where the v3 document is. `part_of`: paths below a prefix and the definitions they reach.
+       `merged`: both in one document.
 Spec:  kube-aggregator's OpenAPI aggregation: a definition of the same name and content is shared, one of another content is
        renamed `<name>_v2`, `_v3` ...
 Refuses: what our encoder cannot write (`Broken`): a backend's document must not take away everybody's.
@@ -15,6 +16,17 @@ from wherry.orchestration.apiserver.openapi.gnostic import encode
 
 Document = dict[str, Any]
 DEFINITIONS, PARAMETERS = "#/definitions/", "#/parameters/"
+
+
+def url_in(index: Any, name: str) -> str:
+    """Where an /openapi/v3 index has the document of `apis/<group>/<version>`; "" when it has none. Raise `Broken`."""
+    try:
+        url = ((index.get("paths") or {}).get(name) or {}).get("serverRelativeURL") or ""
+    except AttributeError as error:
+        raise Broken("its OpenAPI v3 index cannot be used: it is no object of objects") from error
+    if not isinstance(url, str) or (url and not url.startswith("/")):
+        raise Broken(f"its OpenAPI v3 index has {url!r} for {name}, which is no path")
+    return url
 
 
 def part_of(swagger: Document, prefix: str) -> Document:

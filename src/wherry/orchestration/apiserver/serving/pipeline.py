@@ -112,6 +112,8 @@ class Pipeline:
         parts = request.path.split("/")
         row = self._aggregation.find(parts[2], parts[3]) if len(parts) > 3 and parts[1] == "apis" else None
         if row is not None:
+            if request.path not in (row.backend.path, f"{row.backend.path}/"):
+                raise errors.path_not_found()  # everybody may read documents; what the backend makes of other paths is its own
             return await self._aggregation.forward(request, row, user)
         if parts[1] in ENDPOINTS:
             found = await self._health.answer(request.path, request.query)

@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 
 from wherry.kit.errors import NotFound, WherryError
 from wherry.orchestration.client.discovery import discover
@@ -170,14 +171,19 @@ class Controller(Loop[str]):
             return
 
         def changed(old: Object | None, new: Object | None) -> None:
-            if old is not None and (new is None or uid_of(old) != uid_of(new)):
+            if old is not None and (new is None or uid_of(old) != uid_of(new)) and self._is_its_own(resource, uid_of(old)):
                 self._wake(self._graph.remove(uid_of(old)))
-            if new is not None:
+            if new is not None and self._is_its_own(resource, uid_of(new)):
                 self._wake(self._graph.put(item_of(resource, new)))
 
         informer, subscription = self._informers.of(resource, metadata_only=True), ExitStack()
         subscription.enter_context(informer.subscribed(changed))
         self._monitors[resource] = informer, subscription
+
+    def _is_its_own(self, resource: Resource, uid: str) -> bool:
+        """An aggregated server that shows an object under the uid of another's says nothing about that one."""
+        known = self._graph.items.get(uid)
+        return known is None or known.resource == resource or resource in self._resources
 
     def _unmonitor(self, resource: Resource) -> Informer | None:
         informer, subscription = self._monitors.pop(resource, (None, ExitStack()))
@@ -201,8 +207,8 @@ class Controller(Loop[str]):
             else:
                 for resource in gone:
                     if (informer := self._unmonitor(resource)) is not None:
-                        for obj in informer.list():
-                            self._wake(self._graph.remove(uid_of(obj)))
+                        for uid in filter(partial(self._is_its_own, resource), map(uid_of, informer.list())):
+                            self._wake(self._graph.remove(uid))
                         self._informers.drop(informer)
                 for resource in new:
                     self._monitor(resource)
