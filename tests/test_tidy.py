@@ -207,6 +207,7 @@ def test_a_misspelled_key_is_found() -> None:
 
 IN_BACKTICKS = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 OURS = re.compile(r"(?:\.\./)*(?:[\w.-]+/)*[\w-]+\.py|(?:[a-z_]\w*/)+|wherry(?:\.[A-Za-z_]\w*)+")
+PAGES = re.compile(r"(?<![\w/.:-])(?:[\w.-]+/)+[\w-]+\.md\b")
 # Folders that are there while something runs, and a file of users.
 NOT_IN_THE_TREE = {"committed/", "identity/", "ingest/", "log/", "nodes/", "staging/", "tmp/", "wherry.toml"}
 
@@ -230,8 +231,9 @@ def ends_of_paths() -> set[str]:
 
 
 def unresolved(text: str, known: set[str]) -> list[str]:
-    """Names in backticks that look like files, folders or modules of ours and are none."""
+    """Names in backticks that look like files, folders or modules of ours and are none; pages that are cited and not in the tree."""
     found = [name for name in IN_BACKTICKS.findall(text) if OURS.fullmatch(name) and name not in NOT_IN_THE_TREE]
+    found += PAGES.findall(text)
     return [name for name in found if not _is_known(name, known)]
 
 
@@ -251,8 +253,8 @@ def test_a_name_in_backticks_is_there() -> None:
 def test_a_name_in_backticks_that_is_not_there_is_found() -> None:
     known = {"src", "wherry", "wherry/kit", "kit/clock.py", "clock.py", "wherry/kit/clock.py"}
     text = "`clock.py` `kit/clock.py` `../kit/clock.py` `wherry.kit.clock` `wherry.kit.clock.Clock` `wherry/kit/` `spec.py` `wherry.kit.clocks`"
-    assert unresolved(text + " `gone/clock.py` `gone/` `spec.nodeName` `a.py b`", known) == [
-        "spec.py", "wherry.kit.clocks", "gone/clock.py", "gone/"]
+    assert unresolved(text + " `gone/clock.py` `gone/` `spec.nodeName` `a.py b` facts/x.md https://x/y.md", known) == [
+        "spec.py", "wherry.kit.clocks", "gone/clock.py", "gone/", "facts/x.md"]
 
 
 def test_every_component_has_a_readme() -> None:

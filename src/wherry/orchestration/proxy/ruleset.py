@@ -2,7 +2,7 @@
 
 In:    `ServiceRules`, one Service at a time.
 Out:   text for one nft transaction: the whole table, or only the elements that a change touches.
-Spec:  nft(8) 1.0.6: maps of concatenations, numgen, vmap. facts/node.md 3.3.
+Spec:  nft(8) 1.0.6: maps of concatenations, numgen, vmap.
 Cost:  one hash look-up, one random number, one hash look-up per new connection, however many Services there are.
 
 `frontends` maps (address, protocol, port) to a verdict: a chain for that many endpoints. The chain draws a number, and
